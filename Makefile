@@ -1,0 +1,35 @@
+# Everything runs in .venv, which `setup` makes from nothing but python3; versions come from requirements.lock.
+BIN := .venv/bin
+export UV_LINK_MODE ?= copy
+
+.PHONY: setup demo test slow check fix lock clean
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml requirements.lock
+	test -x $(BIN)/python || python3 -m venv .venv
+	$(BIN)/python -m pip install --quiet "$$(grep '^uv==' requirements.lock)"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/pumice fit digits --max-latency 2ms --time 3m --out runs/demo
+	$(BIN)/pumice verify runs/demo/model.onnx --against runs/demo --data digits
+
+test: setup
+	$(BIN)/python -m pytest
+
+slow: setup
+	$(BIN)/python -m pytest -m slow
+
+check: setup
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+fix: setup
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+lock: setup
+	$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,61 @@
+"""Files appear whole or not at all."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pumice.errors import BadInput
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A scratch path beside `path`, which takes its name when the block ends well and is removed when it does not.
+
+    The block writes a file or a folder there; a folder is renamed as a whole.  The parent folder is made if absent.
+    Scratch names keep the suffix of `path`, because some writers choose the format by it.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot make the folder {path.parent}: {error.strerror}") from error
+    scratch = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield scratch
+        if path.is_dir() and scratch.is_dir():
+            shutil.rmtree(path)
+        os.replace(scratch, path)
+    finally:
+        if scratch.is_dir():
+            shutil.rmtree(scratch, ignore_errors=True)
+        else:
+            scratch.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write indented JSON atomically."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read JSON.
+
+    Raises:
+        BadInput: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadInput(f"no file {path}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BadInput(f"{path} is not JSON: {error}") from error

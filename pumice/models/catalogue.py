@@ -1,0 +1,83 @@
+"""What is known of every network without building it: sizes and published figures, read from a generated table.
+
+`python -m pumice.cost.catalogue` writes the table; a test compares it with the networks.  Nothing here imports torch.
+"""
+
+import json
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from pumice.errors import BadInput, nearest
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network.
+
+    input_size: (C, H, W).  params, madds, extra_madds: counts at that size, 1000 classes.
+    published: variant, top1, params_m, madds_m, input and source as printed; None where nothing was.
+    options: what `create_model` takes for it, with the values that the name stands for.
+    """
+
+    name: str
+    family: str
+    paper: str
+    input_size: tuple[int, int, int]
+    params: int
+    madds: int
+    extra_madds: int
+    memory_access: int
+    peak_activation_bytes: int
+    status: str
+    note: str
+    pretrained: bool
+    published: dict[str, Any] | None
+    options: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**self.__dict__, "input_size": list(self.input_size)}
+
+
+@cache
+def entries() -> tuple[Entry, ...]:
+    """Every network, by family and then in the family's order."""
+    table = json.loads((files("pumice.models") / "catalogue.json").read_text(encoding="utf-8"))
+    return tuple(Entry(**{**row, "input_size": tuple(row["input_size"])}) for row in table)
+
+
+def entry(name: str) -> Entry:
+    """One network.
+
+    Raises:
+        BadInput: no network has the name; the nearest is suggested.
+    """
+    names = {e.name: e for e in entries()}
+    if name not in names:
+        raise BadInput(f"no network is called {name!r}{nearest(name, list(names))}; `pumice list` names them all")
+    return names[name]
+
+
+def select(
+    filter: str = "", *, max_madds: float | None = None, max_params: float | None = None, pretrained: bool = False
+) -> list[Entry]:
+    """Networks whose name matches a shell pattern (or, without wildcard, contains the word), within limits."""
+    pattern = filter if any(c in filter for c in "*?[") else f"*{filter}*"
+    return [
+        e
+        for e in entries()
+        if fnmatchcase(e.name, pattern)
+        and (max_madds is None or e.madds <= max_madds)
+        and (max_params is None or e.params <= max_params)
+        and (e.pretrained or not pretrained)
+    ]
+
+
+def list_models(
+    filter: str = "", *, max_madds: float | None = None, max_params: float | None = None, pretrained: bool = False
+) -> list[str]:
+    """Names of networks: `list_models("mobilenet*", max_madds=60e6)`."""
+    return [e.name for e in select(filter, max_madds=max_madds, max_params=max_params, pretrained=pretrained)]

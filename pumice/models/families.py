@@ -1,0 +1,57 @@
+"""Every family: a new one is one word in this tuple."""
+
+import inspect
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from pumice.errors import BadInput, nearest
+from pumice.models import efficientnet, micronet, mobilenet_v3, shufflenet_v2, squeezenet
+from pumice.models.spec import NetSpec, Variant
+
+FAMILIES: tuple[ModuleType, ...] = (squeezenet, shufflenet_v2, mobilenet_v3, efficientnet, micronet)
+
+
+@cache
+def variants() -> dict[str, Variant]:
+    """Every network by name."""
+    return {name: variant for family in FAMILIES for name, variant in family.VARIANTS.items()}
+
+
+def family_of(name: str) -> ModuleType:
+    """The family file of a network."""
+    return next(family for family in FAMILIES if name in family.VARIANTS)
+
+
+def variant(name: str) -> Variant:
+    """The variant of that name.
+
+    Raises:
+        BadInput: no network has the name; the nearest is suggested.
+    """
+    if name not in variants():
+        raise BadInput(f"no network is called {name!r}{nearest(name, list(variants()))}; `pumice list` names them all")
+    return variants()[name]
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """The options that a network takes, with the values that its name stands for."""
+    chosen = variant(name)
+    defaults = {p.name: p.default for p in inspect.signature(chosen.net).parameters.values()}
+    return {**defaults, **chosen.options}
+
+
+def spec_of(name: str, options: dict[str, Any]) -> NetSpec:
+    """The rows and head of a network with some options changed.
+
+    Raises:
+        BadInput: an option that the family does not have, or a value that it cannot take.
+    """
+    known = options_of(name)
+    for key, value in options.items():
+        if key not in known:
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise BadInput(f"{name} has no option {key!r}; {takes}{nearest(key, list(known))}")
+        if isinstance(known[key], float) and not (isinstance(value, int | float) and value > 0):
+            raise BadInput(f"{name}: option {key} must be a number above 0, not {value!r}")
+    return variant(name).net(**{**known, **options})

@@ -1,0 +1,77 @@
+"""From the last feature map to logits: the head that most families share, and what every head promises."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+
+class Head(nn.Module, ABC):
+    """A classification head.
+
+    num_features: width of what `forward(x, pre_logits=True)` returns.
+    classifier: the last layer with weights; nn.Identity when the net has no classes.
+    """
+
+    num_features: int
+    classifier: nn.Module
+
+    @abstractmethod
+    def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """(N, C, H, W) -> logits (N, classes), or (N, num_features) before the classifier."""
+
+    @abstractmethod
+    def reset(self, num_classes: int) -> None:
+        """Replace the classifier by a new one; 0 classes leave none."""
+
+
+class HeadRow(ABC):
+    """The last line of a paper's table: a frozen record that builds its head."""
+
+    @abstractmethod
+    def build(self, in_channels: int, num_classes: int, drop_rate: float | None) -> Head:
+        """The head; drop_rate None is the paper's own."""
+
+
+class PoolLinearHead(Head):
+    """logits = W dropout(mean_hw(x)) (+ b): (N, C, H, W) -> (N, classes)."""
+
+    def __init__(self, in_channels: int, num_classes: int, drop_rate: float, bias: bool) -> None:
+        super().__init__()
+        self.num_features, self.bias = in_channels, bias
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten(1)
+        self.dropout = nn.Dropout(drop_rate)
+        self.reset(num_classes)
+
+    def reset(self, num_classes: int) -> None:
+        """A new linear layer, N(0, 0.01)."""
+        self.classifier = linear(self.num_features, num_classes, self.bias)
+
+    def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """(N, C, H, W) -> (N, classes)."""
+        x = self.dropout(self.flatten(self.pool(x)))
+        return x if pre_logits else self.classifier(x)
+
+
+def linear(in_features: int, num_classes: int, bias: bool = True) -> nn.Module:
+    """A linear classifier with weights N(0, 0.01) and bias 0; none for 0 classes."""
+    if num_classes == 0:
+        return nn.Identity()
+    layer = nn.Linear(in_features, num_classes, bias)
+    nn.init.normal_(layer.weight, 0.0, 0.01)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+@dataclass(frozen=True)
+class PoolLinear(HeadRow):
+    """Global average pool, dropout, linear."""
+
+    drop_rate: float = 0.0
+    bias: bool = True
+
+    def build(self, in_channels: int, num_classes: int, drop_rate: float | None) -> Head:
+        """PoolLinearHead."""
+        return PoolLinearHead(in_channels, num_classes, self.drop_rate if drop_rate is None else drop_rate, self.bias)

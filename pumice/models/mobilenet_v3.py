@@ -1,0 +1,243 @@
+"""MobileNetV3: Howard et al., "Searching for MobileNetV3", ICCV 2019, arXiv:1905.02244.
+
+From the paper (version 5): every number in LARGE and SMALL (tables 1, 2); SE width is hidden / 4 (5.3).
+From the authors' code (TF-slim): SE widths round to 8, widths scale by `scaled`, the head (1280 / 1024) does not, the
+last convolution of Small has no SE (the paper's table ticks one), minimalistic nets are 3 x 3, ReLU and without SE.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from torch import Tensor, nn
+
+from pumice.models.heads import Head, HeadRow, linear
+from pumice.models.rows import Conv, Row
+from pumice.models.spec import NetSpec, Variant
+from pumice.nn.activation import Activation
+from pumice.nn.conv import ConvNormAct
+from pumice.nn.drop_path import DropPath
+from pumice.nn.gate import SqueezeExcite
+
+
+def make_divisible(value: float, divisor: int = 8) -> int:
+    """The nearest multiple of divisor, at least divisor, and never under 0.9 of the value."""
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded
+
+
+class InvertedResidual(nn.Module):
+    """Figure 4.  (N, C, H, W) -> (N, O, H/s, W/s).
+
+    h = depthwise_k,s(expand_1x1(x))    C -> hidden -> hidden, each conv-norm-act; no expansion if C == hidden
+    y = project_1x1(SE(h))              hidden -> O, no activation
+    return x + y if s == 1 and C == O else y
+    """
+
+    def __init__(self, in_channels: int, row: "Bneck") -> None:
+        super().__init__()
+        c, hidden, o, k, s = in_channels, row.hidden, row.out_channels, row.kernel_size, row.stride
+        self.expand = ConvNormAct(c, hidden, act=row.act) if c != hidden else nn.Identity()
+        self.depthwise = ConvNormAct(hidden, hidden, k, s, dilation=row.dilation, groups=hidden, act=row.act)
+        self.se = SqueezeExcite(hidden, make_divisible(hidden / 4)) if row.se else nn.Identity()
+        self.project = ConvNormAct(hidden, o)
+        self.drop_path = DropPath() if s == 1 and c == o else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, O, H/s, W/s)."""
+        y = self.project(self.se(self.depthwise(self.expand(x))))
+        return y if self.drop_path is None else x + self.drop_path(y)
+
+
+class EfficientHead(Head):
+    """The efficient last stage (figure 5), after its 1 x 1 convolution.  (N, C, H, W) -> (N, classes).
+
+    logits = W2 dropout(h_swish(W1 mean_hw(x) + b1)) + b2
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, hidden: int, act: Activation, drop_rate: float) -> None:
+        super().__init__()
+        self.num_features = hidden
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten(1)
+        self.hidden = nn.Linear(in_channels, hidden)
+        self.act = nn.Hardswish() if act == "HS" else nn.ReLU()
+        self.dropout = nn.Dropout(drop_rate)
+        self.reset(num_classes)
+
+    def reset(self, num_classes: int) -> None:
+        """A new linear layer."""
+        self.classifier = linear(self.num_features, num_classes)
+
+    def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """(N, C, H, W) -> (N, classes)."""
+        x = self.dropout(self.act(self.hidden(self.flatten(self.pool(x)))))
+        return x if pre_logits else self.classifier(x)
+
+
+@dataclass(frozen=True)
+class Bneck(Row):
+    """One line of table 1 or 2, columns in the paper's order."""
+
+    kernel_size: int
+    hidden: int
+    out_channels: int
+    se: bool
+    act: Activation
+    stride: int
+
+    def width(self, in_channels: int) -> int:
+        """out_channels."""
+        return self.out_channels
+
+    def build(self, in_channels: int) -> nn.Module:
+        """InvertedResidual."""
+        return InvertedResidual(in_channels, self)
+
+
+@dataclass(frozen=True)
+class PoolHiddenLinear(HeadRow):
+    """Pool, a hidden layer, the classifier."""
+
+    hidden: int
+    act: Activation
+    drop_rate: float = 0.2
+
+    def build(self, in_channels: int, num_classes: int, drop_rate: float | None) -> Head:
+        """EfficientHead."""
+        rate = self.drop_rate if drop_rate is None else drop_rate
+        return EfficientHead(in_channels, num_classes, self.hidden, self.act, rate)
+
+
+# fmt: off
+Net = tuple[Conv | Bneck, ...]
+LARGE: Net = (  # table 1
+    #     k  hid  out     SE    NL  s
+    Conv (3,       16,              2, "HS"),
+    Bneck(3,  16,  16, False, "RE", 1),
+    Bneck(3,  64,  24, False, "RE", 2),
+    Bneck(3,  72,  24, False, "RE", 1),
+    Bneck(5,  72,  40,  True, "RE", 2),
+    Bneck(5, 120,  40,  True, "RE", 1),
+    Bneck(5, 120,  40,  True, "RE", 1),
+    Bneck(3, 240,  80, False, "HS", 2),
+    Bneck(3, 200,  80, False, "HS", 1),
+    Bneck(3, 184,  80, False, "HS", 1),
+    Bneck(3, 184,  80, False, "HS", 1),
+    Bneck(3, 480, 112,  True, "HS", 1),
+    Bneck(3, 672, 112,  True, "HS", 1),
+    Bneck(5, 672, 160,  True, "HS", 2),
+    Bneck(5, 960, 160,  True, "HS", 1),
+    Bneck(5, 960, 160,  True, "HS", 1),
+    Conv (1,      960,              1, "HS"),
+)
+SMALL: Net = (  # table 2
+    Conv (3,       16,              2, "HS"),
+    Bneck(3,  16,  16,  True, "RE", 2),
+    Bneck(3,  72,  24, False, "RE", 2),
+    Bneck(3,  88,  24, False, "RE", 1),
+    Bneck(5,  96,  40,  True, "HS", 2),
+    Bneck(5, 240,  40,  True, "HS", 1),
+    Bneck(5, 240,  40,  True, "HS", 1),
+    Bneck(5, 120,  48,  True, "HS", 1),
+    Bneck(5, 144,  48,  True, "HS", 1),
+    Bneck(5, 288,  96,  True, "HS", 2),
+    Bneck(5, 576,  96,  True, "HS", 1),
+    Bneck(5, 576,  96,  True, "HS", 1),
+    Conv (1,      576,              1, "HS"),
+)
+# fmt: on
+
+
+def scaled(rows: Net, width: float) -> Net:
+    """TF-slim's width multiplier: outputs scale and round to 8; expansions keep their ratio to the *scaled* input."""
+    result: list[Conv | Bneck] = []
+    before, after = 0, 0  # input channels at width 1 and now
+    for row in rows:
+        out = make_divisible(row.out_channels * width)
+        if isinstance(row, Bneck):
+            result.append(replace(row, hidden=make_divisible(row.hidden / before * after), out_channels=out))
+        else:
+            result.append(replace(row, out_channels=out))
+        before, after = row.out_channels, out
+    return tuple(result)
+
+
+def deepened(rows: Net, depth: float) -> Net:
+    """timm's depth multiplier (not in the paper): the repeats of every stage after the stem scale and round up.
+
+    A stage is the rows of one width; its kinds of row (equal but for stride) share the repeats in proportion.
+    """
+    stem, *body = rows
+    widths = (stem.out_channels, *(row.out_channels for row in body))
+    ratios = [row.hidden / c if isinstance(row, Bneck) else 0.0 for row, c in zip(body, widths, strict=False)]
+    result: list[Conv | Bneck] = [stem]
+    for _, stage in groupby(zip(body, ratios, strict=True), key=lambda item: (item[0].out_channels, type(item[0]))):
+        runs = [list(run) for _, run in groupby(stage, key=lambda item: (item[0].kernel_size, item[1]))]
+        left = sum(map(len, runs))
+        target = math.ceil(left * depth)
+        repeats: list[int] = []
+        for run in reversed(runs):
+            repeats.insert(0, max(1, round(len(run) / left * target)))
+            left, target = left - len(run), target - repeats[0]
+        for run, n in zip(runs, repeats, strict=True):
+            first, ratio = run[0]
+            result.append(first)
+            result += [repeated(first, ratio)] * (n - 1)
+    return tuple(result)
+
+
+def repeated(row: Conv | Bneck, ratio: float) -> Conv | Bneck:
+    """The row as a later one of its stage: no stride, the same expansion ratio over the stage's own width."""
+    if isinstance(row, Bneck):
+        return replace(row, hidden=round(ratio * row.out_channels), stride=1)
+    return replace(row, stride=1)
+
+
+def minimalistic(rows: Net) -> Net:
+    """3 x 3 kernels, ReLU, no SE."""
+    return tuple(
+        replace(row, kernel_size=3, se=False, act="RE") if isinstance(row, Bneck) else replace(row, act="RE")
+        for row in rows
+    )
+
+
+def _net(rows: Net, hidden: int, width: float, depth: float, minimal: bool) -> NetSpec:
+    rows = scaled(deepened(rows, depth), width)
+    head = PoolHiddenLinear(hidden, "RE" if minimal else "HS")
+    return NetSpec(minimalistic(rows) if minimal else rows, head, bn_momentum=0.01)
+
+
+def large(width: float = 1.0, depth: float = 1.0, minimal: bool = False) -> NetSpec:
+    """V3-Large."""
+    return _net(LARGE, 1280, width, depth, minimal)
+
+
+def small(width: float = 1.0, depth: float = 1.0, minimal: bool = False) -> NetSpec:
+    """V3-Small."""
+    return _net(SMALL, 1024, width, depth, minimal)
+
+
+VARIANTS = {
+    "mobilenetv3_large_100": Variant(large, published="V3-Large 1.0"),
+    "mobilenetv3_large_075": Variant(large, {"width": 0.75}, published="V3-Large 0.75"),
+    "mobilenetv3_large_125": Variant(large, {"width": 1.25}, published="V3-Large 1.25"),
+    "mobilenetv3_small_100": Variant(small, published="V3-Small 1.0"),
+    "mobilenetv3_small_075": Variant(small, {"width": 0.75}, published="V3-Small 0.75"),
+    "mobilenetv3_small_050": Variant(
+        small,
+        {"width": 0.5},
+        note="stem of 8, as TF-slim scales it; timm's net of this name keeps 16 and is another net",
+    ),
+    "mobilenetv3_small_035": Variant(small, {"width": 0.35}, note="stem of 8, as TF-slim scales it"),
+    "mobilenetv3_large_minimal_100": Variant(large, {"minimal": True}, published="V3-Large minimalistic"),
+    "mobilenetv3_small_minimal_100": Variant(
+        small,
+        {"minimal": True},
+        published="V3-Small minimalistic",
+        note="the published 65 M multiply-adds are a misprint: the published net has 52.3 M",
+    ),
+    "mobilenetv3_large_150d": Variant(
+        large, {"width": 1.5, "depth": 1.2}, status="optional", note="timm's depth and width scaling, not in the paper"
+    ),
+}

@@ -1,0 +1,186 @@
+"""Weights of any origin into our networks.
+
+Every convolution, linear layer and norm of ours is called, and registered, in order of execution.  So are those of
+timm, torchvision and pytorchcv, with few exceptions (declared in `ORDER`): a file fits when its tensors, in order, have
+our shapes.  Padding, eps and preprocessing belong to the weights, and are declared beside (`SETTINGS`).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from pumice.data.preprocess import Preprocess
+from pumice.errors import BadInput
+from pumice.models.described import config_of, describe, preprocess_of
+from pumice.models.families import family_of, variants
+from pumice.models.manifest import Padding
+from pumice.nn.conv import set_norm, set_padding
+
+Source = Literal["auto", "pumice", "timm", "torchvision", "pytorchcv", "official"]
+StateDict = Mapping[str, Tensor]
+HALF = (0.5, 0.5, 0.5)
+PER_255 = (1 / 255, 1 / 255, 1 / 255)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What weights were trained with."""
+
+    padding: Padding = "symmetric"
+    bn_eps: float | None = None
+    preprocess: Preprocess = field(default_factory=Preprocess)
+
+
+TENSORFLOW = Settings("same", 1e-3, Preprocess(mean=HALF, std=HALF))
+SETTINGS: dict[tuple[str, str], Settings] = {  # (family, source); torch's own everywhere else
+    ("mobilenet_v3", "official"): TENSORFLOW,
+    ("mobilenet_v3", "torchvision"): Settings("symmetric", 1e-3, Preprocess(interpolation="bilinear")),
+    ("efficientnet", "official"): TENSORFLOW,
+    ("squeezenet", "official"): Settings(  # Caffe: BGR, 0 to 255, less the mean
+        preprocess=Preprocess(mean=(104 / 255, 117 / 255, 123 / 255), std=PER_255, channels="BGR")
+    ),
+    ("squeezenet", "torchvision"): Settings(preprocess=Preprocess(interpolation="bilinear")),
+    ("shufflenet_v2", "official"): Settings(  # BGR, 0 to 255
+        preprocess=Preprocess(mean=(0.0, 0.0, 0.0), std=PER_255, channels="BGR", interpolation="bilinear")
+    ),
+    ("shufflenet_v2", "torchvision"): Settings(preprocess=Preprocess(interpolation="bilinear")),
+}
+SIGNS: tuple[tuple[str, Source], ...] = (  # how the first keys of a file give its source away
+    (r"conv_stem\.weight", "timm"),
+    (r"_conv_stem\.weight|first_conv\.0\.weight", "official"),
+    (r"features\.(init_block|stage\d)", "pytorchcv"),
+    (r"features\.0(\.0)?\.weight|conv1\.0\.weight", "torchvision"),
+)
+
+
+def _shortcut_first(keys: list[str]) -> list[str]:
+    """The release of ShuffleNetV2 registers a unit's main branch first and runs its shortcut first."""
+    places = {key: i for i, key in enumerate(keys)}
+
+    def rank(key: str) -> tuple[int, int, int]:
+        unit = key.partition(".branch_")[0]
+        first = min(i for k, i in places.items() if k.startswith(unit + ".")) if ".branch_" in key else places[key]
+        return first, int(".branch_main." in key), places[key]
+
+    return sorted(keys, key=rank)
+
+
+ORDER: dict[tuple[str, str], Callable[[list[str]], list[str]]] = {("shufflenet_v2", "official"): _shortcut_first}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What `load_weights` did.  missing: our tensors that the file lacks (only with strict=False)."""
+
+    source: Source
+    missing: tuple[str, ...] = ()
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a `.safetensors` file, or of a `.pth` file that holds nothing but tensors and plain values.
+
+    Raises:
+        BadInput: the file is missing, is of another kind, or holds Python code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"no weights file {path}")
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise BadInput(f"{path} is not a safetensors file: {error}") from error
+    if path.suffix not in (".pth", ".pt", ".bin", ".ckpt", ".tar"):
+        raise BadInput(f"{path} is no weights file; give a .safetensors or a .pth file")
+    import pickle
+
+    try:
+        value = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise BadInput(
+            f"{path} holds Python objects, not only tensors, and Pumice runs no code from files; "
+            "save its state_dict() as .safetensors"
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise BadInput(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
+    for key in ("state_dict_ema", "model_ema", "state_dict", "model"):
+        if isinstance(value, Mapping) and isinstance(value.get(key), Mapping):
+            value = value[key]
+    tensors = {k: v for k, v in value.items() if isinstance(v, Tensor)} if isinstance(value, Mapping) else {}
+    if not tensors:
+        raise BadInput(f"{path} holds no tensors by name; save a state_dict() there")
+    return {k.removeprefix("module."): v for k, v in tensors.items()}
+
+
+def source_of(state: StateDict, model: nn.Module) -> Source:
+    """Whose file this is, by its keys."""
+    if state.keys() == model.state_dict().keys():
+        return "pumice"
+    for pattern, source in SIGNS:
+        if any(re.match(pattern, key) for key in state):
+            return source
+    raise BadInput("these weights have keys of no known source; name it: timm, torchvision, pytorchcv or official")
+
+
+def load_weights(
+    model: nn.Module, weights: str | Path | StateDict, source: Source = "auto", *, strict: bool = True
+) -> Loaded:
+    """Load weights into a network in place, and take over their padding, eps and preprocessing.
+
+    Args:
+        model: a network of `create_model`.
+        weights: a file (`read_state_dict`) or a state dict.
+        source: "auto" goes by the keys.  timm's `tf_*` files hold TensorFlow's weights: say "official" for them.
+        strict: False accepts a file that ends early (a trunk without its head).
+
+    Raises:
+        BadInput: the tensors do not fit this network; the first that differs is named.
+    """
+    state = weights if isinstance(weights, Mapping) else read_state_dict(weights)
+    origin = "these weights" if isinstance(weights, Mapping) else str(weights)
+    config = config_of(model)
+    name = type(model).__name__ if config is None else config.name
+    if source == "auto":
+        source = source_of(state, model)
+    own = config is not None and config.name in variants()
+    family = family_of(config.name).__name__.rpartition(".")[2] if config is not None and own else ""
+
+    keys = [key for key in state if not key.endswith("num_batches_tracked")]
+    if source == "pumice":
+        matched = {key: key for key in keys}
+    else:
+        keys = ORDER.get((family, source), list)(keys)
+        ours = [key for key in model.state_dict() if not key.endswith("num_batches_tracked")]
+        if len(keys) > len(ours) or (strict and len(keys) < len(ours)):
+            raise BadInput(f"{origin} is not a file of {name}: it has {len(keys)} tensors, the net {len(ours)}")
+        matched = dict(zip(ours, keys, strict=False))
+    fitted = {}
+    for our, theirs in matched.items():
+        want, value = model.state_dict().get(our), state[theirs]
+        # A 1 x 1 convolution on a 1 x 1 map and a linear layer are the same thing.
+        if want is None or want.squeeze().shape != value.squeeze().shape:
+            shape = "no such tensor" if want is None else f"shape {tuple(want.shape)}"
+            raise BadInput(
+                f"{origin} is not a file of {name}: {theirs} has shape {tuple(value.shape)}, the net {shape}"
+            )
+        fitted[our] = value.reshape(want.shape)
+    missing = tuple(k for k in model.state_dict() if k not in fitted and not k.endswith("num_batches_tracked"))
+    if missing and strict:
+        raise BadInput(f"{origin} is not a file of {name}: it lacks {missing[0]}")
+    model.load_state_dict(fitted, strict=False)
+
+    if source != "pumice" and config is not None and own:
+        settings = SETTINGS.get((family, source), Settings())
+        set_padding(model, settings.padding)
+        set_norm(model, eps=1e-5 if settings.bn_eps is None else settings.bn_eps)
+        changed = replace(config, padding=settings.padding, bn_eps=settings.bn_eps)
+        describe(model, changed, replace(settings.preprocess, size=preprocess_of(model).size))
+    return Loaded(source, missing)

@@ -1,0 +1,25 @@
+"""Squeeze-and-excitation: Hu et al., CVPR 2018, arXiv:1709.01507, with MobileNetV3's hard sigmoid."""
+
+from torch import Tensor, nn
+
+
+class SqueezeExcite(nn.Module):
+    """y = x * hard_sigmoid(W2 ReLU(W1 mean_hw(x))): (N, C, H, W) -> the same shape.
+
+    squeeze: hidden width.  Both 1 x 1 convolutions have biases.
+
+    >>> SqueezeExcite(64, 16)(torch.rand(1, 64, 7, 7)).shape
+    torch.Size([1, 64, 7, 7])
+    """
+
+    def __init__(self, channels: int, squeeze: int) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.reduce = nn.Conv2d(channels, squeeze, 1)
+        self.act = nn.ReLU()
+        self.expand = nn.Conv2d(squeeze, channels, 1)
+        self.gate = nn.Hardsigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        return x * self.gate(self.expand(self.act(self.reduce(self.pool(x)))))
