@@ -18,6 +18,8 @@ class Entry:
     """One network.
 
     input_size: (C, H, W).  params, madds, extra_madds: counts at that size, 1000 classes.
+    params_per_class: what one class more adds.
+    sizes: madds, madds_per_class, extra_madds and peak_activation_bytes by the side of the input in pixels.
     published: variant, top1, params_m, madds_m, input and source as printed; None where nothing was.
     options: what `create_model` takes for it, with the values that the name stands for.
     """
@@ -27,10 +29,12 @@ class Entry:
     paper: str
     input_size: tuple[int, int, int]
     params: int
+    params_per_class: int
     madds: int
     extra_madds: int
     memory_access: int
     peak_activation_bytes: int
+    sizes: dict[str, dict[str, int]]
     status: str
     note: str
     pretrained: bool

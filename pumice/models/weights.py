@@ -184,3 +184,26 @@ def load_weights(
         changed = replace(config, padding=settings.padding, bn_eps=settings.bn_eps)
         describe(model, changed, replace(settings.preprocess, size=preprocess_of(model).size))
     return Loaded(source, missing)
+
+
+def owner_of(path: str | Path) -> str:
+    """The network of ours that a weights file belongs to, by the number and shapes of its tensors.
+
+    Raises:
+        BadInput: it fits none of them.
+    """
+    from pumice.models.checkpoint import read_manifest
+    from pumice.models.create import create_model
+
+    if Path(path).suffix == ".safetensors" and (manifest := read_manifest(path)) is not None:
+        return manifest.model.name
+    state = read_state_dict(path)
+    for name in variants():
+        with torch.device("meta"):
+            model = create_model(name)
+        try:
+            load_weights(model, {k: v.to("meta") for k, v in state.items()})
+        except BadInput:
+            continue
+        return name
+    raise BadInput(f"{path} fits no network of Pumice; train with --model NAME --weights {path} to see what differs")

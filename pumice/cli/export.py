@@ -1,0 +1,45 @@
+"""`pumice export`: a network as a file for a runtime."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pumice.cli import show
+from pumice.cli.options import Json, Pretrained, read_shape
+
+
+def command(
+    source: Annotated[str, typer.Argument(help="A run folder, a .safetensors checkpoint or a name.")],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    format: Annotated[str | None, typer.Option(help="onnx or openvino; by default as the suffix says.")] = None,
+    pretrained: Pretrained = False,
+    input: Annotated[str | None, typer.Option(help="Channels, height, width: 3x224x224.")] = None,
+    dynamic: Annotated[str | None, typer.Option(help="Leave batch, size or both open.")] = None,
+    check: Annotated[bool, typer.Option(help="Compare the file with the network.")] = True,
+    json: Json = False,
+) -> None:
+    """Write a network as ONNX or OpenVINO file, compare it with the network, and keep it only if they agree."""
+    from pumice.errors import BadInput
+
+    if dynamic not in (None, "batch", "size", "both"):
+        raise BadInput(f"--dynamic {dynamic!r} is unknown; choose batch, size or both")
+    size = read_shape(input)
+
+    from pumice.deploy.export import export
+    from pumice.models.source import load_source
+
+    model, manifest = load_source(source, pretrained=pretrained)
+    made = export(model, out, format=format, manifest=manifest, check=check, input_size=size, dynamic=dynamic)  # type: ignore[arg-type]
+    if json:
+        show.emit(made.to_json())
+        return
+    show.facts(
+        [
+            ("wrote", f"{made.path} ({made.format}, {show.size(made.bytes)})"),
+            *(
+                (name, f"agrees to {error:.1e}" if name in made.right else f"WRONG by {error:.1e}: will not be chosen")
+                for name, error in made.checked.items()
+            ),
+        ]
+    )

@@ -1,0 +1,69 @@
+"""`pumice fit`: images and a budget in; a trained, measured, verified model file out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pumice.cli import show
+from pumice.cli.options import Json, Pretrained, Threads, words
+
+
+def command(
+    data: Annotated[str, typer.Argument(help="digits, or a folder of images by class.")],
+    max_latency: Annotated[str | None, typer.Option(help="Of one image: 2ms.")] = None,
+    max_madds: Annotated[str | None, typer.Option(help="Multiply-adds: 20M.")] = None,
+    max_params: Annotated[str | None, typer.Option(help="Parameters: 2M.")] = None,
+    max_size: Annotated[str | None, typer.Option(help="Of the file: 3MB.")] = None,
+    max_memory: Annotated[str | None, typer.Option(help="Peak of the activations: 4MB.")] = None,
+    runtime: Annotated[str, typer.Option(help="onnxruntime, openvino or auto.")] = "auto",
+    threads: Threads = 1,
+    time: Annotated[str, typer.Option(help="For everything: 10m.")] = "10m",
+    pretrained: Pretrained = False,
+    weights: Annotated[str | None, typer.Option(help="Start from this weights file.")] = None,
+    freeze: Annotated[bool, typer.Option("--freeze", help="Train the classifier only.")] = False,
+    models: Annotated[list[str] | None, typer.Option(help="Names or patterns that take part, with commas.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the split, the images' order and the weights.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at an image that cannot be read.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/fit-1, -2, ... by default.")] = None,
+    json: Json = False,
+) -> None:
+    """Choose, train, export, verify and measure a network for these images within this budget."""
+    from pumice.cost.budget import Budget, parse_count, parse_latency, parse_size, parse_time
+    from pumice.loop.config import FitConfig
+    from pumice.loop.fit import run, tell
+
+    budget = Budget(
+        max_latency_ms=None if max_latency is None else parse_latency(max_latency, "--max-latency"),
+        max_madds=None if max_madds is None else parse_count(max_madds, "--max-madds"),
+        max_params=None if max_params is None else parse_count(max_params, "--max-params"),
+        max_size_bytes=None if max_size is None else parse_size(max_size, "--max-size"),
+        max_memory_bytes=None if max_memory is None else parse_size(max_memory, "--max-memory"),
+    )
+    config = FitConfig(
+        data=data,
+        budget=budget,
+        runtime=runtime,
+        threads=threads,
+        time_s=parse_time(time, "--time"),
+        seed=seed,
+        pretrained=pretrained,
+        weights=weights,
+        models=tuple(words(models)),
+        freeze=freeze,
+        strict=strict,
+    )
+    result = run(config, out or show.fresh_folder("fit"), tell)
+    if json:
+        show.emit(result.to_json())
+        return
+    show.facts(
+        [
+            ("model file", str(result.file)),
+            ("network", f"{result.model} at {show.shape(result.input_size)} in {result.runtime}, {threads} thread(s)"),
+            ("top-1", show.percent(result.top1)),
+            ("latency", f"at most {result.bound_ms:.3g} ms ({result.clock} time, upper 95 % bound of the median)"),
+            ("took", f"{result.seconds:.0f} s"),
+            ("look at", str(result.out / "report.html")),
+        ]
+    )

@@ -1,0 +1,80 @@
+"""`pumice info`: everything known about one network.  For our own networks as published it imports no torch."""
+
+from typing import Annotated, Any
+
+import typer
+
+from pumice.cli import show
+from pumice.cli.options import Json, Set
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="A name of `pumice list`, timm:NAME, torchvision:NAME, pytorchcv:NAME.")],
+    set: Set = None,
+    json: Json = False,
+) -> None:
+    """Everything known about one network."""
+    record = measured(name, set or []) if set or ":" in name else listed(name)
+    if json:
+        show.emit(record)
+        return
+    published = record["published"]
+    lines = [
+        ("name", record["name"]),
+        ("paper", record["paper"]),
+        ("status", record["status"]),
+        ("input", show.shape(record["input_size"])),
+        ("parameters", f"{record['params']:,}"),
+        ("multiply-adds", f"{record['madds']:,}"),
+        ("and apart", f"{record['extra_madds']:,} applying dynamic activations" if record["extra_madds"] else ""),
+        ("memory access", f"{record['memory_access']:,} elements"),
+        ("peak activations", show.size(record["peak_activation_bytes"])),
+        ("published", _published(published) if published else ""),
+        ("weights", "published weights load with --pretrained" if record["pretrained"] else ""),
+        ("options", "  ".join(f"{k}={v}" for k, v in record["options"].items())),
+        ("note", record["note"]),
+    ]
+    show.facts([(k, v) for k, v in lines if v])
+
+
+def _published(p: dict[str, Any]) -> str:
+    parts = [p["variant"]]
+    parts += [f"top-1 {p['top1']:.1f} %"] if p["top1"] is not None else []
+    parts += [f"{p['params_m']:g} M parameters"] if p["params_m"] is not None else []
+    parts += [f"{p['madds_m']:g} M multiply-adds"] if p["madds_m"] is not None else []
+    return ", ".join(parts) + f", at {p['input']} ({p['source']})"
+
+
+def listed(name: str) -> dict[str, Any]:
+    """A network as published."""
+    from pumice.models.catalogue import entry
+
+    return entry(name).to_json()
+
+
+def measured(name: str, pairs: list[str]) -> dict[str, Any]:
+    """A network off its published table, or of another library: counted now, and without published figures."""
+    from pumice.cli.options import model_options
+    from pumice.cost.count import profile
+    from pumice.models.create import create_model
+
+    options = model_options(pairs)
+    cost = profile(create_model(name, **options))
+    own = ":" not in name
+    record: dict[str, Any] = (
+        listed(name) if own else {"family": name.partition(":")[0], "paper": "", "note": "", "options": {}}
+    )
+    return {
+        **record,
+        "name": name,
+        "status": "custom" if own else "external",
+        "pretrained": not own,
+        "published": None,
+        "input_size": list(cost.input_size),
+        "params": cost.params,
+        "madds": cost.madds,
+        "extra_madds": cost.extra_madds,
+        "memory_access": cost.memory_access,
+        "peak_activation_bytes": cost.peak_activation_bytes,
+        "options": {**record["options"], **options},
+    }

@@ -1,0 +1,69 @@
+"""`pumice list`: networks, with sizes and published accuracy.  Imports no torch."""
+
+from typing import Annotated
+
+import typer
+
+from pumice.cli import show
+from pumice.cli.options import Json
+from pumice.models.catalogue import Entry, select
+
+
+def command(
+    filter: Annotated[str, typer.Argument(help="A word or a pattern: micronet, 'mobilenet*'.")] = "",
+    max_madds: Annotated[str | None, typer.Option(help="At most this many multiply-adds: 60M.")] = None,
+    max_params: Annotated[str | None, typer.Option(help="At most this many parameters: 3M.")] = None,
+    max_latency: Annotated[str | None, typer.Option(help="At most this latency, of those measured here: 4ms.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="With --max-latency: in this runtime only.")] = None,
+    pareto: Annotated[bool, typer.Option("--pareto", help="Only nets that no smaller one beats in accuracy.")] = False,
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="Only nets with published weights.")] = False,
+    json: Json = False,
+) -> None:
+    """Networks, with sizes and published accuracy."""
+    from pumice.cost.budget import parse_count, parse_latency
+
+    found = select(
+        filter,
+        max_madds=None if max_madds is None else parse_count(max_madds, "--max-madds"),
+        max_params=None if max_params is None else parse_count(max_params, "--max-params"),
+        pretrained=pretrained,
+    )
+    if max_latency is not None:
+        from pumice.cost.database import fastest
+
+        limit, measured = parse_latency(max_latency, "--max-latency"), fastest(runtime)
+        found = [e for e in found if measured.get((e.name, e.input_size), float("inf")) <= limit]
+        if not measured:
+            typer.echo("nothing was measured on this machine yet; `pumice benchmark NAME --runtime R` does", err=True)
+    if pareto:
+        found = front(found)
+    if json:
+        show.emit([e.to_json() for e in found])
+        return
+    show.table(
+        ["name", "family", ">params", ">MAdds", ">top-1", "status", "published as"],
+        [
+            (
+                e.name,
+                e.family,
+                show.count(e.params),
+                show.count(e.madds),
+                top1(e),
+                e.status,
+                e.published["variant"] if e.published else "-",
+            )
+            for e in found
+        ],
+    )
+    typer.echo(f"{len(found)} networks.  Counts at {show.shape((3, 224, 224))}; top-1 as its paper printed it.")
+
+
+def top1(e: Entry) -> str:
+    """Published top-1 in percent."""
+    return f"{e.published['top1']:.1f}" if e.published and e.published["top1"] is not None else "-"
+
+
+def front(found: list[Entry]) -> list[Entry]:
+    """Nets with a published top-1 that no net of equal or fewer multiply-adds reaches."""
+    rated = [(e.madds, e.published["top1"], e) for e in found if e.published and e.published["top1"] is not None]
+    return [e for m, t, e in rated if not any((n < m and u >= t) or (n == m and u > t) for n, u, _ in rated)]

@@ -1,0 +1,67 @@
+"""Options that several verbs share, and how their values are read."""
+
+import re
+from typing import Annotated, Any
+
+import typer
+
+from pumice.errors import BadInput
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of the runtime.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Pretrained = Annotated[bool, typer.Option("--pretrained", help="Published weights (may download).")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: model.width=0.6")]
+
+
+def read_shape(text: str | None) -> tuple[int, int, int] | None:
+    """`3x224x224` (channels, height, width) -> (3, 224, 224).
+
+    Raises:
+        BadInput: anything else.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
+    if match is None or "0" in match.groups():
+        raise BadInput(f"--input {text!r} is no shape; write channels, height, width as in 3x224x224")
+    c, h, w = map(int, match.groups())
+    return c, h, w
+
+
+def model_options(pairs: list[str] | None) -> dict[str, Any]:
+    """`["model.width=0.6"]` -> {"width": 0.6}.
+
+    Raises:
+        BadInput: another section than `model`, or no `=`.
+    """
+    from pumice.train.config import read_value
+
+    options = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.startswith("model."):
+            raise BadInput(f"--set {pair!r} cannot be read; write --set model.width=0.6")
+        options[key.removeprefix("model.")] = read_value(value)
+    return options
+
+
+def words(values: list[str] | None) -> list[str]:
+    """`["a,b", "c"]` -> ["a", "b", "c"]."""
+    return [word for value in values or [] for word in value.split(",") if word]
+
+
+def check_device(device: str) -> str:
+    """The device, if this machine has it.
+
+    Raises:
+        BadInput: it has not.
+    """
+    if device not in ("cpu", "cuda"):
+        raise BadInput(f"--device {device!r} is unknown; choose cpu or cuda")
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise BadInput("--device cuda: this machine has no CUDA device that torch can use; choose cpu")
+    return device

@@ -1,0 +1,74 @@
+"""`pumice predict`: classes of images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pumice.cli import show
+from pumice.cli.options import Device, Json, Pretrained, Threads, check_device
+
+
+def command(
+    sources: Annotated[list[str], typer.Argument(help="Images, folders, patterns, or digits.")],
+    model: Annotated[str, typer.Option(help="A run folder, a file or a name.")],
+    top_k: Annotated[int, typer.Option(min=1, help="Classes to name.")] = 5,
+    pretrained: Pretrained = False,
+    runtime: Annotated[str, typer.Option(help="eager, onnxruntime, openvino or auto.")] = "auto",
+    threads: Threads = 1,
+    device: Device = "cpu",
+    csv: Annotated[Path | None, typer.Option(help="Write a CSV file.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at an image that cannot be read.")] = False,
+    json: Json = False,
+) -> None:
+    """Classes of images, with probabilities."""
+    from pumice.data.open import open_images
+    from pumice.errors import BadInput
+
+    images = [image for source in sources for image in open_images(source)]
+    device = check_device(device)
+
+    from pumice.deploy.predict import predict
+    from pumice.deploy.session import open_session
+    from pumice.models.source import load_source
+
+    source = load_source(model, pretrained=True)[0] if pretrained else model
+    with open_session(source, runtime=runtime, threads=threads, device=device) as session:
+        found = predict(session, images, top_k, strict=strict)
+    if csv is not None:
+        write_csv(csv, [(p.name, *(str(v) for pair in p.ranked for v in pair)) for p in found], top_k)
+    if json:
+        show.emit([p.to_json() for p in found])
+    else:
+        show.table(
+            ["image", "class", ">probability", "then"],
+            [
+                (
+                    p.name,
+                    p.label,
+                    show.percent(p.probability),
+                    "  ".join(f"{c} {100 * q:.1f} %" for c, q in p.ranked[1:]),
+                )
+                for p in found
+                if not p.error
+            ],
+        )
+    bad = [p for p in found if p.error]
+    for p in bad:
+        typer.echo(f"skipped {p.error}", err=True)
+    if bad:
+        typer.echo(f"{len(bad)} of {len(found)} images skipped", err=True)
+    if len(bad) == len(found):
+        raise BadInput("no image could be read")
+
+
+def write_csv(path: Path, rows: list[tuple[str, ...]], top_k: int) -> None:
+    """image, class_1, probability_1, ..."""
+    import csv
+
+    from pumice.files import atomic
+
+    width = max((len(row) - 1) // 2 for row in rows) if rows else top_k
+    header = ["image", *(name for i in range(1, width + 1) for name in (f"class_{i}", f"probability_{i}"))]
+    with atomic(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])

@@ -1,0 +1,75 @@
+"""`pumice val`: accuracy of a run or file on images."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pumice.cli import show
+from pumice.cli.options import Json, Threads
+from pumice.errors import BadInput
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="A run folder or a file.")],
+    data: Annotated[str | None, typer.Argument(help="Images; by default those that the run was trained with.")] = None,
+    runtime: Annotated[str, typer.Option(help="eager, onnxruntime, openvino or auto.")] = "auto",
+    threads: Threads = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Images a pass, where the file allows it.")] = 32,
+    json: Json = False,
+) -> None:
+    """Top-1, top-5, balanced accuracy and confusion on validation images."""
+    from pumice.data.open import open_data
+
+    config = run_config(model)
+    source = data or config.get("data")
+    if source is None:
+        raise BadInput(f"{model} does not say which data it was trained with; give the folder as second argument")
+    splits = open_data(
+        source,
+        seed=config.get("seed", 0),
+        val_fraction=config.get("val_fraction", 0.2),
+        strict=config.get("strict", False),
+    )
+
+    from pumice.deploy.session import open_session
+    from pumice.tasks.classify import evaluate
+
+    with open_session(model, runtime=runtime, threads=threads, batch=None if runtime != "eager" else batch) as session:
+        manifest = session.manifest
+        if manifest is None:
+            raise BadInput(f"{model} does not say how images are fed to it; export it with Pumice")
+        if manifest.classes and manifest.classes != splits.classes:
+            missing = sorted(set(splits.classes) ^ set(manifest.classes))
+            what = f"{missing[0]!r} is in one of them only" if missing else "they are in another order"
+            raise BadInput(f"the classes of {source} are not those of {model}: {what}")
+        scores = evaluate(session, manifest.preprocess, splits.val)
+    if json:
+        show.emit({"model": model, "data": str(source), "runtime": session.runtime, **scores.to_json()})
+        return
+    names = splits.classes
+    if len(names) <= 20:
+        show.table(
+            ["true \\ predicted", *(f">{n}" for n in names)],
+            [(name, *(str(n) if n else "." for n in row)) for name, row in zip(names, scores.confusion, strict=True)],
+        )
+    show.facts(
+        [
+            ("images", f"{scores.count} of {source}"),
+            ("top-1", show.percent(scores.top1)),
+            ("top-5", show.percent(scores.top5)),
+            ("balanced", show.percent(scores.balanced_accuracy)),
+            ("loss", f"{scores.loss:.4f}"),
+        ]
+    )
+
+
+def run_config(model: str) -> dict[str, Any]:
+    """The config of the run that a folder, or the folder around a file, holds; empty if there is none."""
+    from pumice.files import read_json
+
+    path = Path(model)
+    for folder in (path, path.parent):
+        if (folder / "config.json").is_file():
+            return read_json(folder / "config.json")
+    return {}

@@ -1,0 +1,33 @@
+"""`pumice verify`: does a file compute and describe what its checkpoint does?"""
+
+from typing import Annotated
+
+import typer
+
+from pumice.cli import show
+from pumice.cli.options import Json
+
+
+def command(
+    file: Annotated[str, typer.Argument(help="An .onnx or .xml file, or a folder with one.")],
+    against: Annotated[str, typer.Option(help="The run folder, checkpoint or name that it should equal.")],
+    data: Annotated[str | None, typer.Option(help="Images to compare on: digits or a folder.")] = None,
+    images: Annotated[int, typer.Option(min=1, help="How many.")] = 64,
+    runtime: Annotated[str, typer.Option(help="One runtime, or auto for every one that reads the file.")] = "auto",
+    json: Json = False,
+) -> None:
+    """Compare outputs on images, preprocessing and classes; ends with 1 when the file is wrong."""
+    from pumice.deploy.verify import verify
+    from pumice.errors import CheckFailed
+
+    found = verify(file, against, data=data, images=images, runtime=runtime)
+    if json:
+        show.emit(found.to_json())
+    else:
+        show.table(["", "check", "found"], [("ok" if c.ok else "!!", c.name, c.detail) for c in found.checks])
+        typer.echo(
+            f"{found.images} images ({found.source}) in {found.runtime}: relative error "
+            f"{found.max_relative_error:.1e}, top-1 agreement {show.percent(found.top1_agreement)}"
+        )
+    if not found.ok:
+        raise CheckFailed(f"{file} is not what {against} is: {', '.join(c.name for c in found.checks if not c.ok)}")

@@ -1,0 +1,98 @@
+"""What a set of labelled images is: names, labels, and a way to get each image when it is asked for."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from PIL import Image
+
+Load = Callable[[], Image.Image]
+
+
+class NamedImage(NamedTuple):
+    """An image that is read only when asked for: `item.image()`, or `for name, image in items: image()`."""
+
+    name: str
+    image: Load
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Labelled images.
+
+    classes: names of the classes, in order.
+    labels: an index into `classes` per image.
+    names: a name per image; for a folder the path below it, with forward slashes.
+    loaders: a function per image that gives it as RGB.
+    """
+
+    classes: tuple[str, ...]
+    labels: tuple[int, ...] = field(repr=False)
+    names: tuple[str, ...] = field(repr=False)
+    loaders: tuple[Load, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not len(self.labels) == len(self.names) == len(self.loaders):
+            raise ValueError(
+                f"{len(self.labels)} labels, {len(self.names)} names and {len(self.loaders)} images do not match"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def image(self, index: int) -> Image.Image:
+        """Image `index`, RGB.
+
+        Raises:
+            BadImage: its file has been removed or damaged since the set was opened.
+        """
+        return self.loaders[index]()
+
+    def subset(self, indices: Iterable[int]) -> "ImageSet":
+        """The images at these indices, in that order, with the same classes; no image is copied or read."""
+        indices = tuple(indices)
+        return ImageSet(
+            self.classes,
+            tuple(self.labels[i] for i in indices),
+            tuple(self.names[i] for i in indices),
+            tuple(self.loaders[i] for i in indices),
+        )
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was left out.
+
+    path: the file.
+    reason: why, as the end of a sentence.
+    """
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Images to learn from and images to judge by.
+
+    source: what the user called the data.
+    skipped: files of both that were left out.
+    """
+
+    source: str
+    train: ImageSet
+    val: ImageSet
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in order."""
+        return self.train.classes
+
+
+def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
+    """Sorts names as people do: `img2` before `img10`, `Cat` before `dog`; names that tie by their characters."""
+    # Text and numbers alternate, text first, so two keys compare text with text and number with number.
+    parts = re.split(r"(\d+)", name)
+    return tuple(int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)), name

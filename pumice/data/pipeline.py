@@ -1,0 +1,259 @@
+"""Torch data loaders whose every sample is a function of seed, epoch and index alone.
+
+No state is carried from sample to sample.  So a run that is resumed in the middle of an epoch sees the batches that it
+would have seen, and the number of worker processes changes nothing.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from mmap import mmap
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from pumice.data.augment import Augment
+from pumice.data.images import ImageSet, Splits
+from pumice.data.memory import GIB, fill, keep_decoded
+from pumice.data.preprocess import Preprocess
+from pumice.errors import BadInput
+
+Key = tuple[int, int]  # epoch, index
+
+
+class EpochSampler(Sampler[Key]):
+    """Keys (epoch, index) in an order shuffled by seed and epoch.
+
+    Lightning calls `set_epoch` before each epoch.  `start_at` resumes in the middle of one; `len` stays that of a whole
+    epoch, as Lightning counts a resumed epoch's batches from where it stopped.
+
+    Args:
+        length: of the data set.
+        batch_size: of the loader, per process.
+        seed: of the shuffling.
+        rank: of this process among `world` processes, which share an epoch; each gets every world-th key.
+    """
+
+    def __init__(self, length: int, batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        self.length, self.batch_size, self.seed = length, batch_size, seed
+        self.rank, self.world = rank, world
+        self.epoch = self.first_batch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch that the next iteration yields; its first batch is kept if it is the one of `start_at`."""
+        if epoch != self.epoch:
+            self.start_at(epoch, 0)
+
+    def start_at(self, epoch: int, batch: int) -> None:
+        """Let the next iteration begin at this batch of this epoch."""
+        self.epoch, self.first_batch = epoch, batch
+
+    def __len__(self) -> int:
+        return self.length // self.world
+
+    def __iter__(self) -> Iterator[Key]:
+        generator = torch.Generator().manual_seed(mix(self.seed, self.epoch, -1))
+        order = torch.randperm(self.length, generator=generator)[: len(self) * self.world]
+        mine = order[self.rank :: self.world][self.first_batch * self.batch_size :]
+        return iter([(self.epoch, index) for index in mine.tolist()])
+
+
+class EvalImages(Dataset[tuple[Tensor, int]]):
+    """Network input (3, H, W) float32 and label of each image, without any randomness.
+
+    The resized pixels are kept as bytes if those of all images fit `cache_bytes`: exactly what would be computed again.
+    Forked workers share them.
+    """
+
+    def __init__(self, images: ImageSet, preprocess: Preprocess, cache_bytes: int = GIB // 2) -> None:
+        self.images, self.preprocess = images, preprocess
+        shape = (len(images), *preprocess.size, 3)
+        self._pixels = _shared(shape) if 0 < int(np.prod(shape)) <= cache_bytes else None
+        self._known = _shared((len(images),)) if self._pixels is not None else None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return torch.from_numpy(self.preprocess.normalise(self._read(index))), self.images.labels[index]
+
+    def _read(self, index: int) -> NDArray[np.uint8]:
+        """Resized and cropped pixels, (H, W, 3)."""
+        if self._pixels is None or self._known is None:
+            return self.preprocess.pixels(self.images.image(index))
+        if not self._known[index]:
+            self._pixels[index] = self.preprocess.pixels(self.images.image(index))
+            self._known[index] = 1  # last, so that no process reads half an image
+        return self._pixels[index]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A process that is not forked cannot share the memory: it keeps nothing.
+        return {**self.__dict__, "_pixels": None, "_known": None}
+
+
+class TrainImages(Dataset[tuple[Tensor, int]]):
+    """Augmented network input (3, H, W) float32 and label, for the keys of an EpochSampler.
+
+    Args:
+        images: the set.
+        preprocess: gives size, interpolation, mean, std and channel order; its crop is replaced by the random one.
+        augment: what to change, or "none": exactly what EvalImages gives.
+        seed: of the changes.
+
+    Raises:
+        BadInput: timm is not installed, or does not know the policy.
+    """
+
+    def __init__(self, images: ImageSet, preprocess: Preprocess, augment: Augment | Literal["none"], seed: int) -> None:
+        self.images, self.seed = images, seed
+        self.plain = EvalImages(images, preprocess) if augment == "none" else None
+        self.change = None if isinstance(augment, str) else _transform(preprocess, augment)
+        # Of timm's changes, the policies alone draw from numpy's global generator.
+        self.numpy_too = isinstance(augment, Augment) and augment.auto_augment is not None
+        self.flip_channels = preprocess.channels == "BGR"
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, int]:
+        epoch, index = key
+        if self.change is None:
+            assert self.plain is not None
+            return self.plain[index]
+        image = self.images.image(index)
+        with seeded(mix(self.seed, epoch, index), numpy_too=self.numpy_too):
+            sample = self.change(image)
+        return (sample.flip(0) if self.flip_channels else sample), self.images.labels[index]
+
+
+def make_loaders(
+    splits: Splits,
+    preprocess: Preprocess,
+    *,
+    batch_size: int,
+    seed: int = 0,
+    workers: int = 0,
+    augment: Augment | Literal["none"] | None = None,
+    val_batch_size: int | None = None,
+    cache_bytes: int = GIB,
+    pin_memory: bool = False,
+    rank: int = 0,
+    world: int = 1,
+) -> tuple[DataLoader[tuple[Tensor, int]], DataLoader[tuple[Tensor, int]]]:
+    """Loaders of training batches (whose `sampler` is an EpochSampler) and of validation batches, in order.
+
+    A batch is (images (N, 3, H, W) float32, labels (N,) int64).  The last, smaller training batch is dropped where
+    there is a full one: batch norm needs more than one image.  The loaders do not touch torch's global generator; with
+    workers, Python's multiprocessing draws from Python's.
+
+    Args:
+        splits: the data.
+        preprocess: how images become network input.
+        batch_size: of training, per process.
+        seed: of order and augmentation.
+        workers: processes that prepare batches; 0 prepares them in this one.
+        augment: None for the defaults of `Augment`.
+        val_batch_size: of validation; None for `batch_size`.
+        cache_bytes: memory for decoded training images; decoded validation images get a quarter of it, resized ones
+            half.
+        pin_memory: page-locked batches, for a GPU.
+        rank: of this process among `world` processes.
+        world: number of processes that share the training images.
+
+    Raises:
+        BadInput: as TrainImages; a batch of less than one image; an image that has become unreadable.
+    """
+    if batch_size < 1:
+        raise BadInput(f"a batch of {batch_size} images is impossible; give 1 or more")
+    train_set = keep_decoded(splits.train, cache_bytes)
+    val_set = keep_decoded(splits.val, cache_bytes // 4)
+    if workers:
+        fill(train_set)
+        fill(val_set)
+    train_data = TrainImages(train_set, preprocess, Augment() if augment is None else augment, seed)
+    sampler = EpochSampler(len(train_data), batch_size, seed, rank, world)
+    # Each loader has a generator of its own for its workers' seeds; by default it would draw from the global one.
+    train = DataLoader(
+        train_data,
+        batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        drop_last=len(sampler) > batch_size,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    val = DataLoader(
+        EvalImages(val_set, preprocess, cache_bytes // 2),
+        val_batch_size or batch_size,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    return train, val
+
+
+def mix(seed: int, epoch: int, index: int) -> int:
+    """A 63-bit seed that differs for every triple."""
+    return int.from_bytes(blake2b(f"{seed}/{epoch}/{index}".encode(), digest_size=8).digest(), "big") >> 1
+
+
+@contextmanager
+def seeded(seed: int, *, numpy_too: bool) -> Iterator[None]:
+    """Seed the global generators of Python and torch (CPU), and put them back as they were.
+
+    numpy_too: numpy's as well, which costs 70 us more; the others cost 20.
+    """
+    python, pytorch = random.getstate(), torch.get_rng_state()
+    numpy = np.random.get_state() if numpy_too else None  # noqa: NPY002
+    try:
+        random.seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU too
+        if numpy_too:
+            np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002
+        yield
+    finally:
+        random.setstate(python)
+        torch.set_rng_state(pytorch)
+        if numpy is not None:
+            np.random.set_state(numpy)  # noqa: NPY002
+
+
+def _transform(preprocess: Preprocess, augment: Augment) -> Callable[[Image.Image], Tensor]:
+    """RGB image -> (3, H, W) normalised tensor in the order R, G, B, by timm."""
+    try:
+        from timm.data import create_transform
+    except ImportError as error:
+        raise BadInput("augmentation needs timm; install it with `pip install 'pumice[train]'`") from error
+    backwards = -1 if preprocess.channels == "BGR" else 1
+    try:
+        return create_transform(
+            input_size=(3, *preprocess.size),
+            is_training=True,
+            scale=augment.scale,
+            ratio=augment.ratio,
+            hflip=augment.hflip,
+            vflip=augment.vflip,
+            color_jitter=augment.color_jitter,
+            auto_augment=augment.auto_augment,
+            interpolation=preprocess.interpolation,
+            mean=preprocess.mean[::backwards],
+            std=preprocess.std[::backwards],
+            re_prob=augment.re_prob,
+            re_mode="pixel",
+        )
+    except (AssertionError, KeyError, ValueError, IndexError) as error:
+        raise BadInput(f"timm knows no augmentation {augment.auto_augment!r}; try rand-m9-mstd0.5") from error
+
+
+def _shared(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Zeros that forked processes share.  Memory is used as it is written; /dev/shm, often tiny, is not involved."""
+    size = int(np.prod(shape))
+    return np.frombuffer(mmap(-1, size), np.uint8, size).reshape(shape)

@@ -1,0 +1,133 @@
+"""The questions that `verify` asks, each answered with a clause."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pumice.data.preprocess import Preprocess
+from pumice.deploy.compare import relative_error, same_top1, variation
+from pumice.models.manifest import Manifest
+
+Outputs = NDArray[np.float32]
+# Fields of `Preprocess` in plain words.
+_WORDS = {"size": "image size", "crop_pct": "crop", "channels": "channel order"}
+
+
+# Said of a network whose outputs are the same for every image.
+IGNORES = "it ignores the image, so that agreement proves nothing"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question, its answer, and what was found, as a clause."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One runtime against the reference, over all images.
+
+    error: max |file - reference| / max |reference|; infinite for other shapes, or where the file does not open.
+    top1: share of images with the same best class; ties agree.
+    problem: why the runtime cannot open the file, "" if it can.
+    """
+
+    runtime: str
+    error: float
+    top1: float
+    problem: str = ""
+
+
+def agreement(runtime: str, got: Outputs, want: Outputs, tolerance: float) -> Agreement:
+    """Compare the outputs of one runtime with the reference's."""
+    return Agreement(runtime, relative_error(got, want), float(same_top1(got, want, tolerance).mean()))
+
+
+def output_checks(
+    best: Agreement, refused: tuple[Agreement, ...], got: Outputs, want: Outputs, tolerance: float
+) -> tuple[Check, ...]:
+    """Of the outputs: finite, close, the same best class, and not the same whatever the image."""
+    images = len(want)
+    others = [
+        f"{entry.runtime} must not run this file: "
+        + (entry.problem or f"it is off by {entry.error:.1e} of the largest output")
+        for entry in refused
+        if entry is not best
+    ]
+    # Outputs that hardly vary agree with anything; below ten times the disagreement the comparison says nothing.
+    needed = 10 * max(min(best.error, tolerance), 1e-7)
+    varies, should = variation(got), variation(want)
+    depends = Check(
+        "depends on the image",
+        images < 2 or varies >= needed or should < needed,
+        f"outputs vary by {varies:.1e} of the largest"
+        + ("" if varies >= needed or images < 2 else f", the reference's by {should:.1e}: {IGNORES}"),
+    )
+    shapes = f", shapes {got.shape[1:]} and {want.shape[1:]}" if got.shape != want.shape else ""
+    return (
+        Check(
+            "outputs finite",
+            bool(np.isfinite(got).all()),
+            "all finite" if np.isfinite(got).all() else "the file gives infinite or undefined outputs",
+        ),
+        Check(
+            "outputs",
+            best.error <= tolerance,
+            "; ".join(
+                [
+                    f"{best.runtime} is off by {best.error:.1e} of the largest output, {tolerance:.0e} allowed{shapes}",
+                    *others,
+                ]
+            ),
+        ),
+        Check("top-1", best.top1 == 1, f"the best class agrees on {round(best.top1 * images)} of {images} images"),
+        depends,
+    )
+
+
+def record_checks(
+    carried: Manifest | None, wanted: Manifest | None, file_size: tuple[int, int, int], outputs: tuple[int, int]
+) -> tuple[Check, ...]:
+    """Of the manifests: preprocessing field by field, classes and their order.
+
+    Args:
+        carried: the file's.
+        wanted: the reference's.
+        file_size: (C, H, W) that the file reads.
+        outputs: classes that the file and the reference give.
+    """
+    counts = Check("number of classes", outputs[0] == outputs[1], _both(*outputs))
+    if wanted is None:
+        return (counts, Check("manifest", True, "not compared: the reference says nothing of its preprocessing"))
+    if carried is None:
+        return (counts, Check("manifest", False, "the file carries none, so it does not say how to feed it"))
+    checks = [counts]
+    if carried.input_size != file_size:
+        detail = f"the file reads {file_size}, its manifest says {carried.input_size}"
+        checks.append(Check("input size", False, detail))
+    for field in fields(Preprocess):
+        have, want = getattr(carried.preprocess, field.name), getattr(wanted.preprocess, field.name)
+        checks.append(Check(_WORDS.get(field.name, field.name), have == want, _both(have, want)))
+    checks.append(_classes(carried.classes, wanted.classes, outputs[0]))
+    return tuple(checks)
+
+
+def _both(have: object, want: object) -> str:
+    return f"{have}" if have == want else f"the file has {have}, the reference {want}"
+
+
+def _classes(have: tuple[str, ...], want: tuple[str, ...], outputs: int) -> Check:
+    if have == want:
+        # An empty list is honest: nobody named the classes.
+        ok = not have or len(have) == outputs
+        return Check("class names", ok, f"{len(have)} names" + ("" if ok else f" for {outputs} outputs"))
+    if sorted(have) == sorted(want):
+        first = next(i for i, (a, b) in enumerate(zip(have, want, strict=True)) if a != b)
+        return Check("class names", False, f"another order: class {first} is {have[first]!r}, not {want[first]!r}")
+    missing = [name for name in want if name not in have] or [name for name in have if name not in want]
+    detail = f"{len(have)} names, the reference has {len(want)}"
+    return Check("class names", False, f"{detail}; {missing[0]!r} is in one only" if missing else detail)

@@ -1,0 +1,37 @@
+"""How far two sets of outputs are apart."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Two ways to sum the same float32 products differ by about 1e-6 of the largest output; a wrong weight by far more.
+TOLERANCE = 1e-4
+
+
+def relative_error(got: NDArray[np.float32], want: NDArray[np.float32]) -> float:
+    """max |got - want| / max |want| over everything; infinite where shapes differ or a value is not finite."""
+    if got.shape != want.shape or not (np.isfinite(got).all() and np.isfinite(want).all()):
+        return float("inf")
+    difference, scale = float(np.abs(got - want).max()), float(np.abs(want).max())
+    if scale == 0:
+        return 0.0 if difference == 0 else float("inf")
+    return difference / scale
+
+
+def same_top1(got: NDArray[np.float32], want: NDArray[np.float32], tolerance: float = TOLERANCE) -> NDArray[np.bool_]:
+    """(N,) whether the best class of `got` is the best of `want`, or ties with it.
+
+    Both logits may move by tolerance x max |want|, so a margin below twice that decides nothing.
+    """
+    if got.shape != want.shape or got.ndim != 2:
+        return np.zeros(len(want), bool)
+    rows = np.arange(len(want))
+    margin = want.max(axis=1) - want[rows, got.argmax(axis=1)]
+    return np.asarray(margin <= 2 * tolerance * np.abs(want).max(), bool)
+
+
+def variation(outputs: NDArray[np.float32]) -> float:
+    """How much the outputs depend on the input: max |y_i - mean y| / max |y| over the images, 0 for one image."""
+    scale = float(np.abs(outputs).max())
+    if len(outputs) < 2 or scale == 0 or not np.isfinite(outputs).all():
+        return 0.0
+    return float(np.abs(outputs - outputs.mean(axis=0)).max()) / scale

@@ -1,0 +1,219 @@
+"""Is this file that checkpoint?  The same outputs on images, the same preprocessing, the same classes in order.
+
+The file is fed through its own preprocessing and the checkpoint through the checkpoint's, as a user of either would,
+so that a wrong manifest shows in the outputs as well as in the comparison of the records.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from pumice.data.preprocess import Preprocess
+from pumice.deploy.carried import model_file, read_manifest
+from pumice.deploy.checks import IGNORES, Agreement, Check, agreement, output_checks, record_checks
+from pumice.deploy.compare import TOLERANCE
+from pumice.deploy.network import frozen, load, name_of
+from pumice.deploy.probes import natural_images, probe_inputs
+from pumice.deploy.session import Session, open_session, readers, resolve_runtime
+from pumice.errors import BadInput
+from pumice.models.manifest import Manifest
+from pumice.progress import track
+
+Inputs = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The verdict on a file.
+
+    runtime: the one that the verdict is about: the one asked for, else the best of those that agree.
+    refused: runtimes that do not agree or cannot open the file; they must not run it.
+    source: where the images came from, "generated" if from nowhere.
+    max_relative_error: max |file - reference| / max |reference| over all images, in that runtime.
+    """
+
+    file: str
+    against: str
+    runtime: str
+    checks: tuple[Check, ...]
+    max_relative_error: float
+    top1_agreement: float
+    images: int
+    source: str
+    tolerance: float
+    runtimes: dict[str, float]
+    refused: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check passed."""
+        return all(check.ok for check in self.checks)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What passed and should still be said."""
+        weak = [f"{check.name}: {check.detail}" for check in self.checks if check.ok and IGNORES in check.detail]
+        refused = [f"{name} does not agree on {self.file}; do not run it there" for name in self.refused if self.ok]
+        return (*weak, *refused)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; an infinite error is null."""
+        record = {"ok": self.ok, **asdict(self), "warnings": list(self.warnings), "refused": list(self.refused)}
+        record["checks"] = [asdict(check) for check in self.checks]
+        record["runtimes"] = {name: _finite(error) for name, error in self.runtimes.items()}
+        record["max_relative_error"] = _finite(self.max_relative_error)
+        return record
+
+
+def verify(
+    file: str | Path,
+    against: str | Path | nn.Module,
+    *,
+    data: str | Path | None = None,
+    images: int = 64,
+    runtime: str = "auto",
+    tolerance: float = TOLERANCE,
+    manifest: Manifest | None = None,
+) -> Verification:
+    """Compare a file with the network that it should be.
+
+    Args:
+        file: .onnx, .xml, or a folder with one.
+        against: run folder, .safetensors, name, or network.
+        data: `digits` or an image folder, whose validation images are used; without, images are generated.
+        images: how many, evenly spaced.
+        runtime: one, or "auto" for every one that reads the file.
+        tolerance: largest relative error that passes.
+        manifest: what the reference says of itself, for a network that carries nothing.
+
+    Raises:
+        BadInput: the file, the reference or the data cannot be opened.
+    """
+    path = model_file(file)
+    if path is None:
+        raise BadInput(f"{file} is no model file to verify; give .onnx, .xml or a folder with one")
+    if images < 1:
+        raise BadInput(f"images is at least 1, not {images}")
+    model, wanted = load(against, manifest)
+    carried = read_manifest(path)
+    if isinstance(against, nn.Module) and wanted is not None and not wanted.classes and carried is not None:
+        # A bare network knows no class names, so it does not contradict those of the file.
+        wanted = replace(wanted, classes=carried.classes)
+
+    names = readers(path) if runtime == "auto" else (resolve_runtime(path, runtime),)
+    sessions: dict[str, Session] = {}
+    found: list[Agreement] = []
+    for name in names:
+        try:
+            sessions[name] = open_session(path, runtime=name, batch=None, input_size=_bare_size(carried, wanted))
+        except BadInput as error:
+            found.append(Agreement(name, float("inf"), 0.0, str(error)))
+    if not sessions:
+        raise BadInput(found[0].problem)
+
+    some = next(iter(sessions.values()))
+    pairs = _pairs(data, images, carried, wanted, some.input_size)
+    reference = frozen(model)
+    rows: dict[str, list[Inputs]] = {name: [] for name in ("reference", *sessions)}
+    with torch.inference_mode():
+        for group in track([pairs[i : i + 16] for i in range(0, len(pairs), 16)], "verify"):
+            ours, theirs = (np.stack(side) for side in zip(*(pair() for pair in group), strict=True))
+            rows["reference"].append(_forward(reference, theirs))
+            for name, session in sessions.items():
+                rows[name].append(session.run(ours))
+    outputs = {name: np.concatenate(parts) for name, parts in rows.items()}
+    for session in sessions.values():
+        session.close()
+
+    want = outputs.pop("reference")
+    found = [agreement(name, got, want, tolerance) for name, got in outputs.items()] + found
+    refused = tuple(entry for entry in found if entry.error > tolerance)
+    best = _choose(found, refused, carried)
+    got = outputs[best.runtime]
+    return Verification(
+        file=str(file),
+        against=name_of(model, wanted) if isinstance(against, nn.Module) else str(against),
+        runtime=best.runtime,
+        checks=(
+            *output_checks(best, refused, got, want, tolerance),
+            *record_checks(carried, wanted, some.input_size, (got.shape[-1], want.shape[-1])),
+        ),
+        max_relative_error=best.error,
+        top1_agreement=best.top1,
+        images=len(want),
+        source="generated" if data is None else str(data),
+        tolerance=tolerance,
+        runtimes={entry.runtime: entry.error for entry in found},
+        refused=tuple(entry.runtime for entry in refused),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _choose(found: list[Agreement], refused: tuple[Agreement, ...], carried: Manifest | None) -> Agreement:
+    """The runtime of the verdict: the one that the file was made for, if it agrees; else the first that does."""
+    opened = [entry for entry in found if not entry.problem]
+    right = [entry for entry in opened if entry not in refused]
+    meant = carried.budget.get("runtime") if carried else None
+    return next((entry for entry in right if entry.runtime == meant), (right or opened)[0])
+
+
+def _bare_size(carried: Manifest | None, wanted: Manifest | None) -> tuple[int, int, int] | None:
+    """The size to open a file without manifest at, should it be open to any."""
+    return wanted.input_size if carried is None and wanted is not None else None
+
+
+def _forward(model: nn.Module, x: Inputs) -> Inputs:
+    try:
+        return model(torch.from_numpy(x)).numpy()
+    except RuntimeError as error:
+        raise BadInput(f"{type(model).__name__} cannot read images of shape {x.shape[1:]}: {error}") from error
+
+
+def _pairs(
+    data: str | Path | None,
+    count: int,
+    carried: Manifest | None,
+    wanted: Manifest | None,
+    file_size: tuple[int, int, int],
+) -> list[Callable[[], tuple[Inputs, Inputs]]]:
+    """A function per image that gives what the file reads and what the reference reads, each (C, H, W)."""
+    either, other = carried or wanted, wanted or carried
+    if either is None or other is None or file_size[0] != 3:
+        if data is not None:
+            raise BadInput("this file does not say how images are fed to it, so data cannot be used; leave them out")
+        return [partial(_same, x) for x in probe_inputs(count, file_size, None)]
+    ours = replace(either.preprocess, size=file_size[1:])
+    theirs = other.preprocess
+    return [partial(_both, image, ours, theirs) for image in _images(data, count, theirs.size)]
+
+
+def _same(x: Inputs) -> tuple[Inputs, Inputs]:
+    return x, x
+
+
+def _both(load: Callable[[], Image.Image], ours: Preprocess, theirs: Preprocess) -> tuple[Inputs, Inputs]:
+    image = load()
+    return ours(image), theirs(image)
+
+
+def _images(data: str | Path | None, count: int, size: tuple[int, int]) -> list[Callable[[], Image.Image]]:
+    if data is None:
+        # Neither square nor of the network's own size, so that crop and interpolation matter.
+        height, width = round(size[0] * 1.25) + 3, round(size[1] * 1.6) + 8
+        return [image.copy for image in natural_images(count, height, width)]
+    from pumice.data.open import open_data
+
+    held = open_data(data).val
+    chosen = np.unique(np.linspace(0, len(held) - 1, min(count, len(held))).round().astype(int))
+    return [held.loaders[i] for i in chosen]

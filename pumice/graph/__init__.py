@@ -1,0 +1,11 @@
+"""The traced graph: what machines measure and shrink.
+
+records   Value, Node, Layer, Graph: the frozen result of a trace
+ops       the table of known operators and their kinds; `UnknownOp`
+modules   which module runs, and the guard that leaves a model exactly as it was
+recorder  the dispatch mode that writes every operator down
+layers    nodes -> layer records: multiply-adds, parameters, memory access
+inputs    the input size that a model declares or implies
+trace     `trace(model, input_size) -> Graph`
+fold      `fold_norms(model)`: batch norms folded into the layers that feed them, where that is exact
+"""

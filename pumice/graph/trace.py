@@ -1,0 +1,153 @@
+"""`trace`: run a network once on nothing and keep what it did.
+
+The run uses fake tensors, which have shapes and storages but no memory, so it costs neither arithmetic nor room, and
+works for networks on any device, `meta` included.  A network whose forward needs numbers (it asks `.item()`, say) is
+copied and run for real on one random image.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from pumice.errors import BadInput
+from pumice.graph.layers import layer_records
+from pumice.graph.modules import Calls, tensors_in, unchanged
+from pumice.graph.recorder import Recorder
+from pumice.graph.records import Graph, Shape
+
+
+def trace(model: nn.Module, input_size: Shape = (3, 224, 224), *, name: str = "") -> Graph:
+    """The graph of `model` in evaluation mode on one image of `input_size` = (C, H, W).
+
+    The model is left exactly as it was, also when this raises: modes, hooks, tensors, attributes, random state.
+
+    name: what messages call it; the model's own name by default.
+
+    Raises:
+        UnknownOp: it calls an operator whose cost is not known.
+        BadInput: it does not run on that input.
+    """
+    model = getattr(model, "_orig_mod", model)
+    name = name or model_name(model)
+    size = "x".join(map(str, input_size))
+    if not input_size or any(not isinstance(n, int) or n < 1 for n in input_size):
+        raise BadInput(f"input size {size or '()'} is impossible; give positive numbers C, H, W")
+    if any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
+        raise BadInput(f"{name} has lazy layers without shapes; run it once on an image before tracing it")
+    try:
+        with _quiet():
+            try:
+                return _trace_fake(model, name, input_size)
+            except BadInput:
+                raise
+            except Exception:
+                # Numbers may be what was missing; without any there is nothing more to try.
+                if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+                    raise
+            return _trace_real(model, name, input_size)
+    except BadInput as error:
+        raise type(error)(f"{name} on a {size} input: {error}") from error
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise BadInput(
+            f"{name} does not run on a {size} input; give another input size ({lines[0][:200].rstrip('. ')})"
+        ) from error
+
+
+def model_name(model: nn.Module) -> str:
+    """The name in `model.config`, else the class."""
+    name = getattr(getattr(model, "config", None), "name", None)
+    return name if isinstance(name, str) and name else type(model).__name__
+
+
+def _trace_fake(model: nn.Module, name: str, input_size: Shape) -> Graph:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    buffers = dict(model.named_buffers(remove_duplicate=False))
+    with unchanged(model), FakeTensorMode(allow_non_fake_inputs=True):
+        fakes: dict[int, Tensor] = {}
+
+        def stand_in(tensor: Tensor) -> Tensor:
+            if id(tensor) not in fakes:
+                fakes[id(tensor)] = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
+            return fakes[id(tensor)]
+
+        for module in model.modules():
+            # Plain attributes on the CPU may be asked for their numbers, so they stay.
+            elsewhere = {k: v for k, v in module.__dict__.items() if isinstance(v, Tensor) and v.device.type != "cpu"}
+            module.__dict__.update({key: stand_in(tensor) for key, tensor in elsewhere.items()})
+            places: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
+            for tensors in places:
+                tensors.update({key: stand_in(tensor) for key, tensor in tensors.items() if tensor is not None})
+        model.eval()
+        image = torch.empty((1, *input_size), dtype=_dtype(model))
+        return _record(
+            model,
+            name,
+            image,
+            {key: stand_in(tensor) for key, tensor in parameters.items()},
+            {key: stand_in(tensor) for key, tensor in buffers.items()},
+        )
+
+
+def _trace_real(model: nn.Module, name: str, input_size: Shape) -> Graph:
+    model = copy.deepcopy(model).eval()
+    device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    image = torch.rand((1, *input_size), generator=torch.Generator().manual_seed(0)).to(device, _dtype(model))
+    return _record(
+        model,
+        name,
+        image,
+        dict(model.named_parameters(remove_duplicate=False)),
+        dict(model.named_buffers(remove_duplicate=False)),
+    )
+
+
+def _record(
+    model: nn.Module, name: str, image: Tensor, parameters: dict[str, Tensor], buffers: dict[str, Tensor]
+) -> Graph:
+    calls = Calls(model)
+    recorder = Recorder(calls, parameters, buffers)
+    entry = recorder.add(image, "input", from_input=True)
+    with calls.watching(), torch.no_grad(), recorder:
+        result = model(image)
+    outputs = tuple(recorder.read(tensor) for tensor in tensors_in(result))
+    nodes, values = recorder.nodes(), tuple(recorder.values)
+    layers = layer_records(nodes, values, calls.extras, {key: t.numel() for key, t in parameters.items()})
+    used = dict.fromkeys(
+        values[i].name for node in nodes if node.kind != "view" for i in node.inputs if values[i].kind == "parameter"
+    )
+    return Graph(
+        name=name,
+        input_size=tuple(image.shape[1:]),
+        values=values,
+        nodes=nodes,
+        inputs=(entry,),
+        outputs=outputs,
+        layers=layers,
+        params=sum(parameters[key].numel() for key in used),
+        parameters=tuple(used),
+        calls=dict(calls.counts),
+    )
+
+
+def _dtype(model: nn.Module) -> torch.dtype:
+    return next((tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()), torch.float32)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the random state, and run attention operator by operator rather than in one fused, opaque call."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)

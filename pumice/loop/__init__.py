@@ -1,0 +1,9 @@
+"""Images and a budget in; a trained, measured and verified model file out.
+
+config          what `fit` was asked
+candidates      network x input size x runtime, and which are promising
+screen          measures candidates as they would ship
+halving         trains the promising ones by successive halving
+ship            export, verification, measurement and records of the winner
+fit             all of it
+"""

@@ -1,0 +1,179 @@
+"""Candidates: network x input size x runtime, what is known of each, and which are promising.  Imports no torch."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pumice.cost.budget import Budget, Miss
+from pumice.cost.timing import Timing
+from pumice.errors import BadInput
+from pumice.loop.config import FitConfig
+from pumice.models.catalogue import Entry, entries
+
+SIZES = (96, 128, 160, 192, 224)
+# What MobileNetV2 1.0 loses of its ImageNet top-1 at smaller inputs (71.8 at 224; arXiv:1801.04381 and its repository).
+LOST_AT = {224: 0.0, 192: 1.1, 160: 3.0, 128: 6.5, 96: 11.5}
+# Top-1 of networks whose own papers printed none: arXiv:2108.05894 table 7, torchvision's and timm's retrainings.
+NOT_PRINTED = {
+    "mobilenetv3_small_050": 58.0,
+    "mobilenetv3_small_035": 49.8,
+    "squeezenet1_1": 58.2,
+    "mobilenetv3_large_150d": 81.0,
+}
+
+
+@dataclass
+class Candidate:
+    """One way to ship, and what became of it.
+
+    size: side of the square input, pixels.
+    params, madds: with the classes of the data.
+    size_bytes: of the weights alone; the graph adds some 50 to 200 kB.
+    promise: top-1 on ImageNet that its paper leads to expect at this input size, percent.
+    timings: measurements, the latest last.
+    status: "not measured", "over budget", "measured", "trained" or "shipped"; reason: why, for people.
+    """
+
+    model: str
+    size: int
+    runtime: str
+    params: int
+    madds: int
+    extra_madds: int
+    peak_activation_bytes: int
+    promise: float
+    timings: list[Timing] = field(default_factory=list)
+    status: str = "not measured"
+    reason: str = ""
+    val_top1: float | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """float32 weights."""
+        return 4 * self.params
+
+    @property
+    def label(self) -> str:
+        """micronet_m1 at 128 in openvino."""
+        return f"{self.model} at {self.size} in {self.runtime}"
+
+    @property
+    def p50_ms(self) -> float | None:
+        """Of the latest measurement."""
+        return self.timings[-1].p50_ms if self.timings else None
+
+    @property
+    def bound_ms(self) -> float | None:
+        """The highest upper bound that was measured: a machine drifts, and a budget must hold in its slow minutes."""
+        return max(t.bound_ms[0] for t in self.timings) if self.timings else None
+
+    def misses(self, budget: Budget) -> list[Miss]:
+        """The limits that it does not keep, as far as it is known."""
+        return budget.misses(
+            latency_ms=self.bound_ms,
+            madds=self.madds,
+            params=self.params,
+            size_bytes=self.size_bytes,
+            memory_bytes=self.peak_activation_bytes,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values, as candidates.json holds them."""
+        last = self.timings[-1] if self.timings else None
+        return {
+            "model": self.model,
+            "input_size": [3, self.size, self.size],
+            "runtime": self.runtime,
+            "params": self.params,
+            "madds": self.madds,
+            "extra_madds": self.extra_madds,
+            "peak_activation_bytes": self.peak_activation_bytes,
+            "promise": self.promise,
+            "p50_ms": self.p50_ms,
+            "cpu_p50_ms": last.cpu_p50_ms if last else None,
+            "bound_ms": self.bound_ms,
+            "busy": last.busy if last else None,
+            "status": self.status,
+            "reason": self.reason,
+            "val_top1": self.val_top1,
+        }
+
+
+def propose(config: FitConfig, num_classes: int, runtimes: tuple[str, ...], only: str | None = None) -> list[Candidate]:
+    """Every candidate; those over a limit that needs no measurement are marked so.
+
+    only: the network that a weights file belongs to.
+
+    Raises:
+        BadInput: no network matches, or none has published weights.
+    """
+    chosen = [e for e in entries() if _takes_part(e, config, only)]
+    if not chosen:
+        what = " ".join(config.models) or "these settings"
+        raise BadInput(f"no network matches {what}; `pumice list` names them all")
+    found = []
+    for entry in chosen:
+        for size in SIZES:
+            cost, classes = entry.sizes[str(size)], num_classes - 1000
+            for runtime in runtimes:
+                candidate = Candidate(
+                    entry.name,
+                    size,
+                    runtime,
+                    params=entry.params + classes * entry.params_per_class,
+                    madds=cost["madds"] + classes * cost["madds_per_class"],
+                    extra_madds=cost["extra_madds"],
+                    peak_activation_bytes=cost["peak_activation_bytes"],
+                    promise=promise(entry, size),
+                )
+                mark(candidate, config.budget)
+                found.append(candidate)
+    return found
+
+
+def _takes_part(entry: Entry, config: FitConfig, only: str | None) -> bool:
+    if only is not None:
+        return entry.name == only
+    if config.models and not any(fnmatchcase(entry.name, pattern) for pattern in config.models):
+        return False
+    if config.pretrained:
+        return entry.pretrained
+    # torchvision's layouts are there for their weights; from scratch the paper's own nets stand for them.
+    return bool(config.models) or not entry.name.startswith("tv_")
+
+
+def promise(entry: Entry, size: int) -> float:
+    """Top-1 on ImageNet to expect of a network at an input size, percent: a prior for the order, never a result."""
+    printed = entry.published["top1"] if entry.published else None
+    return (printed or NOT_PRINTED[entry.name]) - LOST_AT[size]
+
+
+def mark(candidate: Candidate, budget: Budget) -> None:
+    """Say so when a candidate is over a limit."""
+    misses = candidate.misses(budget)
+    if misses:
+        candidate.status, candidate.reason = "over budget", str(misses[0])
+
+
+def promising(
+    candidates: Iterable[Candidate], count: int, margin: float, budget: Budget, a_model: int = 2
+) -> list[Candidate]:
+    """The `count` measured candidates to train: the best promise first, at most `a_model` sizes of one network.
+
+    Each network and size appears in its fastest runtime.  Candidates that keep `margin` of the latency budget in hand
+    come before those that do not.
+    """
+    fastest: dict[tuple[str, int], Candidate] = {}
+    for c in candidates:
+        if c.status == "measured" and c.bound_ms is not None:
+            best = fastest.get((c.model, c.size))
+            if best is None or c.bound_ms < (best.bound_ms or 0):
+                fastest[c.model, c.size] = c
+    limit = budget.max_latency_ms
+    safe = [c for c in fastest.values() if limit is None or (c.bound_ms or 0) <= limit * (1 - margin)]
+    chosen: list[Candidate] = []
+    for c in sorted(safe or fastest.values(), key=lambda c: (-c.promise, c.bound_ms)):
+        if sum(other.model == c.model for other in chosen) < a_model:
+            chosen.append(c)
+    return chosen[:count]

@@ -1,0 +1,349 @@
+"""`fit`: images and a budget in; a trained, measured and verified model file out."""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pumice.cost.budget import Budget
+from pumice.errors import BadInput, CheckFailed
+from pumice.files import read_json, write_json, write_text
+from pumice.loop.candidates import Candidate, promising, propose
+from pumice.loop.config import FitConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pumice.data.images import Splits
+
+MARGIN = (
+    0.1  # of the latency budget kept in hand: a core of a shared machine drifts by more within minutes (docs/log.md)
+)
+MEASURING = 0.3  # share of the time that measuring candidates may take
+SHIPPING_S = 40.0  # for export, verification, measurement and report; less of a short budget
+MOST_CANDIDATES = 8
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What `fit` came to.
+
+    out: run folder.  file: the model file.
+    model, input_size, runtime: what ships.  top1: of the file, on validation images.
+    bound_ms: upper 95 % bound of its latency, measured in a fresh process; clock: "wall", or "cpu" on a busy machine.
+    """
+
+    out: Path
+    file: Path
+    model: str
+    input_size: tuple[int, int, int]
+    runtime: str
+    top1: float
+    bound_ms: float
+    clock: str
+    within_budget: bool
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**self.__dict__, "out": str(self.out), "file": str(self.file), "input_size": list(self.input_size)}
+
+
+def fit(
+    data: str | Path,
+    *,
+    max_latency_ms: float | None = None,
+    max_madds: int | None = None,
+    max_params: int | None = None,
+    max_size_bytes: int | None = None,
+    max_memory_bytes: int | None = None,
+    out: str | Path = "runs/fit",
+    say: Callable[[str], None] | None = None,
+    **settings: Any,
+) -> FitResult:
+    """Choose, train, export, verify and measure a network for these images within this budget.
+
+    Candidates (network x input size x runtime) are measured on this machine, those over budget dropped, the promising
+    ones trained by successive halving, and the winner's file verified and measured again.
+
+    Args:
+        data: `digits` or an image folder.
+        max_latency_ms: upper 95 % bound of the median forward pass of one image.
+        max_madds, max_params, max_size_bytes, max_memory_bytes: further limits.
+        out: run folder to make.
+        say: told of every step in a sentence.
+        settings: fields of `FitConfig`: runtime, threads, time_s, seed, pretrained, weights, models, freeze, ...
+
+    Raises:
+        BadInput: data, budget or settings that cannot work.
+        CheckFailed: nothing keeps the budget; the message says by how much the closest misses.
+    """
+    budget = Budget(max_latency_ms, max_madds, max_params, max_size_bytes, max_memory_bytes)
+    return run(FitConfig(data=str(data), budget=budget, **settings), Path(out), say or (lambda sentence: None))
+
+
+def run(config: FitConfig, out: Path, say: Callable[[str], None]) -> FitResult:
+    """`fit` of a config; the run folder's config.json is there before torch is imported."""
+    started = time.perf_counter()
+    from pumice.data.open import open_data
+
+    splits = open_data(config.data, seed=config.seed, val_fraction=config.val_fraction, strict=config.strict)
+    for one in splits.skipped[:10]:
+        say(f"skipped {one.path}: {one.reason}")
+    runtimes = _runtimes(config.runtime)
+    made = _claim(out, config)
+    try:
+        result = _run(config, out, say, started, splits, runtimes)
+    except BadInput:
+        if made:
+            shutil.rmtree(out, ignore_errors=True)
+        raise
+    return result
+
+
+def _run(
+    config: FitConfig,
+    out: Path,
+    say: Callable[[str], None],
+    started: float,
+    splits: "Splits",
+    runtimes: tuple[str, ...],
+) -> FitResult:
+    from pumice.loop.halving import Runner, config_for, enter, halve, how_many
+    from pumice.loop.screen import screen
+    from pumice.loop.ship import at_size, try_out, withdraw
+    from pumice.train.environment import environment
+
+    write_json(out / "environment.json", environment())
+    build = _builder(config, len(splits.classes))
+    candidates = propose(config, len(splits.classes), runtimes, _only(config))
+    say(f"{len(splits.train)} images of {len(splits.classes)} classes to train, {len(splits.val)} to judge")
+    screen(candidates, config, build, started + MEASURING * config.time_s)
+    write_json(out / "candidates.json", [c.to_json() for c in candidates])
+    chosen = promising(candidates, MOST_CANDIDATES, MARGIN, config.budget)
+    _say_measured(candidates, chosen, say)
+    if not chosen:
+        _refuse(candidates, config, splits, out, started)
+
+    deadline = started + config.time_s - min(SHIPPING_S, 0.25 * config.time_s)
+    adapted = config.pretrained or config.weights is not None
+    runners: list[Runner] = []
+    for candidate in chosen:
+        net = build(candidate.model)
+        at_size(net, candidate.size)
+        recipe = config_for(
+            candidate, config.data, config.seed, len(splits.train), adapted=adapted, freeze=config.freeze
+        )
+        runners.append(enter(candidate, net, recipe, splits))
+        # Each probe costs seconds too: two are always wanted, more only while a rung can give each an epoch.
+        share = 0.15 * max(0.0, deadline - time.perf_counter())
+        if how_many([r.images_s for r in runners], len(splits.train), share) < len(runners):
+            runners.pop()
+            break
+    say(f"training {len(runners)}: {', '.join(r.candidate.label for r in runners)}")
+    ordered, rungs = halve(
+        runners,
+        splits,
+        deadline,
+        say,
+        lambda r: try_out(r.net, r.candidate, config, splits.classes, out),
+    )
+    write_json(out / "rungs.json", rungs)
+    write_json(out / "candidates.json", [c.to_json() for c in candidates])
+    for runner in ordered:
+        if runner.candidate.status != "trained":
+            continue
+        result = _ship(runner.net, runner.candidate, candidates, rungs, config, splits, out, started, say)
+        if result is not None:
+            return result
+        withdraw(out)
+    return _refuse(candidates, config, splits, out, started)
+
+
+def _ship(
+    net: "nn.Module",
+    candidate: Candidate,
+    candidates: list[Candidate],
+    rungs: list[dict[str, Any]],
+    config: FitConfig,
+    splits: "Splits",
+    out: Path,
+    started: float,
+    say: Callable[[str], None],
+) -> FitResult | None:
+    """Ship one candidate; None if its file misses the budget after all."""
+    from pumice.loop.ship import MODEL, keeps, ship
+    from pumice.models.catalogue import entry
+    from pumice.report.page import write_page
+    from pumice.report.records import read_run
+    from pumice.report.tables import card
+    from pumice.train.records import write_metrics
+
+    say(f"shipping {candidate.label}")
+    manifest, made, checked, timing, scores = ship(net, candidate, config, splits, out)
+    if not keeps(timing, made, candidate, config):
+        candidate.status, candidate.reason = "over budget", f"its file's bound is {timing.bound_ms[0]:.3g} ms"
+        say(f"{candidate.label}: {candidate.reason}; the next one is tried")
+        return None
+    candidate.status, candidate.val_top1 = "shipped", scores.top1
+    candidate.reason = "best top-1 within the budget"
+    write_json(out / "candidates.json", [c.to_json() for c in candidates])
+    mine = [one for rung in rungs for one in rung["candidates"] if _is_of(one, candidate)]
+    epochs = [row for one in mine for row in one["curve"]]
+    write_metrics(out / "metrics.csv", [{**row, "epoch": i + 1} for i, row in enumerate(epochs)])
+    seconds = time.perf_counter() - started
+    bound, clock = timing.bound_ms
+    write_json(
+        out / "metrics.json",
+        {
+            "finished": True,
+            "task": "classify",
+            "model": candidate.model,
+            "input_size": list(manifest.input_size),
+            "runtime": candidate.runtime,
+            "data": config.data,
+            "file": MODEL,
+            "file_bytes": made.bytes,
+            "params": candidate.params,
+            "madds": candidate.madds,
+            "budget": config.budget.to_json(),
+            "within_budget": True,
+            "seconds": seconds,
+            "images": {"train": len(splits.train), "val": len(splits.val), "skipped": len(splits.skipped)},
+            "classes": list(splits.classes),
+            "scores": scores.to_json(),
+            "manifest": manifest.to_json(),
+            "catalogue": entry(candidate.model).to_json(),
+        },
+    )
+    write_text(out / "model.md", card(read_run(out)))
+    write_page([out], out / "report.html")
+    say(f"{out / MODEL}: verified on {checked.images} images, at most {bound:.3g} ms ({clock} time)")
+    return FitResult(
+        out,
+        out / MODEL,
+        candidate.model,
+        manifest.input_size,
+        candidate.runtime,
+        scores.top1,
+        bound,
+        clock,
+        True,
+        seconds,
+    )
+
+
+def _is_of(one: dict[str, Any], candidate: Candidate) -> bool:
+    same = one["model"] == candidate.model and one["runtime"] == candidate.runtime
+    return same and one["input_size"][1] == candidate.size
+
+
+def _runtimes(wanted: str) -> tuple[str, ...]:
+    """The runtimes that may run the file.
+
+    Raises:
+        BadInput: unknown, not installed, or one that reads no files.
+    """
+    from pumice.deploy.session import installed, require
+
+    able = ("onnxruntime", "openvino")
+    if wanted == "auto":
+        found = tuple(name for name in able if installed(name))
+        if not found:
+            raise BadInput(
+                "fit ships files for onnxruntime or openvino; install them with `pip install 'pumice[deploy]'`"
+            )
+        return found
+    if wanted not in able:
+        raise BadInput(f"fit cannot ship for runtime {wanted!r}; choose {' or '.join(able)}")
+    return (require(wanted),)
+
+
+def _only(config: FitConfig) -> str | None:
+    """The network that the weights file belongs to."""
+    if config.weights is None:
+        return None
+    from pumice.models.weights import owner_of
+
+    return owner_of(config.weights)
+
+
+def _builder(config: FitConfig, num_classes: int) -> Callable[[str], "nn.Module"]:
+    """A function from a name to its network with a head for the data's classes; the same seed, the same weights."""
+    from pumice.recipes.small_data import classify
+    from pumice.train.net import build_net
+
+    def build(name: str) -> "nn.Module":
+        recipe = classify(config.data, name, pretrained=config.pretrained, weights=config.weights)
+        return build_net(replace(recipe, seed=config.seed), tuple(map(str, range(num_classes))))
+
+    return build
+
+
+def _say_measured(candidates: list[Candidate], chosen: list[Candidate], say: Callable[[str], None]) -> None:
+    by = {status: sum(c.status == status for c in candidates) for status in ("measured", "over budget", "not measured")}
+    say(
+        f"{len(candidates)} candidates: {by['measured']} within budget, {by['over budget']} over, "
+        f"{by['not measured']} not measured"
+    )
+    for c in chosen:
+        say(f"  {c.label}: {c.bound_ms:.3g} ms, {c.madds / 1e6:.4g} M multiply-adds")
+
+
+def _refuse(candidates: list[Candidate], config: FitConfig, splits: "Splits", out: Path, started: float) -> FitResult:
+    """Say by how much the closest candidate misses, in the run folder and as an error."""
+    from pumice.report.page import write_page
+
+    judged = [(max(m.ratio for m in misses), c, misses) for c in candidates if (misses := c.misses(config.budget))]
+    if judged:
+        _, closest, misses = min(judged, key=lambda item: item[0])
+        worst = max(misses, key=lambda m: m.ratio)
+        reason = f"nothing keeps this budget; the closest is {closest.label}: {worst}"
+    else:
+        reason = "no candidate could be measured in this time; give a longer --time"
+    write_json(out / "candidates.json", [c.to_json() for c in candidates])
+    write_json(
+        out / "metrics.json",
+        {
+            "finished": True,
+            "data": config.data,
+            "budget": config.budget.to_json(),
+            "within_budget": False,
+            "reason": reason,
+            "seconds": time.perf_counter() - started,
+            "images": {"train": len(splits.train), "val": len(splits.val), "skipped": len(splits.skipped)},
+        },
+    )
+    write_page([out], out / "report.html")
+    raise CheckFailed(reason)
+
+
+def _claim(out: Path, config: FitConfig) -> bool:
+    """Make the run folder and its config.json; whether it was new.  A `fit` that was killed there is begun again.
+
+    Raises:
+        BadInput: the folder holds something else.
+    """
+    held = out / "config.json"
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out} is a file; name a folder for the run")
+    if held.is_file():
+        unfinished = not (out / "metrics.json").exists() and read_json(held).get("verb") == "fit"
+        if not unfinished:
+            raise BadInput(f"{out} holds another run; choose another --out")
+    elif out.is_dir() and any(out.iterdir()):
+        raise BadInput(f"{out} is not empty; choose another --out")
+    new = not out.exists()
+    write_json(held, config.to_json())
+    return new
+
+
+def tell(sentence: str) -> None:
+    """Say it on standard error."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+__all__ = ["CheckFailed", "FitResult", "fit", "run", "tell"]

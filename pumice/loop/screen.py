@@ -1,0 +1,150 @@
+"""Measure candidates on this machine, each as it would ship: exported, folded, in its runtime."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pumice.cost.database import lookup, measurement_key, store
+from pumice.cost.latency import time_sessions
+from pumice.deploy.export import export
+from pumice.deploy.session import open_session
+from pumice.errors import BadInput
+from pumice.loop.candidates import Candidate, mark
+from pumice.loop.config import FitConfig
+from pumice.models.described import config_of
+from pumice.models.manifest import ModelConfig
+from pumice.progress import track
+
+# Latency grows slower than multiply-adds: on one machine, nets of 3 M and 216 M took 1.4 and 6.4 ms.
+EXPONENT = 0.75
+HOPELESS = 1.5  # times the budget, by the most hopeful prediction: not worth an export
+A_CANDIDATE_S = 0.35  # of measuring; the winner's file is measured at length
+
+
+def screen(candidates: list[Candidate], config: FitConfig, build: Callable[[str], nn.Module], deadline: float) -> None:
+    """Measure what may keep the budget, the most promising networks first, until `deadline` (time.perf_counter).
+
+    One network is exported once, open in its input size, and all its candidates are timed against each other.
+    Measurements of the last 30 days on this machine are taken from the database.
+    """
+    open_ones = [c for c in candidates if c.status == "not measured"]
+    models = {name: list(group) for name, group in groupby(open_ones, key=lambda c: c.model)}
+    recall(open_ones, config, build)
+    for c in candidates:
+        if c.timings:
+            settle(c, config)
+    order = sorted(models, key=lambda name: -best_promise(models[name], candidates, config))
+    for name in track(order, "measuring candidates"):
+        wanted = [c for c in models[name] if not c.timings]
+        wanted = [c for c in wanted if not hopeless(c, candidates, config)]
+        if not wanted:
+            continue
+        if time.perf_counter() > deadline:
+            for c in wanted:
+                c.reason = "no time left to measure it"
+            continue
+        try:
+            measure(wanted, config, build(name))
+        except BadInput as error:
+            for c in wanted:
+                c.reason = str(error)
+        for c in wanted:
+            if c.timings:
+                settle(c, config)
+
+
+def settle(candidate: Candidate, config: FitConfig) -> None:
+    """A measured candidate keeps the budget or does not."""
+    candidate.status = "measured"
+    mark(candidate, config.budget)
+
+
+def key_of(candidate: Candidate, model: ModelConfig, config: FitConfig) -> str:
+    """Under which the database keeps its latency."""
+    size = (model.in_chans, candidate.size, candidate.size)
+    return measurement_key(model, runtime=candidate.runtime, input_size=size, threads=config.threads)
+
+
+def recall(candidates: Iterable[Candidate], config: FitConfig, build: Callable[[str], nn.Module]) -> None:
+    """Take earlier measurements of the same networks from the database."""
+    for name, group in groupby(candidates, key=lambda c: c.model):
+        model = described(build(name))
+        for c in group:
+            timing = lookup(key_of(c, model, config))
+            if timing is not None:
+                c.timings.append(timing)
+
+
+def described(net: nn.Module) -> ModelConfig:
+    """The config of a network of `create_model`."""
+    config = config_of(net)
+    assert config is not None
+    return config
+
+
+def predicted(candidate: Candidate, known: list[Candidate], hopeful: bool) -> float | None:
+    """Latency in ms, by the multiply-adds of what was measured: by the fastest of it if `hopeful`, else the middle."""
+    rates = sorted(c.timings[-1].p50_ms / c.madds**EXPONENT for c in known if c.timings)
+    if not rates:
+        return None
+    return (rates[0] if hopeful else rates[len(rates) // 2]) * candidate.madds**EXPONENT
+
+
+def hopeless(candidate: Candidate, known: list[Candidate], config: FitConfig) -> bool:
+    """Whether measuring is pointless: a smaller input was over budget already, or nothing came near such a speed."""
+    limit = config.budget.max_latency_ms
+    if limit is None:
+        return False
+    for c in known:
+        same = (c.model, c.runtime) == (candidate.model, candidate.runtime)
+        if same and c.size < candidate.size and c.timings and c.timings[-1].p50_ms > HOPELESS * limit:
+            candidate.status = "over budget"
+            candidate.reason = f"at {c.size} it took {c.timings[-1].p50_ms:.3g} ms already"
+            return True
+    guess = predicted(candidate, known, hopeful=True)
+    if guess is not None and guess > HOPELESS * limit:
+        candidate.reason = f"at the best speed measured here it would take {guess:.3g} ms"
+        return True
+    return False
+
+
+def best_promise(group: list[Candidate], known: list[Candidate], config: FitConfig) -> float:
+    """The best promise of a network among the sizes that look like keeping the budget."""
+    limit = config.budget.max_latency_ms
+    guesses = [(c, predicted(c, known, hopeful=False)) for c in group]
+    near = [c.promise for c, guess in guesses if limit is None or guess is None or guess <= 1.2 * limit]
+    return max(near, default=0.0)
+
+
+def measure(wanted: list[Candidate], config: FitConfig, net: nn.Module) -> None:
+    """Export one network and time it at every wanted size and runtime, interleaved.
+
+    Raises:
+        BadInput: it cannot be exported.
+    """
+    model = described(net)
+    # TensorFlow's padding depends on the size, so such a graph cannot leave it open: one export a size.
+    static = model.padding == "same"
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
+        files: dict[int, Path] = {}
+        sessions: list[Any] = []
+        for c in wanted:
+            size = (model.in_chans, c.size, c.size)
+            place = c.size if static else 0
+            if place not in files:
+                files[place] = Path(folder, f"{place}.onnx")
+                export(net, files[place], check=False, input_size=size, dynamic=None if static else "size")
+            session = open_session(files[place], runtime=c.runtime, threads=config.threads, input_size=size)
+            sessions.append(opened.enter_context(session))
+        timings = time_sessions(
+            sessions, [c.model for c in wanted], time_limit_s=A_CANDIDATE_S * len(wanted), seed=config.seed
+        )
+    for c, timing in zip(wanted, timings, strict=True):
+        c.timings.append(timing)
+        store(timing, key_of(c, model, config))

@@ -1,0 +1,148 @@
+"""The winner's file: exported, verified, measured again in a fresh process, scored, and written down."""
+
+import base64
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pumice.cost.count import profile
+from pumice.cost.timing import Timing
+from pumice.data.images import Splits
+from pumice.deploy.export import Exported, export
+from pumice.deploy.predict import predict
+from pumice.deploy.session import open_session
+from pumice.deploy.verify import Verification, verify
+from pumice.errors import CheckFailed
+from pumice.files import write_json
+from pumice.loop.candidates import Candidate
+from pumice.loop.config import FitConfig
+from pumice.loop.halving import evenly
+from pumice.models.checkpoint import manifest_of, save_checkpoint
+from pumice.models.manifest import Manifest
+from pumice.tasks.classify import Scores, evaluate
+
+MODEL = "model.onnx"
+MOST_SCORED = 5000  # validation images that the file itself is scored on
+SHEET = 24  # predictions shown in the report
+THUMB = 96  # pixels
+
+
+def manifest_for(net: nn.Module, candidate: Candidate, config: FitConfig, classes: tuple[str, ...]) -> Manifest:
+    """What the file says of itself; its budget names runtime and threads, since a latency means nothing without."""
+    budget = {**config.budget.to_json(), "runtime": candidate.runtime, "threads": config.threads}
+    return manifest_of(net, classes=classes, budget=budget)
+
+
+def measure_file(file: Path, candidate: Candidate, threads: int) -> Timing:
+    """Measure a file in a process of its own, as a user would.
+
+    Raises:
+        CheckFailed: that process failed.
+    """
+    command = [sys.executable, "-m", "pumice.cli.main", "benchmark", str(file), "--runtime", candidate.runtime]
+    done = subprocess.run([*command, "--threads", str(threads), "--json"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CheckFailed(f"{file} could not be measured: {done.stderr.strip() or done.returncode}")
+    return Timing.from_json(json.loads(done.stdout)[0])
+
+
+def keeps(timing: Timing, made: Exported, candidate: Candidate, config: FitConfig) -> bool:
+    """Whether a file keeps every limit: measured latency and size, counted the rest."""
+    return not config.budget.misses(
+        latency_ms=timing.bound_ms[0],
+        madds=candidate.madds,
+        params=candidate.params,
+        size_bytes=made.bytes,
+        memory_bytes=candidate.peak_activation_bytes,
+    )
+
+
+def try_out(net: nn.Module, candidate: Candidate, config: FitConfig, classes: tuple[str, ...], folder: Path) -> bool:
+    """Whether a candidate, exported as it is now, keeps the budget in its runtime; before it is trained at length."""
+    file = folder / "trial.onnx"
+    made = export(net, file, manifest=manifest_for(net, candidate, config, classes))
+    try:
+        if candidate.runtime not in made.right:
+            candidate.reason = f"{candidate.runtime} computes another result than torch"
+            return False
+        timing = measure_file(file, candidate, config.threads)
+        candidate.timings.append(timing)
+        if not keeps(timing, made, candidate, config):
+            candidate.status = "over budget"
+            candidate.reason = (
+                f"exported as it would ship, its bound is {timing.bound_ms[0]:.3g} ms and {made.bytes:,} bytes"
+            )
+            return False
+        return True
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def ship(
+    net: nn.Module, candidate: Candidate, config: FitConfig, splits: Splits, out: Path
+) -> tuple[Manifest, Exported, Verification, Timing, Scores]:
+    """Write best.safetensors, the model file and what is known of it into a run folder.
+
+    Raises:
+        CheckFailed: the file does not verify; nothing of it is left.
+    """
+    manifest = manifest_for(net, candidate, config, splits.classes)
+    save_checkpoint(out / "best.safetensors", net, manifest)
+    file = out / MODEL
+    made = export(net, file, manifest=manifest)
+    checked = verify(file, out, data=config.data, runtime=candidate.runtime)
+    if not checked.ok:
+        file.unlink()
+        wrong = "; ".join(f"{c.name}: {c.detail}" for c in checked.checks if not c.ok)
+        raise CheckFailed(f"{candidate.label} does not verify as a file, which was removed: {wrong}")
+    timing = measure_file(file, candidate, config.threads)
+    candidate.timings.append(timing)
+    with open_session(file, runtime=candidate.runtime, threads=config.threads) as session:
+        scores = evaluate(session, manifest.preprocess, evenly(splits.val, MOST_SCORED))
+        sheet = evenly(splits.val, SHEET)
+        said = predict(session, [(name, sheet.loaders[i]) for i, name in enumerate(sheet.names)], top_k=1)
+    write_json(out / "verify.json", checked.to_json())
+    write_json(out / "benchmark.json", timing.to_json())
+    write_json(out / "profile.json", profile(net, manifest.input_size).to_json())
+    write_json(
+        out / "predictions.json",
+        [
+            {
+                "name": p.name,
+                "image": thumbnail(sheet.image(i)),
+                "truth": sheet.classes[sheet.labels[i]],
+                "prediction": p.label,
+                "probability": p.probability,
+            }
+            for i, p in enumerate(said)
+        ],
+    )
+    return manifest, made, checked, timing, scores
+
+
+def withdraw(out: Path) -> None:
+    """Remove the files of a candidate that does not ship after all."""
+    for name in (MODEL, "best.safetensors", "verify.json", "benchmark.json", "profile.json", "predictions.json"):
+        (out / name).unlink(missing_ok=True)
+
+
+def thumbnail(image: Any) -> str:
+    """A PNG of at most 96 pixels a side as data URI."""
+    small = image.copy()
+    small.thumbnail((THUMB, THUMB))
+    buffer = io.BytesIO()
+    small.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def at_size(net: nn.Module, size: int) -> None:
+    """Let a network's preprocessing be of this input size."""
+    from pumice.models.described import describe, preprocess_of
+
+    describe(net, preprocess=replace(preprocess_of(net), size=(size, size)))

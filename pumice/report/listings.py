@@ -1,0 +1,109 @@
+"""The tables of the page: candidates, confused classes, several runs."""
+
+from collections.abc import Sequence
+
+from pumice.report.fields import Record, first_number, number
+from pumice.report.html import Cell, esc, figure_cell, table, words
+from pumice.report.records import RunRecords, candidate_bound
+from pumice.report.sections import heading
+from pumice.report.units import NOTHING, count, milliseconds, percent, side, size
+
+STATUS_ORDER = ("shipped", "trained", "measured", "over budget", "not measured")
+
+
+def candidates_table(run: RunRecords) -> str:
+    """Every candidate, the shipped one first; columns sort on a click."""
+    if not run.candidates:
+        return ""
+    latency = run.budget.get("max_latency_ms")
+    head = [
+        ("model", False), ("input", True), ("runtime", False), ("status", False), ("top-1", True), ("p50", True),
+        ("95 % bound", True), ("MAdds", True), ("params", True), ("why", False),
+    ]  # fmt: skip
+    order = {name: place for place, name in enumerate(STATUS_ORDER)}
+    ranked = sorted(
+        run.candidates,
+        key=lambda c: (
+            order.get(str(c.get("status")), len(order)),
+            -(first_number("val_top1", c) or 0),
+            first_number("p50_ms", c) or 0,
+            str(c.get("model")),
+        ),
+    )
+    return table(head, [_candidate_row(c, latency) for c in ranked], css="candidates", label="candidates")
+
+
+def _candidate_row(candidate: Record, limit: float | None) -> list[Cell]:
+    status = str(candidate.get("status") or "")
+    place = STATUS_ORDER.index(status) if status in STATUS_ORDER else len(STATUS_ORDER)
+    css = status.replace(" ", "-") if status in STATUS_ORDER else "other"
+    bound, sides = candidate_bound(candidate), candidate.get("input_size") or ()
+    over = "over" if bound is not None and limit is not None and bound > limit else ""
+    top1, p50 = number(candidate, "val_top1"), number(candidate, "p50_ms")
+    busy = ' <span class="busy" title="measured on a busy machine">busy</span>' if candidate.get("busy") else ""
+    return [
+        Cell(f"<b>{esc(candidate.get('model', '?'))}</b>", str(candidate.get("model", "?"))),
+        Cell(esc(side(sides)), sides[-1] if sides else None, numeric=True),
+        words(candidate.get("runtime")),
+        Cell(f'<span class="chip {css}">{esc(status)}</span>', str(place)),
+        figure_cell(percent(top1), top1),
+        Cell(esc(milliseconds(p50)) + busy, p50, numeric=True),
+        Cell(esc(milliseconds(bound)), bound, numeric=True, css=over),
+        figure_cell(count(number(candidate, "madds")), number(candidate, "madds")),
+        figure_cell(count(number(candidate, "params")), number(candidate, "params")),
+        Cell(esc(candidate.get("reason") or ""), str(candidate.get("reason") or ""), css="why"),
+    ]  # fmt: skip
+
+
+def confusions(run: RunRecords, most: int = 12) -> str:
+    """The pairs of classes confused most often."""
+    matrix = run.scores.get("confusion") or ()
+    names = dict(enumerate(run.classes))
+    pairs = [(n, i, j, sum(row)) for i, row in enumerate(matrix) for j, n in enumerate(row) if i != j and n]
+    pairs.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
+    if not pairs:
+        return ""
+    rows = [
+        [
+            words(names.get(i, i)),
+            words(names.get(j, j)),
+            figure_cell(f"{n:g} of {total:g}", n),
+            figure_cell(percent(n / total), n / total),
+        ]
+        for n, i, j, total in pairs[:most]
+    ]
+    head = [("true", False), ("taken for", False), ("images", True), ("share", True)]
+    return "<h3>Most confused</h3>" + table(head, rows, css="small", label="most confused classes")
+
+
+def comparison(runs: Sequence[tuple[str, RunRecords]]) -> str:
+    """Several runs, one row each."""
+    head = [
+        ("run", False), ("model", False), ("input", True), ("runtime", False), ("within budget", False),
+        ("top-1", True), ("balanced", True), ("p50", True), ("95 % bound", True),
+        ("MAdds", True), ("params", True), ("file", True),
+    ]  # fmt: skip
+    rows = []
+    for place, (name, run) in enumerate(runs):
+        p50, bound = first_number("p50_ms", run.benchmark, run.shipped), run.bound[0]
+        balanced, sides = number(run.scores, "balanced_accuracy"), run.input_size or ()
+        answer = {True: "yes", False: "no", None: NOTHING}[run.within_budget]
+        rows.append(
+            [
+                Cell(f'<a href="#run{place}"><b>{esc(name)}</b></a>', name),
+                words(heading(run).split(" at ")[0]),
+                Cell(esc(side(sides)), sides[-1] if sides else None, numeric=True),
+                words(run.runtime),
+                Cell(
+                    f'<span class="chip answer-{answer if answer in ("yes", "no") else "none"}">{answer}</span>', answer
+                ),
+                figure_cell(percent(run.top1), run.top1),
+                figure_cell(percent(balanced), balanced),
+                figure_cell(milliseconds(p50), p50),
+                figure_cell(milliseconds(bound), bound),
+                figure_cell(count(run.madds), run.madds),
+                figure_cell(count(run.params), run.params),
+                figure_cell(size(run.file_bytes), run.file_bytes),
+            ]
+        )
+    return table(head, rows, label="runs")

@@ -1,0 +1,52 @@
+"""How to load the shipped file, in three lines: with Pumice, and with ONNX Runtime, numpy and Pillow alone."""
+
+import json
+from collections.abc import Sequence
+
+from pumice.report.records import RunRecords
+from pumice.report.units import plain
+
+METADATA_KEY = "pumice"
+"""Where an exported file keeps its manifest (`pumice.deploy.carried`, which needs torch to be imported)."""
+
+
+def with_pumice(run: RunRecords) -> str:
+    """Lines for someone who has Pumice; the file itself carries preprocessing and classes."""
+    return (
+        "from pumice.data.image import read_image\n"
+        "from pumice.deploy.session import open_session\n"
+        "\n"
+        f"session = open_session({json.dumps(run.file or 'model.onnx')})\n"
+        'x = session.manifest.preprocess(read_image("photo.jpg"))[None]\n'
+        "print(session.manifest.classes[session.run(x).argmax()])\n"
+    )
+
+
+def with_onnxruntime(run: RunRecords) -> str | None:
+    """Lines for someone who has not; None when the file is no ONNX file or its preprocessing was not recorded.
+
+    `ImageOps.fit` with a bleed is the resize and centre crop of `Preprocess`, up to the rounding of the resized size.
+    """
+    p = run.preprocess
+    if not (run.file or "").endswith(".onnx") or not all(p.get(key) for key in ("size", "mean", "std")):
+        return None
+    height, width = p["size"]
+    bleed = (1 - p.get("crop_pct", 1)) / 2
+    filters = str(p.get("interpolation", "bicubic")).upper()
+    swap = "[..., ::-1]" if p.get("channels") == "BGR" else ""
+    return (
+        "import json, numpy as np, onnxruntime\n"
+        "from PIL import Image, ImageOps\n"
+        f"session = onnxruntime.InferenceSession({json.dumps(run.file)})\n"
+        f'classes = json.loads(session.get_modelmeta().custom_metadata_map[{json.dumps(METADATA_KEY)}])["classes"]\n'
+        f"mean, std = {_floats(p['mean'])}, {_floats(p['std'])}\n"
+        "\n"
+        'photo = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")\n'
+        f"photo = ImageOps.fit(photo, ({width}, {height}), Image.Resampling.{filters}, bleed={plain(bleed)})\n"
+        f"x = ((np.float32(photo){swap} / 255 - mean) / std).transpose(2, 0, 1)[None]\n"
+        "print(classes[session.run(None, {session.get_inputs()[0].name: x})[0].argmax()])\n"
+    )
+
+
+def _floats(values: Sequence[float]) -> str:
+    return f"np.float32([{', '.join(plain(v) for v in values)}])"

@@ -1,0 +1,4 @@
+"""What a network is asked to do, and how well it does it.
+
+classify    scores of image classification: top-k, balanced accuracy, loss, confusion, per class
+"""

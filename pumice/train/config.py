@@ -1,0 +1,263 @@
+"""Everything that decides how a network is trained, as JSON values.  No torch here.
+
+`RUN/config.json` holds one `TrainConfig`; the same configuration, data and machine give the same weights.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from pumice.errors import BadInput, nearest
+
+Schedule = Literal["cosine", "step", "constant"]
+Precision = Literal["32", "bf16-mixed", "16-mixed"]
+
+# A field is set as SECTION.FIELD, `optim.lr=0.1`; two of them have a shorter name inside their section.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "data": ("data", "val_fraction", "strict", "img_size", "crop_pct", "batch_size", "workers"),
+    "model": ("model", "pretrained", "weights", "freeze", "drop_rate", "drop_path_rate", "bn_momentum"),
+    "optim": (
+        "optimizer",
+        "lr",
+        "momentum",
+        "weight_decay",
+        "decay_norm_bias",
+        "schedule",
+        "warmup_epochs",
+        "decay_epochs",
+        "decay_rate",
+        "final_lr",
+        "grad_clip",
+    ),
+    "augment": ("rrc_scale", "hflip", "color_jitter", "auto_augment", "re_prob", "mixup"),
+    "train": (
+        "task",
+        "epochs",
+        "label_smoothing",
+        "ema_decay",
+        "seed",
+        "precision",
+        "channels_last",
+        "devices",
+        "accelerator",
+        "strategy",
+        "save_every_s",
+        "time_limit_s",
+    ),
+}
+SHORT = {"model.name": "model", "optim.name": "optimizer"}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    data, val_fraction, strict: see `open_data`.
+    img_size: pixels of the square that the network reads; None takes the network's own.
+    crop_pct: share of the shorter side that validation sees; None takes that of the weights.
+    model_options: further arguments of `create_model` (`model.width=0.6`).
+    pretrained, weights: start from published weights or from a file; the head is made anew for the data's classes.
+    freeze: "none"; "backbone" trains the last layer only; a number freezes the backbone for so many epochs.
+    drop_rate: None leaves the network's own.
+    bn_momentum: of the batch norms' running statistics; None leaves the network's own, which may be too slow for a run
+        of a few hundred steps.
+    optimizer: "sgd" (Nesterov), "rmsprop" (TensorFlow's), "adamw" or any name that timm knows.
+    decay_norm_bias: whether weight decay acts on norms and biases too.
+    schedule: "cosine" falls to `final_lr`; "step" multiplies by `decay_rate` every `decay_epochs` epochs.
+    final_lr: lowest learning rate as a fraction of `lr`.
+    mixup: alpha of the Beta distribution, 0 for none.
+    rrc_scale: least and greatest share of the image's area that a random crop keeps.
+    hflip, re_prob: chances of mirroring an image and of erasing a part of it; color_jitter: strength.
+    auto_augment: a policy that timm knows ("rand-m7-mstd0.5-inc1").
+    ema_decay: moving average of the weights, warmed up so that short runs gain as well; None for none.
+    save_every_s: seconds between two saves of the state within an epoch; every epoch's end is saved anyway.
+    time_limit_s: end at the first step after so many seconds, as if the epochs were over.
+    """
+
+    data: str = "digits"
+    model: str = "mobilenetv3_small_050"
+    task: Literal["classify"] = "classify"
+    model_options: dict[str, Any] = field(default_factory=dict)
+    pretrained: bool = False
+    weights: str | None = None
+    freeze: Literal["none", "backbone"] | int = "none"
+    drop_rate: float | None = None
+    drop_path_rate: float = 0.0
+    bn_momentum: float | None = None
+    val_fraction: float = 0.2
+    strict: bool = False
+    img_size: int | None = None
+    crop_pct: float | None = None
+    batch_size: int = 64
+    workers: int = 0
+    epochs: int = 30
+    optimizer: str = "adamw"
+    lr: float = 0.002
+    momentum: float = 0.9
+    weight_decay: float = 0.02
+    decay_norm_bias: bool = False
+    schedule: Schedule = "cosine"
+    warmup_epochs: float = 3.0
+    decay_epochs: float = 2.4
+    decay_rate: float = 0.97
+    final_lr: float = 0.01
+    grad_clip: float | None = None
+    label_smoothing: float = 0.1
+    mixup: float = 0.0
+    ema_decay: float | None = None
+    rrc_scale: tuple[float, float] = (0.35, 1.0)
+    hflip: float = 0.5
+    color_jitter: float = 0.2
+    auto_augment: str | None = None
+    re_prob: float = 0.0
+    seed: int = 0
+    precision: Precision = "32"
+    channels_last: bool = False
+    devices: int | str = 1
+    accelerator: str = "auto"
+    strategy: str = "auto"
+    save_every_s: float = 300.0
+    time_limit_s: float | None = None
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(TrainConfig)
+        for f in fields(self):
+            object.__setattr__(self, f.name, _checked(f.name, getattr(self, f.name), hints[f.name]))
+        impossible = [
+            (self.epochs < 1, "epochs", "at least 1"),
+            (self.batch_size < 2, "batch_size", "at least 2, because batch norm needs two images"),
+            (self.img_size is not None and self.img_size < 8, "img_size", "at least 8"),
+            (self.crop_pct is not None and not 0 < self.crop_pct <= 1, "crop_pct", "in (0, 1], or none"),
+            (self.bn_momentum is not None and not 0 < self.bn_momentum <= 1, "bn_momentum", "in (0, 1], or none"),
+            (self.workers < 0, "workers", "0 or more"),
+            (self.lr <= 0, "lr", "above 0"),
+            (self.weight_decay < 0, "weight_decay", "0 or more"),
+            (self.warmup_epochs < 0, "warmup_epochs", "0 or more"),
+            (self.decay_epochs <= 0, "decay_epochs", "above 0"),
+            (self.grad_clip is not None and self.grad_clip <= 0, "grad_clip", "above 0, or none"),
+            (not 0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)"),
+            (self.mixup < 0, "mixup", "0 or more"),
+            (self.ema_decay is not None and not 0 < self.ema_decay < 1, "ema_decay", "in (0, 1), or none"),
+            (not 0 < self.rrc_scale[0] <= self.rrc_scale[1] <= 1, "rrc_scale", "two rising numbers in (0, 1]"),
+            (not 0 <= self.hflip <= 1, "hflip", "in [0, 1]"),
+            (not 0 <= self.re_prob <= 1, "re_prob", "in [0, 1]"),
+            (not 0 < self.val_fraction < 1, "val_fraction", "in (0, 1)"),
+            (isinstance(self.freeze, int) and self.freeze < 0, "freeze", "none, backbone or a number of epochs"),
+            (self.time_limit_s is not None and self.time_limit_s <= 0, "time_limit_s", "above 0, or none"),
+        ]
+        for wrong, name, rule in impossible:
+            if wrong:
+                raise BadInput(f"{name}={getattr(self, name)} cannot work; it must be {rule}")
+
+    def with_overrides(self, pairs: list[str]) -> "TrainConfig":
+        """The same with fields set as on the command line: `["optim.lr=0.1", "model.width=0.6", "epochs=3"]`.
+
+        A name is a field, alone or behind its section or `train.`; any other `model.` name is an option of the network.
+
+        Raises:
+            BadInput: a pair has no `=`, its name is unknown, or its value is of another type.
+        """
+        changes: dict[str, Any] = {}
+        options = dict(self.model_options)
+        for pair in pairs:
+            name, found, text = pair.partition("=")
+            if not found:
+                raise BadInput(f"{pair!r} sets nothing; write it as {name}=VALUE")
+            known = field_of(name)
+            if known is not None:
+                changes[known] = read_value(text)
+            elif name.startswith("model."):
+                options[name.removeprefix("model.")] = read_value(text)
+            else:
+                raise BadInput(f"there is no setting {name!r}{nearest(name, list(settings()))}")
+        return replace(self, **changes, model_options=options)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; `from_json` is the inverse."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "TrainConfig":
+        """Inverse of `to_json`.
+
+        Raises:
+            BadInput: a field is unknown, of another type or impossible.
+        """
+        known = [f.name for f in fields(cls)]
+        for name in value:
+            if name not in known:
+                raise BadInput(f"this configuration has an unknown field {name!r}{nearest(name, known)}")
+        return cls(**value)
+
+
+def settings() -> dict[str, str]:
+    """Every name that `with_overrides` knows -> the field it sets."""
+    names = {f"{section}.{name}": name for section, members in SECTIONS.items() for name in members}
+    names |= {f"train.{name}": name for name in names.values()}
+    return names | SHORT | {name: name for name in names.values()}
+
+
+def field_of(name: str) -> str | None:
+    """The field that a setting's name means, None when there is none."""
+    return settings().get(name)
+
+
+def read_value(text: str) -> Any:
+    """`0.1` -> 0.1, `true` -> True, `[0.5, 1]` -> a list, anything else as it stands."""
+    if text.lower() in ("none", "null"):
+        return "none"  # a word of `freeze`, and None where a field may be None
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    """The value as its field's type.
+
+    Raises:
+        BadInput: it is of another type.
+    """
+    choices = get_args(hint) if isinstance(hint, UnionType) or str(get_origin(hint)) == "typing.Union" else (hint,)
+    for choice in sorted(choices, key=lambda c: c is not NoneType):  # None first: "none" is also a word
+        ok, fitted = _fit(value, choice)
+        if ok:
+            return fitted
+    raise BadInput(f"{name}={value!r} is not {' or '.join(_words(c) for c in choices)}")
+
+
+def _fit(value: Any, hint: Any) -> tuple[bool, Any]:
+    """Whether a JSON value is of a type, and the value as that type."""
+    if hint is NoneType:
+        return value in (None, "none"), None
+    if get_origin(hint) is Literal:
+        text = str(value)  # `precision=32` reads as a number
+        return text in get_args(hint), text
+    if get_origin(hint) is tuple:
+        ok = isinstance(value, list | tuple) and len(value) == len(get_args(hint)) and all(map(_is_number, value))
+        return ok, tuple(float(v) for v in value) if ok else None
+    if get_origin(hint) is dict:
+        return isinstance(value, dict), value
+    if hint is float:
+        return _is_number(value), float(value) if _is_number(value) else None
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool), value
+    return isinstance(value, hint), value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+
+
+def _words(hint: Any) -> str:
+    """A type as a user says it."""
+    if hint is NoneType:
+        return "none"
+    if get_origin(hint) is Literal:
+        return " or ".join(get_args(hint))
+    if get_origin(hint) is tuple:
+        return "a list of numbers"
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}.get(hint, "a record")

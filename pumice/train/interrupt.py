@@ -1,0 +1,45 @@
+"""Ctrl-C and SIGTERM during training: the step is finished and the state saved before the program ends."""
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(BaseException):
+    """The user asked for the end.  Not an Exception, so that nothing on the way handles it."""
+
+
+class Interrupt:
+    """While in use, the first signal only sets `asked` if `patient`; any other one raises Interrupted at once.
+
+    Lightning meets KeyboardInterrupt with sys.exit(1), in the middle of a step; so it never sees one.  Worker
+    processes inherit the handler and ignore the signal: a terminal sends Ctrl-C to them as well.
+    """
+
+    def __init__(self) -> None:
+        self.asked = self.patient = False
+        self._process = os.getpid()
+        self._before: dict[int, Any] = {}
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:
+            return
+        if self.patient and not self.asked:
+            self.asked = True
+            return
+        raise Interrupted
+
+    def __enter__(self) -> "Interrupt":
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

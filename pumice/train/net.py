@@ -1,0 +1,82 @@
+"""The network that a configuration asks for, with a head for the data's classes and the weights to start from."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pumice.errors import BadInput
+from pumice.models.checkpoint import read_manifest
+from pumice.models.create import create_model, reset_classes
+from pumice.models.described import config_of, describe, preprocess_of
+from pumice.models.manifest import ModelConfig
+from pumice.models.weights import load_weights, read_state_dict
+from pumice.train.config import TrainConfig
+
+
+def build_net(config: TrainConfig, classes: tuple[str, ...]) -> nn.Module:
+    """Build it; the same seed gives the same weights.
+
+    Mean, deviation, interpolation and channel order are those of the weights; `img_size` and `crop_pct` replace the
+    size and the crop only.
+
+    Raises:
+        BadInput: no such network or weights, or weights of another network.
+    """
+    torch.manual_seed(config.seed)
+    settings: dict[str, Any] = {
+        "drop_rate": config.drop_rate,
+        "drop_path_rate": config.drop_path_rate,
+        **config.model_options,
+    }
+    if config.weights is None:
+        net = create_model(config.model, pretrained=config.pretrained, num_classes=len(classes), **settings)
+    else:
+        net = _started(config, Path(config.weights), len(classes), settings)
+    if config.bn_momentum is not None:
+        for module in net.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.momentum = config.bn_momentum
+    preprocess = preprocess_of(net)
+    if config.img_size is not None:
+        preprocess = replace(preprocess, size=(config.img_size, config.img_size))
+    if config.crop_pct is not None:
+        preprocess = replace(preprocess, crop_pct=config.crop_pct)
+    describe(net, preprocess=preprocess)
+    return net
+
+
+def _started(config: TrainConfig, path: Path, num_classes: int, settings: dict[str, Any]) -> nn.Module:
+    """The network with the weights of a file and a new head."""
+    if config.pretrained:
+        raise BadInput("pretrained weights and a weights file exclude each other; give one of them")
+    manifest = read_manifest(path) if path.suffix == ".safetensors" else None
+    if manifest is not None:
+        made = manifest.model
+        if (made.name, made.options) != (config.model, config.model_options):
+            raise BadInput(
+                f"{path} holds {described(made)}, not {config.model}; train that network, or give other weights"
+            )
+        settings |= {"padding": made.padding, "bn_eps": made.bn_eps}
+    state = read_state_dict(path)
+    net = create_model(config.model, **settings)
+    net = reset_classes(net, _classes_in(state, net))
+    load_weights(net, state)
+    if manifest is not None:
+        describe(net, config_of(net), manifest.preprocess)
+    return reset_classes(net, num_classes)
+
+
+def _classes_in(state: Mapping[str, Tensor], net: nn.Module) -> int:
+    """How many classes weights are for: the length of the last tensor, by the network's order if the keys are its own."""
+    keys = net.state_dict().keys()
+    ordered = [state[key] for key in keys] if keys == state.keys() else list(state.values())
+    return len([tensor for tensor in ordered if tensor.ndim][-1])
+
+
+def described(config: ModelConfig) -> str:
+    """A network in words: its name and the options that differ."""
+    return " ".join([config.name, *(f"{k}={v}" for k, v in config.options.items())])

@@ -1,0 +1,113 @@
+"""What a run leaves in its folder while it trains."""
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+
+from pumice.files import write_text
+from pumice.models.checkpoint import save_checkpoint
+from pumice.models.manifest import Manifest
+from pumice.train.interrupt import Interrupt, Interrupted
+from pumice.train.module import Classifier
+from pumice.train.state import capture, write_state
+
+COLUMNS = ("epoch", "step", "lr", "train_loss", "val_loss", "val_top1", "seconds")
+
+
+class Records(pl.Callback):  # type: ignore[misc]
+    """Weights, metrics and the state to resume from, after every epoch; the state more often in long epochs.
+
+    last.safetensors and best.safetensors hold what validation judged.  Only the first of several processes writes.
+    """
+
+    def __init__(self, out: Path, manifest: Manifest, save_every_s: float) -> None:
+        self.out, self.manifest, self.save_every_s = out, manifest, save_every_s
+        self.saved = time.monotonic()
+        self._board: Any = None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save the state when it is time; not after the last step of an epoch, which is yet to be validated."""
+        assert isinstance(pl_module, Classifier)
+        if time.monotonic() - self.saved > self.save_every_s and not pl_module.between_epochs:
+            self.save(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the epoch's files."""
+        assert isinstance(pl_module, Classifier)
+        if trainer.is_global_zero:
+            save_checkpoint(self.out / "last.safetensors", pl_module.judged, self.manifest)
+            assert pl_module.best is not None
+            if pl_module.best["epoch"] == pl_module.history[-1]["epoch"]:
+                save_checkpoint(self.out / "best.safetensors", pl_module.judged, self.manifest)
+            write_metrics(self.out / "metrics.csv", pl_module.history)
+            self.plot(pl_module.history[-1])
+        self.save(trainer, pl_module)
+
+    def save(self, trainer: pl.Trainer, module: Classifier) -> None:
+        """Write resume.pt."""
+        state = capture(trainer, module)
+        if trainer.is_global_zero:
+            write_state(self.out / "resume.pt", state)
+        self.saved = time.monotonic()
+
+    def plot(self, row: dict[str, Any]) -> None:
+        """Add an epoch to the TensorBoard log, which is opened late because importing it takes a second."""
+        if self._board is None:
+            from lightning.pytorch.loggers import TensorBoardLogger
+
+            self._board = TensorBoardLogger(self.out, name="tensorboard", version="")
+        self._board.log_metrics({k: row[k] for k in COLUMNS[2:6]}, step=row["epoch"])
+        self._board.save()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Close the log."""
+        if self._board is not None:
+            self._board.finalize("success")
+
+
+class Stop(pl.Callback):  # type: ignore[misc]
+    """Ends training at the first step after the user asked for it, or after the time limit; runs after `Records`.
+
+    On request it raises Interrupted, the state saved by `records`; a time limit validates and ends as the last epoch
+    does.
+    """
+
+    def __init__(self, interrupt: Interrupt, time_limit_s: float | None, records: Records | None = None) -> None:
+        self.interrupt, self.time_limit_s, self.records = interrupt, time_limit_s, records
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """From here on a signal waits for the end of the step."""
+        self.interrupt.patient = True
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look at the clock and at the signals; all processes stop at the same step."""
+        assert isinstance(pl_module, Classifier)
+        over = self.time_limit_s is not None and pl_module.seconds > self.time_limit_s
+        if trainer.strategy.reduce_boolean_decision(over, all=False):
+            trainer.should_stop = True
+        elif not pl_module.between_epochs and trainer.strategy.reduce_boolean_decision(self.interrupt.asked, all=False):
+            if self.records is not None:
+                self.records.save(trainer, pl_module)
+            raise Interrupted
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The state has just been saved by `records`."""
+        if trainer.strategy.reduce_boolean_decision(self.interrupt.asked, all=False):
+            raise Interrupted
+
+
+def write_metrics(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write metrics.csv, one row per epoch."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())

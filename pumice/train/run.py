@@ -1,0 +1,209 @@
+"""A training run and its folder: `config.json` first, then torch."""
+
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pumice.errors import BadInput
+from pumice.files import read_json, write_json
+from pumice.tasks.classify import Scores
+from pumice.train.config import TrainConfig
+from pumice.train.environment import environment
+
+if TYPE_CHECKING:
+    from pumice.data.images import Splits
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run came to.
+
+    out: the run's folder.
+    scores: of best.safetensors on the validation images; None before the first epoch has ended.
+    seconds: trained, by all processes that worked on the run.
+    epochs: that have ended.
+    best_epoch: counted from 1; None before the first has ended.
+    interrupted: whether the user stopped it; `resume(out)` goes on.
+    """
+
+    out: Path
+    scores: Scores | None
+    seconds: float
+    epochs: int
+    best_epoch: int | None
+    interrupted: bool
+
+    @property
+    def sentence(self) -> str:
+        """How it ended, in one sentence."""
+        if self.interrupted:
+            return f"stopped at epoch {self.epochs + 1}; continue with `pumice train --resume {self.out}`"
+        assert self.scores is not None
+        return f"{self.out}: top-1 {self.scores.top1:.1%} at epoch {self.best_epoch} of {self.epochs}"
+
+
+def train(
+    config: TrainConfig, out: str | Path, *, splits: "Splits | None" = None, state: dict[str, Any] | None = None
+) -> TrainResult:
+    """Train into a new run folder.
+
+    On Ctrl-C or SIGTERM the step is finished, the state saved, and a result with `interrupted` returned.
+
+    Args:
+        config: everything that decides the result.
+        out: the folder; it may exist if it is empty.
+        splits: the data, if they are open already; `config.data` otherwise.
+        state: where to go on from, of `train_once` with the same configuration.
+
+    Raises:
+        BadInput: the folder holds something, or network, weights, data or settings cannot work; then nothing is left.
+        CheckFailed: the loss became infinite or no number.
+    """
+    out = Path(out)
+    if _is_first_process():
+        made = _claim(out)
+        write_json(out / "config.json", config.to_json())
+        write_json(out / "environment.json", environment())
+    try:
+        return _continue(config, out, splits, state)
+    except BadInput:
+        if _is_first_process():
+            _abandon(out, made)
+        raise
+
+
+def resume(out: str | Path, *, splits: "Splits | None" = None) -> TrainResult:
+    """Go on with a run; the weights become those of a run that was never stopped.
+
+    A finished run is not touched.  One that was killed before it saved anything starts again.
+
+    Raises:
+        BadInput: the folder holds no run, or its data have changed.
+    """
+    out = Path(out)
+    if not (out / "config.json").is_file():
+        raise BadInput(f"{out} holds no run to resume; name the folder of a run")
+    if (out / "metrics.json").is_file():
+        return _finished(out)
+    return _continue(TrainConfig.from_json(read_json(out / "config.json")), out, splits, None)
+
+
+def _continue(config: TrainConfig, out: Path, splits: "Splits | None", state: dict[str, Any] | None) -> TrainResult:
+    """Train from the state given, else from the one in the folder, else from the start."""
+    from pumice.train.interrupt import Interrupt, Interrupted
+
+    with Interrupt() as interrupt:
+        try:
+            return _train(config, out, splits, state, interrupt)
+        except Interrupted:
+            return _stopped(out)
+
+
+def _train(
+    config: TrainConfig, out: Path, splits: "Splits | None", state: dict[str, Any] | None, interrupt: Any
+) -> TrainResult:
+    """See `train`; everything that needs torch is imported from here on."""
+    if splits is None:
+        from pumice.data.open import open_data
+
+        splits = open_data(config.data, seed=config.seed, val_fraction=config.val_fraction, strict=config.strict)
+    if find_spec("lightning") is None or find_spec("timm") is None:
+        raise BadInput("training needs lightning and timm; install them with `pip install 'pumice[train]'`")
+    from pumice.models.checkpoint import manifest_of
+    from pumice.train.console import Console
+    from pumice.train.net import build_net
+    from pumice.train.records import Records, write_metrics
+    from pumice.train.state import read_state, write_state
+    from pumice.train.trainer import run_epochs
+
+    saved = out / "resume.pt"
+    if state is not None:
+        write_state(saved, state)
+    elif saved.is_file():
+        state = read_state(saved)
+    net = build_net(config, splits.classes)
+    manifest = manifest_of(net, classes=splits.classes, task=config.task)
+    if state is not None:
+        _check_classes(out, splits.classes, state)
+        write_metrics(out / "metrics.csv", state["history"])
+    records = Records(out, manifest, config.save_every_s)
+    trainer, module = run_epochs(net, splits, config, interrupt, state=state, records=records, more=(Console(),))
+    assert module.best is not None
+    if trainer.is_global_zero:
+        record = {
+            "finished": True,
+            "task": config.task,
+            "model": config.model,
+            "classes": list(splits.classes),
+            "images": {"train": len(splits.train), "val": len(splits.val), "skipped": len(splits.skipped)},
+            "params": sum(p.numel() for p in net.parameters()),
+            "input_size": list(manifest.input_size),
+            "epochs": module.history[-1]["epoch"],
+            "best_epoch": module.best["epoch"],
+            "seconds": module.history[-1]["seconds"],
+            "val": module.best["scores"],
+        }
+        write_json(out / "metrics.json", record)
+    last = module.history[-1]
+    scores = Scores(**module.best["scores"])
+    return TrainResult(out, scores, last["seconds"], last["epoch"], module.best["epoch"], interrupted=False)
+
+
+def _check_classes(out: Path, classes: tuple[str, ...], state: dict[str, Any]) -> None:
+    """Raises BadInput when the data's classes are not those that the run was begun with."""
+    if tuple(state.get("classes", classes)) != classes:
+        raise BadInput(f"the data's classes are no longer those that {out} was begun with; start a new run")
+
+
+def _finished(out: Path) -> TrainResult:
+    """The result of a finished run, from its record."""
+    record = read_json(out / "metrics.json")
+    scores = Scores(**record["val"])
+    return TrainResult(out, scores, record["seconds"], record["epochs"], record["best_epoch"], interrupted=False)
+
+
+def _stopped(out: Path) -> TrainResult:
+    """The result of an interrupted run, from its state if it has come that far."""
+    if not (out / "resume.pt").is_file():
+        return TrainResult(out, None, 0.0, 0, None, interrupted=True)
+    from pumice.train.state import read_state
+
+    state = read_state(out / "resume.pt")
+    best, epochs = state["best"], state["history"][-1]["epoch"] if state["history"] else 0
+    scores = None if best is None else Scores(**best["scores"])
+    return TrainResult(out, scores, state["seconds"], epochs, None if best is None else best["epoch"], interrupted=True)
+
+
+def _claim(out: Path) -> bool:
+    """Make the folder; whether it was not there.
+
+    Raises:
+        BadInput: it holds something already, or cannot be made.
+    """
+    if out.is_file():
+        raise BadInput(f"{out} is a file; name a folder for the run")
+    if (out / "config.json").is_file():
+        raise BadInput(f"{out} holds another run; choose another --out, or go on with `pumice train --resume {out}`")
+    if out.is_dir() and any(out.iterdir()):
+        raise BadInput(f"{out} is not empty; choose another --out")
+    made = not out.exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot make the folder {out}: {error.strerror}") from error
+    return made
+
+
+def _abandon(out: Path, made: bool) -> None:
+    """Remove what a run that could not begin has left."""
+    for name in ("config.json", "environment.json"):
+        (out / name).unlink(missing_ok=True)
+    if made and not any(out.iterdir()):
+        out.rmdir()
+
+
+def _is_first_process() -> bool:
+    """Whether this is the first of the processes that a launcher or Lightning has started for several devices."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))

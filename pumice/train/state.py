@@ -1,0 +1,68 @@
+"""`resume.pt`: everything that the next step depends on, as tensors and plain values."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from pumice.errors import BadInput
+from pumice.files import atomic
+from pumice.train.module import Classifier
+
+FORMAT = 1
+State = dict[str, Any]
+
+
+def capture(trainer: pl.Trainer, module: Classifier) -> State:
+    """The state between two steps.
+
+    step: optimiser steps done.  net, average: weights.  optimizer, precision: of torch and of Lightning's scaler.
+    losses: sum and number of this epoch's losses.  history: a row per finished epoch.  best: see `Classifier`.
+    classes: of the data.  seconds: trained so far.
+    """
+    module.read_losses()
+    return {
+        "format": FORMAT,
+        "step": module.steps_done,
+        "net": module.net.state_dict(),
+        "average": module.averaged[0].state_dict() if module.averaged else None,
+        "optimizer": module.optimizers(use_pl_optimizer=False).state_dict(),
+        "precision": trainer.precision_plugin.state_dict(),
+        "losses": list(module.losses),
+        "history": module.history,
+        "best": module.best,
+        "classes": list(module.classes),
+        "seconds": module.seconds,
+    }
+
+
+def restore(trainer: pl.Trainer, module: Classifier, state: State) -> None:
+    """Put optimiser and scaler back; `Classifier.begin_at` has put back the rest before the trainer existed."""
+    module.optimizers(use_pl_optimizer=False).load_state_dict(state["optimizer"])
+    if state["precision"]:
+        trainer.precision_plugin.load_state_dict(state["precision"])
+
+
+def write_state(path: Path, state: State) -> None:
+    """Write it atomically."""
+    with atomic(path) as scratch:
+        torch.save(state, scratch)
+
+
+def read_state(path: Path) -> State:
+    """Read it; nothing is unpickled but tensors and plain values.
+
+    Raises:
+        BadInput: it is damaged, or of a newer Pumice.
+    """
+    import pickle
+
+    try:
+        state: State = torch.load(path, map_location="cpu", weights_only=True)
+        newer = state["format"] > FORMAT
+    except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} cannot be read as the state of a run; remove it to start the run again") from error
+    if newer:
+        raise BadInput(f"{path} was written by a newer Pumice; upgrade with `pip install -U pumice`")
+    return state

@@ -1,0 +1,24 @@
+"""The training batches of one epoch, from any batch on, as Lightning asks for them."""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from pumice.data.pipeline import EpochSampler
+
+
+class Stream:
+    """Batches of `pumice.data.pipeline`'s training loader, from `position` (epoch, batch) to the end of that epoch.
+
+    It has no length, so that Lightning counts nothing: the position is a function of the steps done, ours to say.
+    """
+
+    def __init__(self, loader: DataLoader[tuple[Tensor, int]]) -> None:
+        assert isinstance(loader.sampler, EpochSampler)
+        self.loader, self.sampler = loader, loader.sampler
+        self.position = (0, 0)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        self.sampler.start_at(*self.position)
+        yield from self.loader

@@ -1,0 +1,181 @@
+"""Lightning's Trainer around one network, without a run folder."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from torch import nn
+
+from pumice.data.augment import Augment
+from pumice.data.images import Splits
+from pumice.data.pipeline import make_loaders
+from pumice.errors import BadInput
+from pumice.models.described import preprocess_of
+from pumice.train.config import TrainConfig
+from pumice.train.ema import Ema
+from pumice.train.interrupt import Interrupt, Interrupted
+from pumice.train.module import Classifier
+from pumice.train.records import Records, Stop
+from pumice.train.state import State, capture, restore
+from pumice.train.stream import Stream
+
+
+class Restore(pl.Callback):  # type: ignore[misc]
+    """Puts optimiser and scaler back as soon as they exist."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put them back."""
+        assert isinstance(pl_module, Classifier)
+        restore(trainer, pl_module, self.state)
+
+
+def run_epochs(
+    net: nn.Module,
+    splits: Splits,
+    config: TrainConfig,
+    interrupt: Interrupt,
+    *,
+    state: State | None = None,
+    until_epoch: int | None = None,
+    records: Records | None = None,
+    more: tuple[pl.Callback, ...] = (),
+) -> tuple[pl.Trainer, Classifier]:
+    """Train in place, from `state` on, to the end of `until_epoch` (the last one if None).
+
+    Raises:
+        BadInput: settings that this machine or these data do not allow.
+        CheckFailed: the loss is no longer a number.
+        Interrupted: the user asked for it.
+    """
+    if isinstance(config.freeze, int) and config.devices not in (1, "auto"):
+        raise BadInput("freezing for some epochs works on one device; set model.freeze=backbone or train.devices=1")
+    callbacks = [
+        *([Ema(config.ema_decay, None if state is None else state["average"])] if config.ema_decay else []),
+        *([Restore(state)] if state is not None else []),
+        *([records] if records is not None else []),
+        *more,
+        Stop(interrupt, config.time_limit_s, records),
+    ]
+    with _quiet():
+        trainer = _trainer(config, callbacks)
+        train_loader, val_loader = make_loaders(
+            splits,
+            preprocess_of(net),
+            batch_size=config.batch_size,
+            seed=config.seed,
+            workers=config.workers,
+            augment=Augment(
+                scale=config.rrc_scale,
+                hflip=config.hflip,
+                color_jitter=config.color_jitter,
+                auto_augment=config.auto_augment,
+                re_prob=config.re_prob,
+            ),
+            val_batch_size=max(64, config.batch_size),
+            pin_memory=trainer.strategy.root_device.type == "cuda",
+            world=trainer.world_size,
+        )
+        if min(len(splits.train) // trainer.world_size, config.batch_size) < 2:
+            raise BadInput(f"{len(splits.train)} training images are too few to train on; give at least 2 a device")
+        if config.channels_last:
+            net.to(memory_format=torch.channels_last)
+        module = Classifier(net, config, splits.classes, Stream(train_loader), state)
+        epochs = min(config.epochs, until_epoch or config.epochs) - module.first_step // module.steps_per_epoch
+        if epochs > 0:
+            trainer.fit_loop.max_epochs = epochs
+            trainer.fit(module, module.stream, val_loader)
+    return trainer, module
+
+
+def train_once(
+    net: nn.Module,
+    splits: Splits,
+    config: TrainConfig,
+    *,
+    state: State | None = None,
+    until_epoch: int | None = None,
+) -> tuple[State, list[dict[str, float]]]:
+    """Train a network in place without a run folder, as the rungs of successive halving do.
+
+    Args:
+        net: see `build_net`; without a state, training starts from its weights.
+        splits: the data.
+        config: `epochs` is the length of the schedule; `data`, `model` and `weights` are not looked at.
+        state: what an earlier call returned for this network, to go on from.
+        until_epoch: stop after this epoch of the schedule; the weights are those of an uninterrupted run.
+
+    Returns:
+        the state, which `train(..., state=)` accepts too (`judged_weights` are those to keep), and a row per epoch.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, after the step.
+        BadInput, CheckFailed: see `run_epochs`.
+    """
+    try:
+        with Interrupt() as interrupt:
+            trainer, module = run_epochs(net, splits, config, interrupt, state=state, until_epoch=until_epoch)
+            if state is not None and module.global_step == 0:
+                return state, list(state["history"])
+            return deepcopy(capture(trainer, module)), module.history
+    except Interrupted:
+        raise KeyboardInterrupt from None
+
+
+def judged_weights(state: State) -> dict[str, torch.Tensor]:
+    """The weights that validation judged: the moving average where there is one."""
+    return state["net"] if state["average"] is None else state["average"]
+
+
+def _trainer(config: TrainConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
+    """Lightning's Trainer with nothing of its own switched on.
+
+    Raises:
+        BadInput: this machine has no such accelerator, precision or strategy.
+    """
+    accelerator = config.accelerator
+    on_gpu = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
+    try:
+        return pl.Trainer(
+            max_epochs=config.epochs,
+            accelerator=accelerator,
+            devices=config.devices,
+            strategy=config.strategy,
+            precision=config.precision,
+            gradient_clip_val=config.grad_clip,
+            callbacks=callbacks,
+            deterministic="warn" if on_gpu else None,  # the same weights again; a CPU gives them anyway
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+    except (MisconfigurationException, ImportError, ValueError, RuntimeError, KeyError) as error:
+        setting = f"accelerator={accelerator}, devices={config.devices}, precision={config.precision}"
+        reason = " ".join(str(error).split())
+        raise BadInput(f"this machine cannot train with {setting}, strategy={config.strategy}: {reason}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's advice, which is about settings that Pumice has chosen, and its list of devices."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
