@@ -2,7 +2,7 @@
 BIN := .venv/bin
 export UV_LINK_MODE ?= copy
 
-.PHONY: setup demo test slow check fix lock clean
+.PHONY: setup demo test slow check fix lock catalogue clean
 
 setup: .venv/.ready
 
@@ -30,6 +30,9 @@ fix: setup
 
 lock: setup
 	$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml -o requirements.lock
+
+catalogue: setup
+	$(BIN)/python -m pumice.cost.catalogue
 
 clean:
 	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache

@@ -113,23 +113,27 @@ class TrainImages(Dataset[tuple[Tensor, int]]):
     def __init__(self, images: ImageSet, preprocess: Preprocess, augment: Augment | Literal["none"], seed: int) -> None:
         self.images, self.seed = images, seed
         self.plain = EvalImages(images, preprocess) if augment == "none" else None
-        self.change = None if isinstance(augment, str) else _transform(preprocess, augment)
+        self.preprocess = preprocess
+        self.change = _transform(preprocess, Augment() if isinstance(augment, str) else augment)
+        self.erase = None if isinstance(augment, str) or not augment.re_prob else _erasing(augment)
         # Of timm's changes, the policies alone draw from numpy's global generator.
         self.numpy_too = isinstance(augment, Augment) and augment.auto_augment is not None
-        self.flip_channels = preprocess.channels == "BGR"
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, key: Key) -> tuple[Tensor, int]:
         epoch, index = key
-        if self.change is None:
-            assert self.plain is not None
+        if self.plain is not None:
             return self.plain[index]
         image = self.images.image(index)
         with seeded(mix(self.seed, epoch, index), numpy_too=self.numpy_too):
-            sample = self.change(image)
-        return (sample.flip(0) if self.flip_channels else sample), self.images.labels[index]
+            # In numpy to the end: torch splits even such small arrays among threads, which then wait for each other.
+            pixels = np.moveaxis(np.asarray(self.change(image)), 0, -1)
+            sample = torch.from_numpy(self.preprocess.normalise(pixels))
+            if self.erase is not None:
+                sample = self.erase(sample)
+        return sample, self.images.labels[index]
 
 
 def make_loaders(
@@ -226,13 +230,12 @@ def seeded(seed: int, *, numpy_too: bool) -> Iterator[None]:
             np.random.set_state(numpy)  # noqa: NPY002
 
 
-def _transform(preprocess: Preprocess, augment: Augment) -> Callable[[Image.Image], Tensor]:
-    """RGB image -> (3, H, W) normalised tensor in the order R, G, B, by timm."""
+def _transform(preprocess: Preprocess, augment: Augment) -> Callable[[Image.Image], Any]:
+    """RGB image -> (3, H, W) bytes, by timm."""
     try:
         from timm.data import create_transform
     except ImportError as error:
         raise BadInput("augmentation needs timm; install it with `pip install 'pumice[train]'`") from error
-    backwards = -1 if preprocess.channels == "BGR" else 1
     try:
         return create_transform(
             input_size=(3, *preprocess.size),
@@ -244,13 +247,18 @@ def _transform(preprocess: Preprocess, augment: Augment) -> Callable[[Image.Imag
             color_jitter=augment.color_jitter,
             auto_augment=augment.auto_augment,
             interpolation=preprocess.interpolation,
-            mean=preprocess.mean[::backwards],
-            std=preprocess.std[::backwards],
-            re_prob=augment.re_prob,
-            re_mode="pixel",
+            mean=preprocess.mean,  # a policy fills with it what it uncovers
+            use_prefetcher=True,  # ends in pixels
         )
     except (AssertionError, KeyError, ValueError, IndexError) as error:
         raise BadInput(f"timm knows no augmentation {augment.auto_augment!r}; try rand-m9-mstd0.5") from error
+
+
+def _erasing(augment: Augment) -> Callable[[Tensor], Tensor]:
+    """A rectangle of noise over a normalised image, with the augmentation's probability."""
+    from timm.data.random_erasing import RandomErasing
+
+    return RandomErasing(augment.re_prob, mode="pixel", device="cpu")
 
 
 def _shared(shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -51,7 +51,7 @@ def save_network(network: Any, path: Path) -> None:
         openvino.save_model(network, str(path), compress_to_fp16=False)
     except RuntimeError as error:
         # Its writer says no more than "iostream error", and takes the half-written files away.
-        raise OSError(f"OpenVINO could not write it whole ({str(error).splitlines()[0][:100]})") from error
+        raise OSError("OpenVINO could not write it whole, most likely because the disk is full") from error
 
 
 def read_network(path: Path) -> Any:

@@ -17,6 +17,7 @@ from pumice.errors import BadInput
 from pumice.graph.modules import Calls, tensors_in
 from pumice.graph.ops import UnknownOp, kind_of
 from pumice.graph.records import Leaf, Node, Ref, Value, ValueKind
+from pumice.graph.stand_in import StandIns
 
 
 @dataclass
@@ -36,12 +37,22 @@ class _Draft:
 class Recorder(TorchDispatchMode):
     """Record the operators that run inside `with recorder:`.
 
-    named: parameters and buffers by qualified name, as the run will meet them.
+    image: the input of the network, on the meta device in a run without numbers.
+    parameters, buffers: by qualified name, as the run will meet them.
     """
 
-    def __init__(self, calls: Calls, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> None:
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False: nothing is compiled here, and saying so would import torch's compiler, which takes 4 s."""
+        return False
+
+    def __init__(
+        self, calls: Calls, image: Tensor, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor]
+    ) -> None:
         super().__init__()
+        self._numberless = image.is_meta
         self._calls = calls
+        self._stand_ins = StandIns()
         self.drafts: list[_Draft] = []
         self.values: list[Value] = []
         # Tensors are kept, because identities and storage addresses are reused once a tensor is gone.
@@ -50,6 +61,7 @@ class Recorder(TorchDispatchMode):
         self._epoch: dict[int, int] = {}
         self._writers: dict[int, list[int]] = {}
         self._created: dict[int, tuple[_Draft, tuple[Tensor, ...]]] = {}
+        self.entry = self.add(image, "input", from_input=True)
         for name, tensor in (*parameters.items(), *buffers.items()):
             if id(tensor) not in self._tensors:
                 self.add(tensor, "parameter" if name in parameters else "buffer", name)
@@ -114,6 +126,7 @@ class Recorder(TorchDispatchMode):
         schema = func._schema
         kind = kind_of(schema.name)
         if kind == "ask":
+            self._refuse_stale_numbers((args, kwargs))
             return func(*args, **kwargs)
         if kind is None or _composite(func):
             with self:
@@ -136,7 +149,7 @@ class Recorder(TorchDispatchMode):
             for tensor in tensors_in(given.get(a.name))
         ]
         writes = tuple(inputs.index(self._tensors[id(t)][1]) for t in written)
-        results = func(*args, **kwargs)
+        results = self._stand_ins.run(func, args, kwargs)
 
         draft = _Draft(str(func), kind, self._calls.path, self._calls.leaf, arguments, inputs, writes)
         made = tuple({id(tensor): tensor for tensor in (*written, *tensors_in(results))}.values())
@@ -148,6 +161,11 @@ class Recorder(TorchDispatchMode):
         if kind in ("conv", "pool") and 0 in made[0].shape:
             raise BadInput(f"{self._calls.place} makes an empty map from {self.values[inputs[0]].shape}")
         return results
+
+    def _refuse_stale_numbers(self, arguments: Any) -> None:
+        for tensor in tensors_in(arguments):
+            if self._numberless and not tensor.is_meta and self.values[self.read(tensor)].from_input:
+                raise RuntimeError("the numbers of an activation are asked for")
 
     def _append(self, draft: _Draft, made: tuple[Tensor, ...]) -> None:
         index = len(self.drafts)

@@ -1,8 +1,8 @@
 """`trace`: run a network once on nothing and keep what it did.
 
-The run uses fake tensors, which have shapes and storages but no memory, so it costs neither arithmetic nor room, and
-works for networks on any device, `meta` included.  A network whose forward needs numbers (it asks `.item()`, say) is
-copied and run for real on one random image.
+The run is on torch's `meta` device, whose tensors have shapes and storages but no memory, so it costs neither
+arithmetic nor room, and works for networks on any device.  A network whose forward needs numbers (it asks `.item()` of
+an activation, say) is copied and run for real on one random image.
 """
 
 import copy
@@ -19,6 +19,7 @@ from pumice.graph.layers import layer_records
 from pumice.graph.modules import Calls, tensors_in, unchanged
 from pumice.graph.recorder import Recorder
 from pumice.graph.records import Graph, Shape
+from pumice.graph.stand_in import StandIns
 
 
 def trace(model: nn.Module, input_size: Shape = (3, 224, 224), *, name: str = "") -> Graph:
@@ -42,7 +43,7 @@ def trace(model: nn.Module, input_size: Shape = (3, 224, 224), *, name: str = ""
     try:
         with _quiet():
             try:
-                return _trace_fake(model, name, input_size)
+                return _trace_shapes(model, name, input_size)
             except BadInput:
                 raise
             except Exception:
@@ -65,28 +66,20 @@ def model_name(model: nn.Module) -> str:
     return name if isinstance(name, str) and name else type(model).__name__
 
 
-def _trace_fake(model: nn.Module, name: str, input_size: Shape) -> Graph:
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
+def _trace_shapes(model: nn.Module, name: str, input_size: Shape) -> Graph:
     parameters = dict(model.named_parameters(remove_duplicate=False))
     buffers = dict(model.named_buffers(remove_duplicate=False))
-    with unchanged(model), FakeTensorMode(allow_non_fake_inputs=True):
-        fakes: dict[int, Tensor] = {}
-
-        def stand_in(tensor: Tensor) -> Tensor:
-            if id(tensor) not in fakes:
-                fakes[id(tensor)] = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
-            return fakes[id(tensor)]
-
+    stand_in = StandIns(detached=True).of
+    with unchanged(model):
         for module in model.modules():
-            # Plain attributes on the CPU may be asked for their numbers, so they stay.
-            elsewhere = {k: v for k, v in module.__dict__.items() if isinstance(v, Tensor) and v.device.type != "cpu"}
-            module.__dict__.update({key: stand_in(tensor) for key, tensor in elsewhere.items()})
+            # Plain attributes may be asked for their numbers, so they stay, as copies.
+            plain = {key: value for key, value in module.__dict__.items() if isinstance(value, Tensor)}
+            module.__dict__.update({key: value.detach().clone() for key, value in plain.items()})
             places: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
             for tensors in places:
                 tensors.update({key: stand_in(tensor) for key, tensor in tensors.items() if tensor is not None})
         model.eval()
-        image = torch.empty((1, *input_size), dtype=_dtype(model))
+        image = torch.empty((1, *input_size), dtype=_dtype(model), device="meta")
         return _record(
             model,
             name,
@@ -113,8 +106,7 @@ def _record(
     model: nn.Module, name: str, image: Tensor, parameters: dict[str, Tensor], buffers: dict[str, Tensor]
 ) -> Graph:
     calls = Calls(model)
-    recorder = Recorder(calls, parameters, buffers)
-    entry = recorder.add(image, "input", from_input=True)
+    recorder = Recorder(calls, image, parameters, buffers)
     with calls.watching(), torch.no_grad(), recorder:
         result = model(image)
     outputs = tuple(recorder.read(tensor) for tensor in tensors_in(result))
@@ -128,7 +120,7 @@ def _record(
         input_size=tuple(image.shape[1:]),
         values=values,
         nodes=nodes,
-        inputs=(entry,),
+        inputs=(recorder.entry,),
         outputs=outputs,
         layers=layers,
         params=sum(parameters[key].numel() for key in used),

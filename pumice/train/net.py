@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
 from pumice.models.checkpoint import read_manifest
 from pumice.models.create import create_model, reset_classes
@@ -40,13 +41,17 @@ def build_net(config: TrainConfig, classes: tuple[str, ...]) -> nn.Module:
         for module in net.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.momentum = config.bn_momentum
-    preprocess = preprocess_of(net)
+    describe(net, preprocess=fed(config, preprocess_of(net)))
+    return net
+
+
+def fed(config: TrainConfig, preprocess: Preprocess) -> Preprocess:
+    """How a run feeds a network: as the network says, but for `img_size` and `crop_pct`."""
     if config.img_size is not None:
         preprocess = replace(preprocess, size=(config.img_size, config.img_size))
     if config.crop_pct is not None:
         preprocess = replace(preprocess, crop_pct=config.crop_pct)
-    describe(net, preprocess=preprocess)
-    return net
+    return preprocess
 
 
 def _started(config: TrainConfig, path: Path, num_classes: int, settings: dict[str, Any]) -> nn.Module:
@@ -71,7 +76,7 @@ def _started(config: TrainConfig, path: Path, num_classes: int, settings: dict[s
 
 
 def _classes_in(state: Mapping[str, Tensor], net: nn.Module) -> int:
-    """How many classes weights are for: the length of the last tensor, by the network's order if the keys are its own."""
+    """How many classes weights are for: the length of the last tensor, in the network's order where keys are its own."""
     keys = net.state_dict().keys()
     ordered = [state[key] for key in keys] if keys == state.keys() else list(state.values())
     return len([tensor for tensor in ordered if tensor.ndim][-1])

@@ -20,6 +20,7 @@ from pumice.train.config import TrainConfig
 from pumice.train.ema import Ema
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.module import Classifier
+from pumice.train.net import fed
 from pumice.train.records import Records, Stop
 from pumice.train.state import State, capture, restore
 from pumice.train.stream import Stream
@@ -68,7 +69,7 @@ def run_epochs(
         trainer = _trainer(config, callbacks)
         train_loader, val_loader = make_loaders(
             splits,
-            preprocess_of(net),
+            fed(config, preprocess_of(net)),
             batch_size=config.batch_size,
             seed=config.seed,
             workers=config.workers,

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -6,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+import pumice.deploy
 from pumice.deploy.carried import CHECKED, dump_checked
 from pumice.deploy.compare import relative_error, variation
 from pumice.deploy.export import export
@@ -211,3 +214,13 @@ def test_a_run_folder_opens_its_file_and_else_its_weights(tmp_path: Path):
         with open_session(tmp_path, runtime=runtime) as session:
             assert (session.runtime, session.manifest) == (runtime, carried)
             assert relative_error(session.run(x), outputs(net, x)) < TOLERANCE
+
+
+def test_the_floor_imports_torch_and_no_runtime():
+    modules = [path.stem for path in Path(pumice.deploy.__path__[0]).glob("[a-z]*.py")]
+    assert len(modules) > 10
+    code = "import sys\n" + "".join(f"import pumice.deploy.{name}\n" for name in modules)
+    code += "print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "torch" in loaded
+    assert not {"onnx", "onnxscript", "onnxruntime", "openvino", "torchvision", "timm", "lightning"} & set(loaded)
