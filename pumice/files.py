@@ -28,12 +28,20 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield scratch
         if path.is_dir() and scratch.is_dir():
             shutil.rmtree(path)
+        if scratch.is_file():
+            scratch.chmod(_usual_mode())  # some writers make files that only their owner reads
         os.replace(scratch, path)
     finally:
         if scratch.is_dir():
             shutil.rmtree(scratch, ignore_errors=True)
         else:
             scratch.unlink(missing_ok=True)
+
+
+def _usual_mode() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

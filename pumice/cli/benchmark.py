@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 
 def command(
-    models: Annotated[list[str], typer.Argument(help="Names, run folders or files.")],
+    models: Annotated[list[str], typer.Argument(metavar="NAME_OR_FILE", help="Names, run folders or files.")],
     runtime: Annotated[
-        list[str] | None, typer.Option(help="eager, onnxruntime, openvino; several with commas; auto by default.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="eager, onnxruntime, openvino; several with commas; auto by default."),
     ] = None,
     threads: Threads = 1,
-    batch: Annotated[int, typer.Option(min=1, help="Images a pass.")] = 1,
-    input: Annotated[str | None, typer.Option(help="Channels, height, width: 3x224x224.")] = None,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Images a pass.")] = 1,
+    input: Annotated[str | None, typer.Option(metavar="CxHxW", help="Channels, height, width: 3x224x224.")] = None,
     device: Device = "cpu",
-    time: Annotated[str | None, typer.Option(help="Of the measuring, in all: 30s.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="TIME", help="Of the measuring, in all: 30s.")] = None,
     json: Json = False,
 ) -> None:
     """Measure latency on this machine: every model in every runtime, interleaved in one process."""

@@ -10,12 +10,16 @@ from pumice.cli.options import Json, Pretrained, read_shape
 
 
 def command(
-    source: Annotated[str, typer.Argument(help="A run folder, a .safetensors checkpoint or a name.")],
-    out: Annotated[Path, typer.Option(help="File to write.")],
-    format: Annotated[str | None, typer.Option(help="onnx or openvino; by default as the suffix says.")] = None,
+    source: Annotated[
+        str, typer.Argument(metavar="RUN_OR_NAME", help="A run folder, a .safetensors checkpoint or a name.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="File to write.")],
+    format: Annotated[
+        str | None, typer.Option(metavar="NAME", help="onnx or openvino; by default as the suffix says.")
+    ] = None,
     pretrained: Pretrained = False,
-    input: Annotated[str | None, typer.Option(help="Channels, height, width: 3x224x224.")] = None,
-    dynamic: Annotated[str | None, typer.Option(help="Leave batch, size or both open.")] = None,
+    input: Annotated[str | None, typer.Option(metavar="CxHxW", help="Channels, height, width: 3x224x224.")] = None,
+    dynamic: Annotated[str | None, typer.Option(metavar="WHAT", help="Leave batch, size or both open.")] = None,
     check: Annotated[bool, typer.Option(help="Compare the file with the network.")] = True,
     json: Json = False,
 ) -> None:

@@ -10,22 +10,24 @@ from pumice.cli.options import Json, Pretrained, Threads, words
 
 
 def command(
-    data: Annotated[str, typer.Argument(help="digits, or a folder of images by class.")],
-    max_latency: Annotated[str | None, typer.Option(help="Of one image: 2ms.")] = None,
-    max_madds: Annotated[str | None, typer.Option(help="Multiply-adds: 20M.")] = None,
-    max_params: Annotated[str | None, typer.Option(help="Parameters: 2M.")] = None,
-    max_size: Annotated[str | None, typer.Option(help="Of the file: 3MB.")] = None,
-    max_memory: Annotated[str | None, typer.Option(help="Peak of the activations: 4MB.")] = None,
-    runtime: Annotated[str, typer.Option(help="onnxruntime, openvino or auto.")] = "auto",
+    data: Annotated[str, typer.Argument(metavar="DATA", help="digits, or a folder of images by class.")],
+    max_latency: Annotated[str | None, typer.Option(metavar="TIME", help="Of one image: 2ms.")] = None,
+    max_madds: Annotated[str | None, typer.Option(metavar="COUNT", help="Multiply-adds: 20M.")] = None,
+    max_params: Annotated[str | None, typer.Option(metavar="COUNT", help="Parameters: 2M.")] = None,
+    max_size: Annotated[str | None, typer.Option(metavar="SIZE", help="Of the file: 3MB.")] = None,
+    max_memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Peak of the activations: 4MB.")] = None,
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="onnxruntime, openvino or auto.")] = "auto",
     threads: Threads = 1,
-    time: Annotated[str, typer.Option(help="For everything: 10m.")] = "10m",
+    time: Annotated[str, typer.Option(metavar="TIME", help="For everything: 10m.")] = "10m",
     pretrained: Pretrained = False,
-    weights: Annotated[str | None, typer.Option(help="Start from this weights file.")] = None,
+    weights: Annotated[str | None, typer.Option(metavar="FILE", help="Start from this weights file.")] = None,
     freeze: Annotated[bool, typer.Option("--freeze", help="Train the classifier only.")] = False,
-    models: Annotated[list[str] | None, typer.Option(help="Names or patterns that take part, with commas.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the split, the images' order and the weights.")] = 0,
+    models: Annotated[
+        list[str] | None, typer.Option(metavar="A,B", help="Names or patterns that take part, with commas.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the split, the images' order and the weights.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at an image that cannot be read.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Run folder; runs/fit-1, -2, ... by default.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; runs/fit-1, -2, ... by default.")] = None,
     json: Json = False,
 ) -> None:
     """Choose, train, export, verify and measure a network for these images within this budget."""

@@ -9,7 +9,10 @@ from pumice.cli.options import Json, Set
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="A name of `pumice list`, timm:NAME, torchvision:NAME, pytorchcv:NAME.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A name of `pumice list`, timm:NAME, torchvision:NAME, pytorchcv:NAME."),
+    ],
     set: Set = None,
     json: Json = False,
 ) -> None:

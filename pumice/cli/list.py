@@ -10,11 +10,17 @@ from pumice.models.catalogue import Entry, select
 
 
 def command(
-    filter: Annotated[str, typer.Argument(help="A word or a pattern: micronet, 'mobilenet*'.")] = "",
-    max_madds: Annotated[str | None, typer.Option(help="At most this many multiply-adds: 60M.")] = None,
-    max_params: Annotated[str | None, typer.Option(help="At most this many parameters: 3M.")] = None,
-    max_latency: Annotated[str | None, typer.Option(help="At most this latency, of those measured here: 4ms.")] = None,
-    runtime: Annotated[str | None, typer.Option(help="With --max-latency: in this runtime only.")] = None,
+    filter: Annotated[str, typer.Argument(metavar="FILTER", help="A word or a pattern: micronet, 'mobilenet*'.")] = "",
+    max_madds: Annotated[
+        str | None, typer.Option(metavar="COUNT", help="At most this many multiply-adds: 60M.")
+    ] = None,
+    max_params: Annotated[str | None, typer.Option(metavar="COUNT", help="At most this many parameters: 3M.")] = None,
+    max_latency: Annotated[
+        str | None, typer.Option(metavar="TIME", help="At most this latency, of those measured here: 4ms.")
+    ] = None,
+    runtime: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --max-latency: in this runtime only.")
+    ] = None,
     pareto: Annotated[bool, typer.Option("--pareto", help="Only nets that no smaller one beats in accuracy.")] = False,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Only nets with published weights.")] = False,
     json: Json = False,
@@ -41,7 +47,7 @@ def command(
         show.emit([e.to_json() for e in found])
         return
     show.table(
-        ["name", "family", ">params", ">MAdds", ">top-1", "status", "published as"],
+        ["name", "?family", ">params", ">MAdds", ">top-1", "?status", "published as"],
         [
             (
                 e.name,

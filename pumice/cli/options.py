@@ -8,10 +8,10 @@ import typer
 from pumice.errors import BadInput
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Threads = Annotated[int, typer.Option(min=1, help="Threads of the runtime.")]
-Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Threads = Annotated[int, typer.Option(metavar="N", min=1, help="Threads of the runtime.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")]
 Pretrained = Annotated[bool, typer.Option("--pretrained", help="Published weights (may download).")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: model.width=0.6")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting: model.width=0.6")]
 
 
 def read_shape(text: str | None) -> tuple[int, int, int] | None:

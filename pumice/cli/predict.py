@@ -10,14 +10,14 @@ from pumice.cli.options import Device, Json, Pretrained, Threads, check_device
 
 
 def command(
-    sources: Annotated[list[str], typer.Argument(help="Images, folders, patterns, or digits.")],
-    model: Annotated[str, typer.Option(help="A run folder, a file or a name.")],
-    top_k: Annotated[int, typer.Option(min=1, help="Classes to name.")] = 5,
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Images, folders, patterns, or digits.")],
+    model: Annotated[str, typer.Option(metavar="MODEL", help="A run folder, a file or a name.")],
+    top_k: Annotated[int, typer.Option(metavar="N", min=1, help="Classes to name.")] = 5,
     pretrained: Pretrained = False,
-    runtime: Annotated[str, typer.Option(help="eager, onnxruntime, openvino or auto.")] = "auto",
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="eager, onnxruntime, openvino or auto.")] = "auto",
     threads: Threads = 1,
     device: Device = "cpu",
-    csv: Annotated[Path | None, typer.Option(help="Write a CSV file.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a CSV file.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at an image that cannot be read.")] = False,
     json: Json = False,
 ) -> None:

@@ -23,24 +23,33 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    """A table; columns whose name starts with `>` are aligned right, as numbers are."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table.
+
+    columns: names.  `>` before a name aligns right, as numbers are; `?` marks a column to leave out, the last one
+    first, where the terminal is too narrow for all.
+    """
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
-    view = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for column in columns:
-        right = column.startswith(">")
-        view.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=right, overflow="fold")
-    for row in rows:
-        view.add_row(*row)
-    Console(width=shutil.get_terminal_size((140, 24)).columns, highlight=False, markup=False).print(view)
+    cells, width = [tuple(row) for row in rows], _width()
+    names = [column.lstrip("?>") for column in columns]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    kept = list(range(len(columns)))
+    for i in reversed(range(len(columns))):
+        if columns[i].startswith("?") and sum(widths[k] + 3 for k in kept) - 3 > width:
+            kept.remove(i)
+    view = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for i in kept:
+        right = ">" in columns[i]
+        view.add_column(names[i], justify="right" if right else "left", no_wrap=right, overflow="fold")
+    for row in cells:
+        view.add_row(*(row[i] for i in kept))
+    _print(view, width)
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:
     """Names and values, a line each."""
-    from rich.console import Console
     from rich.table import Table
 
     view = Table.grid(padding=(0, 2))
@@ -48,7 +57,22 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
     view.add_column(overflow="fold")
     for name, value in pairs:
         view.add_row(name, value)
-    Console(width=shutil.get_terminal_size((140, 24)).columns, highlight=False, markup=False).print(view)
+    _print(view, _width())
+
+
+def _width() -> int:
+    """Of the terminal; what goes into a pipe or file is not folded."""
+    return shutil.get_terminal_size((1000, 24)).columns
+
+
+def _print(view: Any, width: int) -> None:
+    from rich.console import Console
+
+    console = Console(width=width, highlight=False, markup=False)
+    with console.capture() as captured:
+        console.print(view)
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 def count(value: float | None) -> str:

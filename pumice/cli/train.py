@@ -11,20 +11,22 @@ from pumice.errors import BadInput
 
 
 def command(
-    data: Annotated[str | None, typer.Argument(help="digits, or a folder of images by class.")] = None,
-    model: Annotated[str | None, typer.Option(help="A name of `pumice list`, or timm:NAME.")] = None,
-    task: Annotated[str, typer.Option(help="classify.")] = "classify",
-    epochs: Annotated[int | None, typer.Option(min=1, help="How often every image is seen.")] = None,
-    img_size: Annotated[int | None, typer.Option(min=8, help="Side of the input, pixels.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=2, help="Images a step.")] = None,
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help="digits, or a folder of images by class.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="MODEL", help="A name of `pumice list`, or timm:NAME.")] = None,
+    task: Annotated[str, typer.Option(metavar="NAME", help="classify.")] = "classify",
+    epochs: Annotated[int | None, typer.Option(metavar="N", min=1, help="How often every image is seen.")] = None,
+    img_size: Annotated[int | None, typer.Option(metavar="N", min=8, help="Side of the input, pixels.")] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", min=2, help="Images a step.")] = None,
     pretrained: Pretrained = False,
-    weights: Annotated[str | None, typer.Option(help="Start from this weights file.")] = None,
-    freeze: Annotated[str | None, typer.Option(help="none, backbone, or for so many epochs.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the split, the images' order and the weights.")] = 0,
+    weights: Annotated[str | None, typer.Option(metavar="FILE", help="Start from this weights file.")] = None,
+    freeze: Annotated[str | None, typer.Option(metavar="HOW", help="none, backbone, or for so many epochs.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the split, the images' order and the weights.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at an image that cannot be read.")] = False,
     set: Set = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; runs/train-1, -2, ... by default.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with the run in this folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Run folder; runs/train-1, -2, ... by default.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train one network into a run folder; Ctrl-C leaves a run that `--resume` continues."""
@@ -58,10 +60,10 @@ def command(
                 "val": result.scores.to_json() if result.scores else None,
             }
         )
-    else:
+    elif not result.interrupted:
         typer.echo(result.sentence)
     if result.interrupted:
-        raise typer.Exit(130)
+        raise KeyboardInterrupt(result.sentence)
 
 
 def frozen(text: str | None) -> Any:

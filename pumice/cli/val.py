@@ -11,11 +11,13 @@ from pumice.errors import BadInput
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="A run folder or a file.")],
-    data: Annotated[str | None, typer.Argument(help="Images; by default those that the run was trained with.")] = None,
-    runtime: Annotated[str, typer.Option(help="eager, onnxruntime, openvino or auto.")] = "auto",
+    model: Annotated[str, typer.Argument(metavar="RUN_OR_FILE", help="A run folder or a file.")],
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="Images; by default those that the run was trained with.")
+    ] = None,
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="eager, onnxruntime, openvino or auto.")] = "auto",
     threads: Threads = 1,
-    batch: Annotated[int, typer.Option(min=1, help="Images a pass, where the file allows it.")] = 32,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Images a pass, where the file allows it.")] = 32,
     json: Json = False,
 ) -> None:
     """Top-1, top-5, balanced accuracy and confusion on validation images."""

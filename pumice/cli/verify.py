@@ -9,11 +9,15 @@ from pumice.cli.options import Json
 
 
 def command(
-    file: Annotated[str, typer.Argument(help="An .onnx or .xml file, or a folder with one.")],
-    against: Annotated[str, typer.Option(help="The run folder, checkpoint or name that it should equal.")],
-    data: Annotated[str | None, typer.Option(help="Images to compare on: digits or a folder.")] = None,
-    images: Annotated[int, typer.Option(min=1, help="How many.")] = 64,
-    runtime: Annotated[str, typer.Option(help="One runtime, or auto for every one that reads the file.")] = "auto",
+    file: Annotated[str, typer.Argument(metavar="FILE", help="An .onnx or .xml file, or a folder with one.")],
+    against: Annotated[
+        str, typer.Option(metavar="RUN", help="The run folder, checkpoint or name that it should equal.")
+    ],
+    data: Annotated[str | None, typer.Option(metavar="DATA", help="Images to compare on: digits or a folder.")] = None,
+    images: Annotated[int, typer.Option(metavar="N", min=1, help="How many.")] = 64,
+    runtime: Annotated[
+        str, typer.Option(metavar="NAME", help="One runtime, or auto for every one that reads the file.")
+    ] = "auto",
     json: Json = False,
 ) -> None:
     """Compare outputs on images, preprocessing and classes; ends with 1 when the file is wrong."""
@@ -29,5 +33,7 @@ def command(
             f"{found.images} images ({found.source}) in {found.runtime}: relative error "
             f"{found.max_relative_error:.1e}, top-1 agreement {show.percent(found.top1_agreement)}"
         )
+    for warning in found.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     if not found.ok:
         raise CheckFailed(f"{file} is not what {against} is: {', '.join(c.name for c in found.checks if not c.ok)}")

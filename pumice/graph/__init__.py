@@ -3,6 +3,7 @@
 records   Value, Node, Layer, Graph: the frozen result of a trace
 ops       the table of known operators and their kinds; `UnknownOp`
 modules   which module runs, and the guard that leaves a model exactly as it was
+shapes    what the commonest operators return
 stand_in  operators on tensors without numbers
 recorder  the dispatch mode that writes every operator down
 layers    nodes -> layer records: multiply-adds, parameters, memory access

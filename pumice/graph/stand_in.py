@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pumice.graph.modules import tensors_in
+from pumice.graph.shapes import result
 
 
 class StandIns:
@@ -43,10 +44,16 @@ class StandIns:
         if kwargs.get("device") is not None:
             kwargs = {**kwargs, "device": torch.device("meta")}
         if all(tensor.is_meta for tensor in tensors):
-            return operator(*args, **kwargs)
-        results = operator(*_each_tensor(args, self.of), **_each_tensor(kwargs, self.of))
+            return _shapes(operator, args, kwargs)
+        results = _shapes(operator, _each_tensor(args, self.of), _each_tensor(kwargs, self.of))
         real = {id(self.of(tensor)): tensor for tensor in tensors}
         return _each_tensor(results, lambda tensor: real.get(id(tensor), tensor))
+
+
+def _shapes(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    names = [argument.name for argument in operator._schema.arguments]
+    found = result(operator._schema.name, dict(zip(names, args, strict=False)) | kwargs)
+    return operator(*args, **kwargs) if found is None else found
 
 
 def _each_tensor(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

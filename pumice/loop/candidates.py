@@ -156,13 +156,10 @@ def mark(candidate: Candidate, budget: Budget) -> None:
         candidate.status, candidate.reason = "over budget", str(misses[0])
 
 
-def promising(
-    candidates: Iterable[Candidate], count: int, margin: float, budget: Budget, a_model: int = 2
-) -> list[Candidate]:
-    """The `count` measured candidates to train: the best promise first, at most `a_model` sizes of one network.
+def promising(candidates: Iterable[Candidate], margin: float, budget: Budget) -> list[Candidate]:
+    """The candidates to choose from for training, the best promise first: each network and size in its fastest runtime.
 
-    Each network and size appears in its fastest runtime.  Candidates that keep `margin` of the latency budget in hand
-    come before those that do not.
+    Those that keep `margin` of the latency budget in hand; where there are none, those that keep the budget.
     """
     fastest: dict[tuple[str, int], Candidate] = {}
     for c in candidates:
@@ -172,8 +169,4 @@ def promising(
                 fastest[c.model, c.size] = c
     limit = budget.max_latency_ms
     safe = [c for c in fastest.values() if limit is None or (c.bound_ms or 0) <= limit * (1 - margin)]
-    chosen: list[Candidate] = []
-    for c in sorted(safe or fastest.values(), key=lambda c: (-c.promise, c.bound_ms)):
-        if sum(other.model == c.model for other in chosen) < a_model:
-            chosen.append(c)
-    return chosen[:count]
+    return sorted(safe or fastest.values(), key=lambda c: (-c.promise, c.bound_ms))

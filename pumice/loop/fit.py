@@ -24,7 +24,7 @@ MARGIN = (
 )
 MEASURING = 0.3  # share of the time that measuring candidates may take
 SHIPPING_S = 40.0  # for export, verification, measurement and report; less of a short budget
-MOST_CANDIDATES = 8
+SHOWN = 8  # candidates named before training
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _run(
     splits: "Splits",
     runtimes: tuple[str, ...],
 ) -> FitResult:
-    from pumice.loop.halving import Runner, config_for, enter, halve, how_many
+    from pumice.loop.halving import Runner, config_for, enter, halve, start
     from pumice.loop.screen import screen
     from pumice.loop.ship import at_size, try_out, withdraw
     from pumice.train.environment import environment
@@ -123,26 +123,22 @@ def _run(
     say(f"{len(splits.train)} images of {len(splits.classes)} classes to train, {len(splits.val)} to judge")
     screen(candidates, config, build, started + MEASURING * config.time_s)
     write_json(out / "candidates.json", [c.to_json() for c in candidates])
-    chosen = promising(candidates, MOST_CANDIDATES, MARGIN, config.budget)
-    _say_measured(candidates, chosen, say)
-    if not chosen:
+    pool = promising(candidates, MARGIN, config.budget)
+    _say_measured(candidates, pool, say)
+    if not pool:
         _refuse(candidates, config, splits, out, started)
 
     deadline = started + config.time_s - min(SHIPPING_S, 0.25 * config.time_s)
     adapted = config.pretrained or config.weights is not None
-    runners: list[Runner] = []
-    for candidate in chosen:
+
+    def make(candidate: Candidate) -> Runner:
         net = build(candidate.model)
         at_size(net, candidate.size)
-        recipe = config_for(
-            candidate, config.data, config.seed, len(splits.train), adapted=adapted, freeze=config.freeze
-        )
-        runners.append(enter(candidate, net, recipe, splits))
-        # Each probe costs seconds too: two are always wanted, more only while a rung can give each an epoch.
-        share = 0.15 * max(0.0, deadline - time.perf_counter())
-        if how_many([r.images_s for r in runners], len(splits.train), share) < len(runners):
-            runners.pop()
-            break
+        images = len(splits.train)
+        recipe = config_for(candidate, config.data, config.seed, images, adapted=adapted, freeze=config.freeze)
+        return enter(candidate, net, recipe, splits)
+
+    runners = start(pool, splits, max(1.0, deadline - time.perf_counter()), adapted, make)
     say(f"training {len(runners)}: {', '.join(r.candidate.label for r in runners)}")
     ordered, rungs = halve(
         runners,
@@ -283,13 +279,13 @@ def _builder(config: FitConfig, num_classes: int) -> Callable[[str], "nn.Module"
     return build
 
 
-def _say_measured(candidates: list[Candidate], chosen: list[Candidate], say: Callable[[str], None]) -> None:
+def _say_measured(candidates: list[Candidate], pool: list[Candidate], say: Callable[[str], None]) -> None:
     by = {status: sum(c.status == status for c in candidates) for status in ("measured", "over budget", "not measured")}
     say(
         f"{len(candidates)} candidates: {by['measured']} within budget, {by['over budget']} over, "
         f"{by['not measured']} not measured"
     )
-    for c in chosen:
+    for c in pool[:SHOWN]:
         say(f"  {c.label}: {c.bound_ms:.3g} ms, {c.madds / 1e6:.4g} M multiply-adds")
 
 

@@ -5,6 +5,7 @@ arXiv:1502.07943, with the time of a training step measured, so that each rung g
 A rung is a whole schedule, annealed to its end, and the next one goes on from its weights.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,7 +22,13 @@ from pumice.train.trainer import judged_weights, train_once
 
 LAST_SHARE = 0.55  # of the training time goes to the last one standing
 MOST_VAL = 1000  # images that judge a rung; the winner is judged on all
-PROBE = 3  # batches that show how fast a network trains
+PROBE = 2  # batches that show how fast a network trains
+MOST = 8  # candidates that start
+A_MODEL = 2  # input sizes of one network among them
+WANTED_EPOCHS = {False: 5.0, True: 2.0}  # that the last one standing should see; fewer where weights are adapted
+HALVED = 8.0  # points of promise that seeing half as many images costs: a prior for the order, like the promise
+# Seconds of training an image grow slower than multiply-adds, as latency does.
+EXPONENT = 0.6
 
 
 @dataclass
@@ -29,7 +36,7 @@ class Runner:
     """A candidate in training.
 
     images_s: training images a second.
-    seconds, curve: trained so far.
+    seconds: trained so far.  top1: on validation images, at the end of its last rung.
     """
 
     candidate: Candidate
@@ -106,15 +113,32 @@ def run_rung(runner: Runner, splits: Splits, seconds: float, rung: int) -> list[
     return curve
 
 
-def how_many(speeds: list[float], epoch: int, seconds: float) -> int:
-    """How many candidates a rung can give an epoch each: at least two, where there are two."""
-    total, count = 0.0, 0
-    for speed in speeds:
-        total += epoch / speed
-        if count >= 2 and total > seconds:
+def start(
+    pool: list[Candidate], splits: Splits, seconds: float, adapted: bool, make: Callable[[Candidate], Runner]
+) -> list[Runner]:
+    """The candidates to train in so many seconds: the best promise first, less what is lost by seeing few images.
+
+    One candidate in the middle shows how fast this machine trains; as many start as a rung can give an epoch each.
+    """
+    began = time.perf_counter()
+    anchor = sorted(pool, key=lambda c: c.madds)[len(pool) // 2]
+    first = make(anchor)
+    wanted = WANTED_EPOCHS[adapted] * len(splits.train)
+
+    def outlook(c: Candidate) -> float:
+        seen = first.images_s * (anchor.madds / c.madds) ** EXPONENT * seconds * LAST_SHARE
+        return c.promise - HALVED * max(0.0, math.log2(wanted / seen))
+
+    chosen: list[Runner] = []
+    for c in sorted(pool, key=lambda c: (-outlook(c), c.bound_ms or 0)):
+        if len(chosen) == MOST or sum(r.candidate.model == c.model for r in chosen) == A_MODEL:
+            continue
+        epochs_s = sum(len(splits.train) / r.images_s for r in [*chosen, *chosen[-1:]])
+        left = seconds - (time.perf_counter() - began)
+        if len(chosen) >= 2 and epochs_s > left * (1 - LAST_SHARE) / 3:
             break
-        count += 1
-    return count
+        chosen.append(first if c is anchor else make(c))
+    return chosen
 
 
 def halve(

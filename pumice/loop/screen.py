@@ -130,7 +130,8 @@ def measure(wanted: list[Candidate], config: FitConfig, net: nn.Module) -> None:
     """
     model = described(net)
     # TensorFlow's padding depends on the size, so such a graph cannot leave it open: one export a size.
-    static = model.padding == "same"
+    # An open graph costs as much as two or three of one size.
+    static = model.padding == "same" or len({c.size for c in wanted}) <= 2
     with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
         files: dict[int, Path] = {}
         sessions: list[Any] = []

@@ -61,7 +61,8 @@ def entry(name: str) -> Entry:
     """
     names = {e.name: e for e in entries()}
     if name not in names:
-        raise BadInput(f"no network is called {name!r}{nearest(name, list(names))}; `pumice list` names them all")
+        near = nearest(name, list(names)) or "; `pumice list` names them all"
+        raise BadInput(f"no network is called {name!r}{near}")
     return names[name]
 
 

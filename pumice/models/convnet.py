@@ -1,11 +1,13 @@
 """A built network with timm's interface."""
 
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
+from pumice.models.described import config_of, describe
 from pumice.models.heads import Head
 from pumice.models.manifest import ModelConfig
 from pumice.models.spec import NetSpec
@@ -101,6 +103,8 @@ class ConvNet(nn.Module):
         """Replace the classifier by a new one; 0 classes leave none, and the net returns pooled features."""
         self.head.reset(num_classes)
         self.num_classes = num_classes
+        if (config := config_of(self)) is not None:
+            describe(self, replace(config, num_classes=num_classes))
 
 
 class FeatureNet(nn.Module):
@@ -116,8 +120,8 @@ class FeatureNet(nn.Module):
         super().__init__()
         count = len(net.feature_info)
         indices = tuple(range(count)) if out_indices is None else out_indices
-        if any(not -count <= i < count for i in indices):
-            raise BadInput(f"out_indices {indices} are outside this net's {count} maps; choose from 0 to {count - 1}")
+        if not indices or any(not -count <= i < count for i in indices):
+            raise BadInput(f"out_indices {indices} name no maps of this net's {count}; choose from 0 to {count - 1}")
         chosen = sorted({i % count for i in indices})
         self.feature_info = FeatureInfo(net.feature_info[i] for i in chosen)
         self.taps = [int(info["module"].removeprefix("blocks.")) for info in self.feature_info]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from torch import nn
 
@@ -76,7 +76,13 @@ def create_model(
     classes = 1000 if num_classes is None else num_classes
     spec = spec_of(name, options)
     size = variant(name).input_size
-    config = ModelConfig(name, classes, in_chans, options, padding, bn_eps)
+    if classes < 0 or in_chans < 1:
+        raise BadInput(f"{name} cannot have {classes} classes and {in_chans} input channels")
+    if not (0 <= (drop_rate or 0) < 1 and 0 <= drop_path_rate < 1):
+        raise BadInput(f"drop_rate {drop_rate} and drop_path_rate {drop_path_rate} must be from 0 to below 1")
+    if padding not in get_args(Padding):
+        raise BadInput(f"padding {padding!r} is unknown; choose {' or '.join(get_args(Padding))}")
+    config = ModelConfig(name, classes, in_chans, options, padding, bn_eps, output_stride)
     model = ConvNet(
         spec,
         num_classes=classes,
@@ -110,6 +116,7 @@ def rebuild(config: ModelConfig, *, drop_rate: float | None = None, drop_path_ra
         config.name,
         num_classes=config.num_classes,
         in_chans=config.in_chans,
+        output_stride=config.output_stride,
         drop_rate=drop_rate,
         drop_path_rate=drop_path_rate,
         **settings,

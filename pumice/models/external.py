@@ -61,7 +61,7 @@ def create_external(
         extra = options if drop_rate is None else {**options, "dropout": drop_rate}
         build = _torchvision if library == "torchvision" else _pytorchcv
         model, preprocess = build(net, pretrained, classes, in_chans, extra)
-    describe(model, ModelConfig(name, classes, in_chans, options), preprocess)
+    describe(model, ModelConfig(name, classes, in_chans, options, output_stride=output_stride), preprocess)
     return model
 
 
@@ -129,6 +129,6 @@ def _made(name: str, build: Callable[[], Any]) -> Any:
     """build(), with the library's own complaint in one sentence."""
     try:
         return build()
-    except (OSError, RuntimeError, TypeError, ValueError, KeyError, AssertionError) as error:
+    except (OSError, RuntimeError, TypeError, ValueError, LookupError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput(f"{name} could not be made: {reason}") from error

@@ -1,9 +1,10 @@
 """Every family: a new one is one word in this tuple."""
 
 import inspect
+import math
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from pumice.errors import BadInput, nearest
 from pumice.models import efficientnet, micronet, mobilenet_v3, shufflenet_v2, squeezenet
@@ -30,7 +31,8 @@ def variant(name: str) -> Variant:
         BadInput: no network has the name; the nearest is suggested.
     """
     if name not in variants():
-        raise BadInput(f"no network is called {name!r}{nearest(name, list(variants()))}; `pumice list` names them all")
+        near = nearest(name, list(variants())) or "; `pumice list` names them all"
+        raise BadInput(f"no network is called {name!r}{near}")
     return variants()[name]
 
 
@@ -39,6 +41,18 @@ def options_of(name: str) -> dict[str, Any]:
     chosen = variant(name)
     defaults = {p.name: p.default for p in inspect.signature(chosen.net).parameters.values()}
     return {**defaults, **chosen.options}
+
+
+def _lacks(value: Any, default: Any, kind: Any) -> str:
+    """What an option of that default and annotation must be, "" if the value is."""
+    if isinstance(default, str):
+        return "" if value in get_args(kind) else " or ".join(map(repr, get_args(kind)))
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(default, float):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return "" if number and 0 < value < math.inf else "a number above 0"
+    return "" if type(value) is int and value >= 0 else "a whole number from 0 on"
 
 
 def spec_of(name: str, options: dict[str, Any]) -> NetSpec:
@@ -52,6 +66,7 @@ def spec_of(name: str, options: dict[str, Any]) -> NetSpec:
         if key not in known:
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
             raise BadInput(f"{name} has no option {key!r}; {takes}{nearest(key, list(known))}")
-        if isinstance(known[key], float) and not (isinstance(value, int | float) and value > 0):
-            raise BadInput(f"{name}: option {key} must be a number above 0, not {value!r}")
+        wanted = _lacks(value, known[key], get_type_hints(variant(name).net)[key])
+        if wanted:
+            raise BadInput(f"{name}: option {key} must be {wanted}, not {value!r}")
     return variant(name).net(**{**known, **options})

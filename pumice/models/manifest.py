@@ -18,6 +18,7 @@ class ModelConfig:
     options: family options that differ from the named variant's own (a width, say).
     padding: "same" is TensorFlow's rule, which depends on the input size.
     bn_eps: None leaves the network's own.
+    output_stride: below 32, strides became dilation: the same tensors, another function.
     """
 
     name: str
@@ -26,6 +27,7 @@ class ModelConfig:
     options: dict[str, Any] = field(default_factory=dict)
     padding: Padding = "symmetric"
     bn_eps: float | None = None
+    output_stride: int = 32
 
 
 @dataclass(frozen=True)

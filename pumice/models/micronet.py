@@ -151,7 +151,8 @@ class MicroHead(Head):
     def reset(self, num_classes: int) -> None:
         """A new linear layer with its batch norm; without classes neither they nor the last h-swish remain."""
         self.classifier = linear(self.num_features, num_classes)
-        self.norm = nn.BatchNorm1d(num_classes) if num_classes else nn.Identity()
+        like = self.hidden_norm  # whose eps and momentum may have been set
+        self.norm = nn.BatchNorm1d(num_classes, like.eps, like.momentum) if num_classes else nn.Identity()
         self.logits_act = nn.Hardswish() if num_classes else nn.Identity()
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:

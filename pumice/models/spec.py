@@ -38,10 +38,10 @@ class NetSpec:
         TensorFlow's MobileNets do.
 
         Raises:
-            BadInput: output_stride is not a power of two from 1 on.
+            BadInput: output_stride is not a power of two from 1 to 32.
         """
-        if output_stride < 1 or output_stride & (output_stride - 1):
-            raise BadInput(f"output_stride {output_stride} is not a power of two; choose 8, 16 or 32")
+        if output_stride not in (1, 2, 4, 8, 16, 32):
+            raise BadInput(f"output_stride {output_stride} cannot be had; choose 8, 16 or 32")
         rows, reached, dilation = [], 1, 1
         for row in self.rows:
             if reached * row.stride > output_stride:

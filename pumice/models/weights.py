@@ -138,7 +138,8 @@ def load_weights(
     Args:
         model: a network of `create_model`.
         weights: a file (`read_state_dict`) or a state dict.
-        source: "auto" goes by the keys.  timm's `tf_*` files hold TensorFlow's weights: say "official" for them.
+        source: "auto" goes by the keys; a checkpoint of Pumice says itself how it was made.  timm's `tf_*` files hold
+            TensorFlow's weights: say "official" for them.
         strict: False accepts a file that ends early (a trunk without its head).
 
     Raises:
@@ -153,14 +154,14 @@ def load_weights(
     own = config is not None and config.name in variants()
     family = family_of(config.name).__name__.rpartition(".")[2] if config is not None and own else ""
 
-    keys = [key for key in state if not key.endswith("num_batches_tracked")]
+    keys = registered([key for key in state if not key.endswith("num_batches_tracked")], name)
     if source == "pumice":
         matched = {key: key for key in keys}
     else:
         keys = ORDER.get((family, source), list)(keys)
         ours = [key for key in model.state_dict() if not key.endswith("num_batches_tracked")]
         if len(keys) > len(ours) or (strict and len(keys) < len(ours)):
-            raise BadInput(f"{origin} is not a file of {name}: it has {len(keys)} tensors, the net {len(ours)}")
+            raise BadInput(f"{origin}: not weights of {name}, which has {len(ours)} tensors; these are {len(keys)}")
         matched = dict(zip(ours, keys, strict=False))
     fitted = {}
     for our, theirs in matched.items():
@@ -168,22 +169,52 @@ def load_weights(
         # A 1 x 1 convolution on a 1 x 1 map and a linear layer are the same thing.
         if want is None or want.squeeze().shape != value.squeeze().shape:
             shape = "no such tensor" if want is None else f"shape {tuple(want.shape)}"
-            raise BadInput(
-                f"{origin} is not a file of {name}: {theirs} has shape {tuple(value.shape)}, the net {shape}"
-            )
+            raise BadInput(f"{origin}: not weights of {name}: {theirs} has shape {tuple(value.shape)}, the net {shape}")
         fitted[our] = value.reshape(want.shape)
     missing = tuple(k for k in model.state_dict() if k not in fitted and not k.endswith("num_batches_tracked"))
     if missing and strict:
-        raise BadInput(f"{origin} is not a file of {name}: it lacks {missing[0]}")
+        raise BadInput(f"{origin}: not weights of {name}: {missing[0]} is missing")
     model.load_state_dict(fitted, strict=False)
 
-    if source != "pumice" and config is not None and own:
+    settings = None
+    if source != "pumice":
         settings = SETTINGS.get((family, source), Settings())
+        settings = replace(settings, preprocess=replace(settings.preprocess, size=preprocess_of(model).size))
+    elif not isinstance(weights, Mapping):
+        settings = _recorded(weights)
+    if settings is not None and config is not None and own:
         set_padding(model, settings.padding)
         set_norm(model, eps=1e-5 if settings.bn_eps is None else settings.bn_eps)
         changed = replace(config, padding=settings.padding, bn_eps=settings.bn_eps)
-        describe(model, changed, replace(settings.preprocess, size=preprocess_of(model).size))
+        describe(model, changed, settings.preprocess)
     return Loaded(source, missing)
+
+
+def _recorded(path: str | Path) -> Settings | None:
+    """The settings that a checkpoint of ours carries."""
+    from pumice.models.checkpoint import read_manifest
+
+    made = read_manifest(path) if Path(path).suffix == ".safetensors" else None
+    return None if made is None else Settings(made.model.padding, made.model.bn_eps, made.preprocess)
+
+
+def registered(keys: list[str], name: str) -> list[str]:
+    """The keys in the order in which their library registers them.
+
+    A safetensors file sorts its keys, so they go by the library's own net, built without its weights.
+
+    Raises:
+        BadInput: that library is not installed.
+    """
+    from pumice.models.create import create_model
+    from pumice.models.pretrained import PEERS
+
+    if keys != sorted(keys) or name not in PEERS:
+        return keys
+    library, peer, _ = PEERS[name]
+    with torch.device("meta"):
+        order = list(create_model(f"{library}:{peer}").state_dict())
+    return [key for key in order if key in set(keys)] if set(order) >= set(keys) else keys
 
 
 def owner_of(path: str | Path) -> str:

@@ -54,6 +54,9 @@ class Conv2dSame(nn.Conv2d):
 
     What is padded depends on the size of the input, so no fixed padding replaces it: a 5 x 5 stride 2 convolution pads
     1 before and 2 after on an even map, 2 and 2 on an odd one.
+
+    >>> Conv2dSame(3, 8, 5, stride=2)(torch.rand(1, 3, 15, 15)).shape
+    torch.Size([1, 8, 8, 8])
     """
 
     def forward(self, x: Tensor) -> Tensor:

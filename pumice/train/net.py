@@ -76,7 +76,7 @@ def _started(config: TrainConfig, path: Path, num_classes: int, settings: dict[s
 
 
 def _classes_in(state: Mapping[str, Tensor], net: nn.Module) -> int:
-    """How many classes weights are for: the length of the last tensor, in the network's order where keys are its own."""
+    """How many classes weights are for: the length of the last tensor, in the network's order if its keys are there."""
     keys = net.state_dict().keys()
     ordered = [state[key] for key in keys] if keys == state.keys() else list(state.values())
     return len([tensor for tensor in ordered if tensor.ndim][-1])

@@ -1,0 +1,97 @@
+"""Every network has the parameters and multiply-adds that its paper or release has, to the last digit.
+
+counts.csv: facts, counted in the releases and in torchvision and timm, at 3 x 224 x 224 and 1000 classes.
+"""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pumice.cost import catalogue as writer
+from pumice.cost.count import profile
+from pumice.models import catalogue
+from pumice.models.create import create_model
+from pumice.models.families import variants
+
+HERE = Path(__file__).parent
+REFERENCE = HERE.parents[2] / "shared" / "reference" / "variants.csv"
+
+
+def table(path: Path) -> dict[str, dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
+COUNTS = {name: (int(row["params"]), int(row["madds"])) for name, row in table(HERE / "counts.csv").items()}
+# Section 4 of the MicroNet paper's cost model, 2K multiplications an element, added up by hand from the tables.
+EXTRA = {"micronet_m0": 605_248, "micronet_m1": 805_952, "micronet_m2": 2_405_312, "micronet_m3": 2_571_520}
+
+
+def on_meta(name: str, **arguments: Any) -> torch.nn.Module:
+    with torch.device("meta"):
+        return create_model(name, **arguments)
+
+
+def test_the_table_names_every_network() -> None:
+    assert list(COUNTS) == list(variants()) == [e.name for e in catalogue.entries()]
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_of_the_network_and_of_the_catalogue(name: str) -> None:
+    model = on_meta(name)
+    found, entry = profile(model, (3, 224, 224)), catalogue.entry(name)
+    assert (found.params, found.madds, found.extra_madds) == (*COUNTS[name], EXTRA.get(name, 0))
+    assert sum(p.numel() for p in model.parameters()) == found.params, "the trace must see every parameter"
+    assert (entry.params, entry.madds, entry.extra_madds) == (found.params, found.madds, found.extra_madds)
+    assert (entry.memory_access, entry.peak_activation_bytes) == (found.memory_access, found.peak_activation_bytes)
+    assert entry.input_size == (3, 224, 224)
+    at_224 = {k: entry.sizes["224"][k] for k in ("madds", "extra_madds", "peak_activation_bytes")}
+    assert at_224 == {k: getattr(entry, k) for k in at_224}
+
+
+@pytest.mark.parametrize(
+    "name", ["squeezenet1_0", "tv_shufflenetv2_050", "mobilenetv3_small_035", "efficientnet_lite0", "micronet_m0"]
+)
+def test_one_class_more_costs_what_the_catalogue_says(name: str) -> None:
+    classes, size = 37, 160
+    found, entry = profile(on_meta(name, num_classes=classes), (3, size, size)), catalogue.entry(name)
+    row = entry.sizes[str(size)]
+    assert found.params == entry.params - (1000 - classes) * entry.params_per_class
+    assert found.madds == row["madds"] - (1000 - classes) * row["madds_per_class"]
+    assert found.extra_madds == row["extra_madds"]
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenetv3_small_050"])
+def test_the_catalogue_is_up_to_date(name: str) -> None:
+    assert writer.describe(name) == catalogue.entry(name).to_json()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COUNTS)
+def test_the_whole_catalogue_is_up_to_date(name: str) -> None:
+    assert writer.describe(name) == catalogue.entry(name).to_json()
+
+
+def test_published_figures_are_those_of_the_table() -> None:
+    printed = writer.published()
+    for entry in catalogue.entries():
+        published = variants()[entry.name].published
+        assert entry.published == (printed[entry.family, published] if published else None)
+        if entry.published and entry.published["params_m"]:
+            # Printed sizes are rounded, some generously; a row of another net is off by far more.
+            assert entry.params == pytest.approx(entry.published["params_m"] * 1e6, rel=0.05)
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason="needs ../shared/reference/variants.csv")
+def test_facts_agree_with_the_reference() -> None:
+    rows = table(REFERENCE)
+    for name, counts in COUNTS.items():
+        row = rows[name]
+        assert (int(row["params"]), int(row["madds"])) == counts, name
+        entry = catalogue.entry(name)
+        assert (entry.family, entry.status, str(entry.input_size[1])) == (row["family"], row["status"], row["input"])
+        if "tv_" not in name:  # torchvision's layout is listed beside the paper's figures, as a fact about the name
+            assert (entry.published or {}).get("variant", "") == row["published_variant"], name

@@ -1,0 +1,146 @@
+"""`fit` from images to a verified file.  Latencies are given, so that the outcome does not depend on the machine."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pumice.errors import BadInput, CheckFailed
+from pumice.loop import screen, ship
+from pumice.loop.fit import fit
+
+from .test_candidates import timing
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two classes that differ in colour, so that a few steps tell them apart; class2 sorts before class10."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 24), ("val", 8)):
+        for name, colour in (("class2", (200, 40, 40)), ("class10", (40, 40, 200))):
+            folder = tmp_path / "photos" / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = np.clip(np.array(colour) + rng.normal(0, 30, (40, 40, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.png")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def given(monkeypatch, tmp_path):
+    """Latency by size: 1 ms at 96 pixels, growing with the area; the fresh process says the same."""
+    monkeypatch.setenv("PUMICE_CACHE", str(tmp_path / "cache"))
+    measured = []
+
+    def ms(size: int) -> float:
+        return size * size / 96 / 96
+
+    def measure(wanted, config, net):
+        for c in wanted:
+            measured.append((c.model, c.size, c.runtime))
+            c.timings.append(timing(ms(c.size)))
+
+    monkeypatch.setattr(screen, "measure", measure)
+    monkeypatch.setattr(ship, "measure_file", lambda file, c, threads: timing(ms(c.size)))
+    return measured
+
+
+def test_a_file_comes_out_and_says_what_it_is(photos, given, tmp_path):
+    said = []
+    out = tmp_path / "run"
+    result = fit(
+        photos,
+        max_latency_ms=1.2,
+        time_s=30,
+        out=out,
+        models=("mobilenetv3_small_035",),
+        runtime="onnxruntime",
+        say=said.append,
+    )
+    assert (result.model, result.input_size, result.within_budget) == ("mobilenetv3_small_035", (3, 96, 96), True)
+    assert result.bound_ms == 1.0
+    for name in (
+        "config",
+        "environment",
+        "candidates",
+        "rungs",
+        "metrics",
+        "profile",
+        "verify",
+        "benchmark",
+        "predictions",
+    ):
+        assert json.loads((out / f"{name}.json").read_text()), name
+    for name in ("model.onnx", "best.safetensors", "model.md", "report.html", "metrics.csv"):
+        assert (out / name).stat().st_size > 100, name
+    assert not list(out.glob(".*")), "scratch files are left"
+    assert not (out / "trial.onnx").exists()
+
+    from pumice.deploy.session import open_session
+    from pumice.deploy.verify import verify
+    from pumice.models.source import load_source
+
+    assert verify(out / "model.onnx", out, data=str(photos)).ok
+    _, manifest = load_source(out)
+    assert manifest.classes == ("class2", "class10")
+    assert manifest.preprocess.size == (96, 96)
+    assert manifest.budget == {"max_latency_ms": 1.2, "runtime": "onnxruntime", "threads": 1}
+    with open_session(out / "model.onnx") as session:
+        red, blue = (Image.new("RGB", (50, 50), colour) for colour in ((200, 40, 40), (40, 40, 200)))
+        logits = [session.run(manifest.preprocess(image)[None])[0] for image in (red, blue)]
+    assert abs(logits[0] - logits[1]).max() > 1e-3, "the file ignores its input"
+    candidates = json.loads((out / "candidates.json").read_text())
+    assert [c["input_size"][1] for c in candidates if c["status"] == "shipped"] == [96]
+    assert all(c["status"] == "over budget" and c["reason"] for c in candidates if c["input_size"][1] > 96)
+    sheet = json.loads((out / "predictions.json").read_text())
+    import base64
+
+    Image.open(io.BytesIO(base64.b64decode(sheet[0]["image"].partition(",")[2]))).verify()
+
+    with pytest.raises(BadInput, match="another run"):
+        fit(photos, time_s=30, out=out)
+
+
+def test_an_impossible_budget_says_by_how_much(photos, given, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(CheckFailed, match=r"closest is mobilenetv3_small_035 at 96 in onnxruntime: latency 1 ms is 2x"):
+        fit(photos, max_latency_ms=0.5, time_s=30, out=out, models=("mobilenetv3_small_035",), runtime="onnxruntime")
+    assert not (out / "model.onnx").exists()
+    assert json.loads((out / "metrics.json").read_text())["within_budget"] is False
+    assert (out / "report.html").exists()
+
+
+def test_a_file_that_turns_out_too_slow_does_not_ship(photos, given, tmp_path, monkeypatch):
+    monkeypatch.setattr(ship, "measure_file", lambda file, c, threads: timing(9.0))
+    out = tmp_path / "run"
+    with pytest.raises(CheckFailed, match="nothing keeps this budget"):
+        fit(photos, max_latency_ms=1.2, time_s=30, out=out, models=("squeezenet1_1",), runtime="onnxruntime")
+    assert not (out / "model.onnx").exists()
+    assert not (out / "best.safetensors").exists()
+    mine = [c for c in json.loads((out / "candidates.json").read_text()) if c["bound_ms"] == 9.0]
+    assert [c["status"] for c in mine] == ["over budget"]
+
+
+def test_larger_inputs_of_a_hopeless_network_are_not_measured(photos, given, tmp_path):
+    with pytest.raises(CheckFailed):
+        fit(photos, max_latency_ms=0.1, time_s=30, out=tmp_path / "run", models=("micronet_m0", "micronet_m1"))
+    # The first network shows the speed of the machine; the second one's multiply-adds promise nothing better.
+    assert {name for name, *_ in given} <= {"micronet_m0", "micronet_m1"}
+    assert len({name for name, *_ in given}) == 1
+
+
+def test_bad_data_leaves_no_folder(tmp_path):
+    with pytest.raises(BadInput, match="nowhere"):
+        fit(tmp_path / "nowhere", out=tmp_path / "run", time_s=30)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unfinished_fit_is_begun_again_and_other_folders_are_not(photos, given, tmp_path):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "precious.txt").write_text("mine")
+    with pytest.raises(BadInput, match="not empty"):
+        fit(photos, out=out, time_s=30)
+    assert (out / "precious.txt").read_text() == "mine"
