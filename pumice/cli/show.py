@@ -5,9 +5,12 @@ import math
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from pumice.data.images import Splits
 
 
 def emit(value: Any) -> None:
@@ -73,6 +76,15 @@ def _print(view: Any, width: int) -> None:
         console.print(view)
     for line in captured.get().splitlines():
         typer.echo(line.rstrip())
+
+
+def skipped(splits: "Splits") -> None:
+    """Name and count the files that cannot be used, on standard error."""
+    for one in splits.skipped[:10]:
+        typer.echo(f"skipped {one.path}: {one.reason}", err=True)
+    if splits.skipped:
+        total = len(splits.skipped) + len(splits.train) + len(splits.val)
+        typer.echo(f"{len(splits.skipped)} of {total} files skipped", err=True)
 
 
 def count(value: float | None) -> str:

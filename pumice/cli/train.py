@@ -42,13 +42,17 @@ def command(
             raise BadInput("nothing to train; write `pumice train DATA --model NAME`, or --resume DIR")
         if task != "classify":
             raise BadInput(f"--task {task!r} is unknown; choose classify")
+        from pumice.data.open import open_data
         from pumice.recipes.small_data import classify
 
         given = {"epochs": epochs, "img_size": img_size, "batch_size": batch_size, "freeze": frozen(freeze)}
         changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         recipe = classify(data, model, pretrained=pretrained, weights=weights, seed=seed, strict=strict, **changes)
         check_name(model)
-        result = train(recipe.with_overrides(list(set or [])), out or show.fresh_folder("train"))
+        config = recipe.with_overrides(list(set or []))
+        splits = open_data(config.data, seed=config.seed, val_fraction=config.val_fraction, strict=config.strict)
+        show.skipped(splits)
+        result = train(config, out or show.fresh_folder("train"), splits=splits)
     if json:
         show.emit(
             {

@@ -33,6 +33,7 @@ def command(
         val_fraction=config.get("val_fraction", 0.2),
         strict=config.get("strict", False),
     )
+    show.skipped(splits)
 
     from pumice.deploy.session import open_session
     from pumice.tasks.classify import evaluate

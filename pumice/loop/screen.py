@@ -35,7 +35,8 @@ def screen(candidates: list[Candidate], config: FitConfig, build: Callable[[str]
     """
     open_ones = [c for c in candidates if c.status == "not measured"]
     models = {name: list(group) for name, group in groupby(open_ones, key=lambda c: c.model)}
-    recall(open_ones, config, build)
+    nets = {name: build(name) for name in track(models, "building candidates")}
+    recall(open_ones, config, nets)
     for c in candidates:
         if c.timings:
             settle(c, config)
@@ -50,7 +51,7 @@ def screen(candidates: list[Candidate], config: FitConfig, build: Callable[[str]
                 c.reason = "no time left to measure it"
             continue
         try:
-            measure(wanted, config, build(name))
+            measure(wanted, config, nets[name])
         except BadInput as error:
             for c in wanted:
                 c.reason = str(error)
@@ -71,14 +72,12 @@ def key_of(candidate: Candidate, model: ModelConfig, config: FitConfig) -> str:
     return measurement_key(model, runtime=candidate.runtime, input_size=size, threads=config.threads)
 
 
-def recall(candidates: Iterable[Candidate], config: FitConfig, build: Callable[[str], nn.Module]) -> None:
+def recall(candidates: Iterable[Candidate], config: FitConfig, nets: dict[str, nn.Module]) -> None:
     """Take earlier measurements of the same networks from the database."""
-    for name, group in groupby(candidates, key=lambda c: c.model):
-        model = described(build(name))
-        for c in group:
-            timing = lookup(key_of(c, model, config))
-            if timing is not None:
-                c.timings.append(timing)
+    for c in candidates:
+        timing = lookup(key_of(c, described(nets[c.model]), config))
+        if timing is not None:
+            c.timings.append(timing)
 
 
 def described(net: nn.Module) -> ModelConfig:

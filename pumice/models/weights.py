@@ -147,47 +147,66 @@ def load_weights(
     """
     state = weights if isinstance(weights, Mapping) else read_state_dict(weights)
     origin = "these weights" if isinstance(weights, Mapping) else str(weights)
-    config = config_of(model)
-    name = type(model).__name__ if config is None else config.name
     if source == "auto":
         source = source_of(state, model)
-    own = config is not None and config.name in variants()
-    family = family_of(config.name).__name__.rpartition(".")[2] if config is not None and own else ""
-
-    keys = registered([key for key in state if not key.endswith("num_batches_tracked")], name)
-    if source == "pumice":
-        matched = {key: key for key in keys}
-    else:
-        keys = ORDER.get((family, source), list)(keys)
-        ours = [key for key in model.state_dict() if not key.endswith("num_batches_tracked")]
-        if len(keys) > len(ours) or (strict and len(keys) < len(ours)):
-            raise BadInput(f"{origin}: not weights of {name}, which has {len(ours)} tensors; these are {len(keys)}")
-        matched = dict(zip(ours, keys, strict=False))
-    fitted = {}
-    for our, theirs in matched.items():
-        want, value = model.state_dict().get(our), state[theirs]
-        # A 1 x 1 convolution on a 1 x 1 map and a linear layer are the same thing.
-        if want is None or want.squeeze().shape != value.squeeze().shape:
-            shape = "no such tensor" if want is None else f"shape {tuple(want.shape)}"
-            raise BadInput(f"{origin}: not weights of {name}: {theirs} has shape {tuple(value.shape)}, the net {shape}")
-        fitted[our] = value.reshape(want.shape)
+    fitted = match(model, state, source, origin=origin, strict=strict)
     missing = tuple(k for k in model.state_dict() if k not in fitted and not k.endswith("num_batches_tracked"))
     if missing and strict:
-        raise BadInput(f"{origin}: not weights of {name}: {missing[0]} is missing")
+        raise BadInput(f"{origin}: not weights of {_name(model)}: {missing[0]} is missing")
     model.load_state_dict(fitted, strict=False)
 
+    config = config_of(model)
     settings = None
     if source != "pumice":
-        settings = SETTINGS.get((family, source), Settings())
+        settings = SETTINGS.get((_family(model), source), Settings())
         settings = replace(settings, preprocess=replace(settings.preprocess, size=preprocess_of(model).size))
     elif not isinstance(weights, Mapping):
         settings = _recorded(weights)
-    if settings is not None and config is not None and own:
+    if settings is not None and config is not None and _family(model):
         set_padding(model, settings.padding)
         set_norm(model, eps=1e-5 if settings.bn_eps is None else settings.bn_eps)
         changed = replace(config, padding=settings.padding, bn_eps=settings.bn_eps)
         describe(model, changed, settings.preprocess)
     return Loaded(source, missing)
+
+
+def match(
+    model: nn.Module, state: StateDict, source: Source, *, origin: str = "these weights", strict: bool = True
+) -> dict[str, Tensor]:
+    """The tensors of a state dict under our names, in our shapes.
+
+    Raises:
+        BadInput: they do not fit this network.
+    """
+    name, own = _name(model), model.state_dict()
+    keys = registered([key for key in state if not key.endswith("num_batches_tracked")], name)
+    pairs = [(key, key) for key in keys]
+    if source != "pumice":
+        keys = ORDER.get((_family(model), source), list)(keys)
+        ours = [key for key in own if not key.endswith("num_batches_tracked")]
+        if len(keys) > len(ours) or (strict and len(keys) < len(ours)):
+            raise BadInput(f"{origin}: not weights of {name}, which has {len(ours)} tensors; these are {len(keys)}")
+        pairs = list(zip(ours, keys, strict=False))
+    fitted = {}
+    for our, theirs in pairs:
+        want, value = own.get(our), state[theirs]
+        # A 1 x 1 convolution on a 1 x 1 map and a linear layer are the same thing.
+        if want is None or want.squeeze().shape != value.squeeze().shape:
+            shape = "no such tensor" if want is None else f"shape {tuple(want.shape)}"
+            raise BadInput(f"{origin}: not weights of {name}: {theirs} has shape {tuple(value.shape)}, the net {shape}")
+        fitted[our] = value.reshape(want.shape)
+    return fitted
+
+
+def _name(model: nn.Module) -> str:
+    config = config_of(model)
+    return type(model).__name__ if config is None else config.name
+
+
+def _family(model: nn.Module) -> str:
+    """The family file of a network of ours, "" for others."""
+    name = _name(model)
+    return family_of(name).__name__.rpartition(".")[2] if name in variants() else ""
 
 
 def _recorded(path: str | Path) -> Settings | None:
@@ -233,7 +252,7 @@ def owner_of(path: str | Path) -> str:
         with torch.device("meta"):
             model = create_model(name)
         try:
-            load_weights(model, {k: v.to("meta") for k, v in state.items()})
+            match(model, state, source_of(state, model))
         except BadInput:
             continue
         return name

@@ -217,6 +217,33 @@ def test_outputs_constants_and_dtypes(function: Any, shapes: list[tuple[int, ...
     assert [graph.values[i].shape for i in graph.outputs] == shapes
 
 
+def test_constants_of_a_forward_keep_their_numbers() -> None:
+    def forward(m: Any, x: Tensor) -> Tensor:
+        repeats = int(torch.arange(4).sum())
+        padded = torch.zeros(1, 4, 6, 6)
+        padded[:, :2] = m.conv(x)
+        return padded.cpu().repeat(1, repeats, 1, 1) * torch.tensor(2.0)
+
+    graph = trace(Net(forward, conv=nn.Conv2d(3, 2, 1)), (3, 6, 6))
+    assert graph.values[graph.outputs[0]].shape == (1, 24, 6, 6)
+    assert graph.values[graph.outputs[0]].from_input
+    write = next(node for node in graph.nodes if node.op.startswith("aten.copy_"))
+    zeros = next(node for node in graph.nodes if node.op.startswith("aten.zeros"))
+    assert {graph.values[i].storage for i in write.outputs} == {graph.values[zeros.outputs[0]].storage}
+    repeat = next(node for node in graph.nodes if node.op.startswith("aten.repeat"))
+    assert graph.producer(repeat.inputs[0]) == write
+
+
+def test_numbers_that_stand_still_are_not_believed() -> None:
+    # `box` is real, but what is written into it has no numbers; believing its zeros would take the wrong branch.
+    def forward(m: Any, x: Tensor) -> Tensor:
+        box = torch.zeros(1)
+        box[0] = x.amax()
+        return m.conv(x) if box.item() > 0 else x
+
+    assert trace(Net(forward, conv=nn.Conv2d(3, 2, 1)), (3, 6, 6)).madds == 36 * 6
+
+
 def test_a_net_that_asks_for_numbers_runs_for_real() -> None:
     def forward(m: Any, x: Tensor) -> Tensor:
         keep = m.conv(x).abs().sum().item()
@@ -228,12 +255,17 @@ def test_a_net_that_asks_for_numbers_runs_for_real() -> None:
     assert graph.params == 12
 
 
-def test_inference_mode_and_scripted_functions_are_seen_through() -> None:
+def test_inference_mode_is_seen_through() -> None:
     @torch.inference_mode()
     def forward(m: Any, x: Tensor) -> Tensor:
         return m.fc(F.batch_norm(m.conv(x), torch.zeros(4), torch.ones(4)).mean((2, 3)))
 
     assert madds(forward, (3, 6, 6), conv=nn.Conv2d(3, 4, 3), fc=nn.Linear(4, 5)) == 16 * 108 + 20
+
+
+def test_a_compiled_net_is_traced_as_itself() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.BatchNorm2d(4))
+    assert trace(torch.compile(net), (3, 8, 8)) == trace(net, (3, 8, 8))
 
 
 def test_nets_on_the_meta_device() -> None:

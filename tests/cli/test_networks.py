@@ -1,0 +1,215 @@
+"""list, info, profile: what there is and what it costs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pumice.cost.database import measurement_key, store
+from pumice.cost.timing import Timing
+from pumice.models.manifest import ModelConfig
+
+
+def names(said: Any) -> list[str]:
+    assert said.code == 0
+    return [row["name"] for row in said.json]
+
+
+def test_list_for_machines(pumice: Any) -> None:
+    rows = pumice("list", "--json").json
+    fields = {"name", "family", "input_size", "params", "madds", "status", "published"}
+    assert all(fields <= row.keys() for row in rows)
+    rated = [row["published"] for row in rows if row["published"]]
+    assert len(rated) > 15
+    assert all({"variant", "top1", "params_m", "madds_m", "source"} <= record.keys() for record in rated)
+    (m3,) = (row for row in rows if row["name"] == "micronet_m3")
+    assert (m3["params"], m3["input_size"], m3["published"]["top1"]) == (2_622_960, [3, 224, 224], 62.5)
+
+
+def test_list_for_people(pumice: Any) -> None:
+    said = pumice("list", "micronet")
+    assert said.code == 0
+    assert [line.split()[0] for line in said.out.splitlines()[2:6]] == [f"micronet_m{i}" for i in range(4)]
+    assert "4 networks" in said.out
+
+
+def test_list_filters(pumice: Any) -> None:
+    every = pumice("list", "--json").json
+    assert names(pumice("list", "squeezenet", "--json")) == ["squeezenet1_0", "squeezenet1_1"]
+    assert names(pumice("list", "*_m[01]", "--json")) == ["micronet_m0", "micronet_m1"]
+    assert names(pumice("list", "no such", "--json")) == []
+    for option, field, limit, text in [
+        ("--max-madds", "madds", 60e6, "60M"),
+        ("--max-madds", "madds", 60e6, "60000000"),
+        ("--max-params", "params", 2.5e6, "2.5M"),
+    ]:
+        kept = names(pumice("list", option, text, "--json"))
+        assert kept == [row["name"] for row in every if row[field] <= limit]
+        assert 0 < len(kept) < len(every)
+
+
+def test_list_pareto(pumice: Any) -> None:
+    """No net in the list is reached by one that costs no more; every net that is left out is."""
+    every = [row for row in pumice("list", "--json").json if row["published"] and row["published"]["top1"]]
+    rated = {row["name"]: (row["madds"], row["published"]["top1"]) for row in every}
+    front = names(pumice("list", "--pareto", "--json"))
+    for name, (madds, top1) in rated.items():
+        beaten = any(m <= madds and t >= top1 and (m, t) != (madds, top1) for m, t in rated.values())
+        assert (name in front) == (not beaten)
+
+
+def seed(name: str, runtime: str, p50_ms: float) -> None:
+    """Keep a measurement as `pumice benchmark` would."""
+    size = (3, 224, 224)
+    timing = Timing(
+        name=name,
+        runtime=runtime,
+        device="cpu",
+        threads=1,
+        batch=1,
+        dtype="float32",
+        input_size=size,
+        repeats=50,
+        passes_per_sample=1,
+        p50_ms=p50_ms,
+        p90_ms=p50_ms,
+        cpu_p50_ms=p50_ms,
+        ci95=(p50_ms, p50_ms),
+        cpu_ci95=(p50_ms, p50_ms),
+        busy=False,
+    )
+    store(timing, measurement_key(ModelConfig(name), runtime=runtime, input_size=size, threads=1))
+
+
+def test_list_by_latency(pumice: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PUMICE_CACHE", str(tmp_path / "measured"))
+    said = pumice("list", "--max-latency", "4ms", "--json")
+    assert names(said) == []
+    assert "nothing was measured on this machine yet" in said.err
+
+    seed("micronet_m0", "onnxruntime", 1.5)
+    seed("micronet_m1", "openvino", 3.5)
+    seed("micronet_m2", "openvino", 4.5)
+    seed("micronet_m2", "onnxruntime", 6.0)
+    assert names(pumice("list", "--max-latency", "4ms", "--json")) == ["micronet_m0", "micronet_m1"]
+    assert names(pumice("list", "--max-latency", "0.005s", "--runtime", "openvino", "--json")) == [
+        "micronet_m1",
+        "micronet_m2",
+    ]
+
+
+def test_info(pumice: Any) -> None:
+    record = pumice("info", "mobilenetv3_small_100", "--json").json
+    assert (record["params"], record["madds"]) == (2_542_856, 56_510_400)
+    assert record["published"]["variant"] == "V3-Small 1.0"
+    said = pumice("info", "mobilenetv3_small_100")
+    assert said.code == 0
+    assert "2,542,856" in said.out
+
+
+@pytest.mark.parametrize(("name", "first"), [("micronet_m1", "M0"), ("micronet_m2", "M1"), ("micronet_m3", "M2")])
+def test_info_of_micronet_gives_both_naming_schemes(pumice: Any, name: str, first: str) -> None:
+    out = " ".join(pumice("info", name).out.split())
+    assert "2108.05894" in out
+    assert "2011.12289" in out
+    assert first in out
+
+
+def test_info_of_another_width(pumice: Any) -> None:
+    """It is no net of the paper, so the paper's figures are not its."""
+    record = pumice("info", "mobilenetv3_small_100", "--set", "model.width=0.6", "--json").json
+    assert record["status"] == "custom"
+    assert record["published"] is None
+    assert record["params"] < 2_542_856
+    assert record["options"]["width"] == 0.6
+    assert "67.4" not in pumice("info", "mobilenetv3_small_100", "--set", "model.width=0.6").out
+
+
+def test_info_of_another_library(pumice: Any) -> None:
+    record = pumice("info", "timm:resnet18", "--json").json
+    assert (record["params"], record["madds"]) == (11_689_512, 1_814_073_344)
+    assert (record["status"], record["published"]) == ("external", None)
+
+
+def test_profile_for_machines(pumice: Any) -> None:
+    record = pumice("profile", "micronet_m0", "--json").json
+    assert {"params", "madds", "extra_madds", "memory_access", "peak_activation_bytes", "layers"} <= record.keys()
+    assert (record["params"], record["madds"]) == (1_019_590, 3_448_880)
+    assert sum(layer["madds"] for layer in record["layers"]) == record["madds"]
+    assert sum(layer["extra_madds"] for layer in record["layers"]) == record["extra_madds"] > 0
+
+
+def test_profile_at_another_size(pumice: Any) -> None:
+    full = pumice("profile", "squeezenet1_1", "--json").json
+    half = pumice("profile", "squeezenet1_1", "--input", "3x112x112", "--json").json
+    grey = pumice("profile", "squeezenet1_1", "--input", "1x224x224", "--json").json
+    assert half["input_size"] == [3, 112, 112]
+    assert half["params"] == full["params"]
+    assert half["madds"] < 0.3 * full["madds"]
+    assert full["params"] - grey["params"] == 2 * 64 * 9  # the first convolution: 64 filters of 3x3
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "madds"),
+    [
+        ("timm:resnet18", 11_689_512, 1_814_073_344),
+        ("torchvision:resnet18", 11_689_512, 1_814_073_344),
+        ("pytorchcv:resnet18", 11_689_512, 1_814_073_344),
+    ],
+)
+def test_profile_of_other_libraries(pumice: Any, name: str, params: int, madds: int) -> None:
+    pytest.importorskip(name.partition(":")[0])
+    record = pumice("profile", name, "--json").json
+    assert (record["name"], record["params"], record["madds"]) == (name, params, madds)
+
+
+def test_profile_of_a_run(pumice: Any, digits_run: Path) -> None:
+    record = pumice("profile", digits_run, "--json").json
+    assert record["input_size"] == [3, 32, 32]
+    assert record["layers"][-1]["output_shape"][-1] == 10
+
+
+def test_profile_shows_extra_terms_apart(pumice: Any) -> None:
+    said = pumice("profile", "micronet_m0")
+    assert said.code == 0
+    (row,) = (line for line in said.out.splitlines() if line.startswith("blocks.1.act3 "))
+    assert row.split() == ["blocks.1.act3", "extra", "8x56x56", "(50,176)"]
+    assert "605,248" in said.out
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("info", "micronet_m9"), "did you mean 'micronet_m"),
+        (("info", "micronet_0"), "did you mean 'micronet_m0'?"),
+        (("profile", "mobilnetv3_small_100"), "did you mean 'mobilenetv3_small_100'?"),
+        (("profile", "timm:resnet81"), "timm has no net 'resnet81'; did you mean 'resnet18'?"),
+        (("profile", "tim:resnet18"), "no network is called 'tim:resnet18'"),
+        (("profile", "micronet_m0", "--set", "model.nonsense=1"), "no option 'nonsense'"),
+        (("profile", "micronet_m0", "--set", "nonsense"), "--set 'nonsense' cannot be read"),
+        (("info", "mobilenetv3_small_100", "--set", "model.width=-1"), "width"),
+        (("info", "mobilenetv3_small_100", "--set", "model.width=wide"), "width"),
+        (("profile", "squeezenet1_1", "--input", "3x5x5"), "squeezenet1_1 does not run on a 3x5x5 input"),
+        (("profile", "squeezenet1_1", "--input", "224"), "--input '224' is no shape"),
+        (("profile", "squeezenet1_1", "--input", "3x0x224"), "--input '3x0x224' is no shape"),
+        (("profile", "missing.safetensors"), "no checkpoint missing.safetensors"),
+        (("profile", "no/such/run"), "no/such/run"),
+    ],
+)
+def test_networks_that_cannot_be(pumice: Any, here: Path, args: tuple[str, ...], words: str) -> None:
+    said = pumice(*args)
+    assert said.code == 2
+    assert said.out == ""
+    assert words in said.sentence
+
+
+def test_json_holds_no_numbers_that_json_lacks(pumice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pumice.cli import show
+
+    printed: list[str] = []
+    echo: Callable[..., None] = printed.append
+    monkeypatch.setattr("typer.echo", echo)
+    show.emit({"a": float("nan"), "b": [float("inf"), 1.5]})
+    assert json.loads(printed[0]) == {"a": None, "b": [None, 1.5]}
