@@ -1,6 +1,7 @@
 """Networks: what a row is, the families, and weights.
 
 rows            what a row is; convolution and pooling rows
+rounding        rounding of widths
 heads           what a head is; pool and linear
 spec            NetSpec (rows, head) and Variant (a name)
 convnet         a built network with timm's interface

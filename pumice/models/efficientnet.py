@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from pumice.models.heads import PoolLinear
-from pumice.models.mobilenet_v3 import make_divisible
+from pumice.models.rounding import make_divisible
 from pumice.models.rows import Conv, Row
 from pumice.models.spec import NetSpec, Variant
 from pumice.nn.conv import ConvNormAct

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from pumice.models.heads import Head, HeadRow, linear
+from pumice.models.rounding import make_divisible
 from pumice.models.rows import Row
 from pumice.models.spec import NetSpec, Variant
 from pumice.nn.conv import ConvNormAct
@@ -22,12 +23,6 @@ from pumice.nn.shuffle import ChannelShuffle
 IDENTITY = ((1.0, 1.0), (0.0, 0.0))  # a0, b0 of the K = 2 hyper-functions: they start as x
 SHIFTED = ((1.0, 0.5), (0.0, 0.5))  # M3: they start as max(x, (x + x_shifted) / 2)
 Start = tuple[tuple[float, ...], tuple[float, ...]]
-
-
-def make_divisible(value: float, divisor: int) -> int:
-    """The nearest multiple of divisor, at least divisor, and never under 0.9 of the value."""
-    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * value else rounded
 
 
 def shift_max(channels: int, groups: int, reduction: int, start: Start) -> DynamicShiftMax:

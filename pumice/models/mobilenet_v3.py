@@ -12,18 +12,13 @@ from itertools import groupby
 from torch import Tensor, nn
 
 from pumice.models.heads import Head, HeadRow, linear
+from pumice.models.rounding import make_divisible
 from pumice.models.rows import Conv, Row
 from pumice.models.spec import NetSpec, Variant
 from pumice.nn.activation import Activation
 from pumice.nn.conv import ConvNormAct
 from pumice.nn.drop_path import DropPath
 from pumice.nn.gate import SqueezeExcite
-
-
-def make_divisible(value: float, divisor: int = 8) -> int:
-    """The nearest multiple of divisor, at least divisor, and never under 0.9 of the value."""
-    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * value else rounded
 
 
 class InvertedResidual(nn.Module):
