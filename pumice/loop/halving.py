@@ -26,6 +26,7 @@ PROBE = 2  # batches that show how fast a network trains
 MOST = 8  # candidates that start
 A_MODEL = 2  # input sizes of one network among them
 WANTED_EPOCHS = {False: 5.0, True: 2.0}  # that the last one standing should see; fewer where weights are adapted
+FEWEST_STEPS = 100  # of a rung, or smaller batches
 HALVED = 8.0  # points of promise that seeing half as many images costs: a prior for the order, like the promise
 # Seconds of training an image grow slower than multiply-adds, as latency does.
 EXPONENT = 0.6
@@ -102,8 +103,15 @@ def run_rung(runner: Runner, splits: Splits, seconds: float, rung: int) -> list[
     images = max(2 * runner.config.batch_size, int(runner.images_s * seconds - len(val) / 3))
     epochs = max(1, int(images / (len(splits.train) + len(val) / 3)))
     train = splits.train if images >= len(splits.train) else shuffled(splits.train, images, runner.config.seed + rung)
+    # Few images make few steps: smaller batches then, with a lower rate.
+    batch = next((b for b in (64, 32) if b <= runner.config.batch_size and images >= FEWEST_STEPS * b), 16)
     config = replace(
-        runner.config, epochs=epochs, warmup_epochs=min(2.0, epochs / 5), seed=runner.config.seed + 1000 * rung
+        runner.config,
+        epochs=epochs,
+        warmup_epochs=min(2.0, epochs / 5),
+        seed=runner.config.seed + 1000 * rung,
+        batch_size=batch,
+        lr=runner.config.lr * math.sqrt(batch / runner.config.batch_size),
     )
     state, rows = train_once(runner.net, replace(splits, train=train, val=val), config)
     runner.net.load_state_dict(judged_weights(state))

@@ -1,4 +1,4 @@
-"""Measure candidates on this machine, each as it would ship: exported, folded, in its runtime."""
+"""Measure candidates on this machine: folded, exported, in the runtime that they would ship in."""
 
 import tempfile
 import time
@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from pumice.cost.database import lookup, measurement_key, store
 from pumice.cost.latency import time_sessions
-from pumice.deploy.export import export
-from pumice.deploy.session import open_session
+from pumice.deploy.onnx import export_to_measure
+from pumice.deploy.session import Session, open_session
 from pumice.errors import BadInput
 from pumice.loop.candidates import Candidate, mark
 from pumice.loop.config import FitConfig
@@ -23,6 +22,7 @@ from pumice.progress import track
 
 # Latency grows slower than multiply-adds: on one machine, nets of 3 M and 216 M took 1.4 and 6.4 ms.
 EXPONENT = 0.75
+USUAL_RATE = 3.2e-6  # ms per multiply-add ** EXPONENT: such a machine, before anything was measured on this one
 HOPELESS = 1.5  # times the budget, by the most hopeful prediction: not worth an export
 A_CANDIDATE_S = 0.35  # of measuring; the winner's file is measured at length
 
@@ -87,12 +87,10 @@ def described(net: nn.Module) -> ModelConfig:
     return config
 
 
-def predicted(candidate: Candidate, known: list[Candidate], hopeful: bool) -> float | None:
-    """Latency in ms, by the multiply-adds of what was measured: by the fastest of it if `hopeful`, else the middle."""
-    rates = sorted(c.timings[-1].p50_ms / c.madds**EXPONENT for c in known if c.timings)
-    if not rates:
-        return None
-    return (rates[0] if hopeful else rates[len(rates) // 2]) * candidate.madds**EXPONENT
+def predicted(candidate: Candidate, known: list[Candidate]) -> tuple[float, float]:
+    """Latency in ms to expect by its multiply-adds: at the fastest rate measured so far, and at the middle one."""
+    rates = sorted(c.timings[-1].p50_ms / c.madds**EXPONENT for c in known if c.timings) or [0.0, USUAL_RATE]
+    return rates[0] * candidate.madds**EXPONENT, rates[len(rates) // 2] * candidate.madds**EXPONENT
 
 
 def hopeless(candidate: Candidate, known: list[Candidate], config: FitConfig) -> bool:
@@ -106,9 +104,9 @@ def hopeless(candidate: Candidate, known: list[Candidate], config: FitConfig) ->
             candidate.status = "over budget"
             candidate.reason = f"at {c.size} it took {c.timings[-1].p50_ms:.3g} ms already"
             return True
-    guess = predicted(candidate, known, hopeful=True)
-    if guess is not None and guess > HOPELESS * limit:
-        candidate.reason = f"at the best speed measured here it would take {guess:.3g} ms"
+    least, _ = predicted(candidate, known)
+    if least > HOPELESS * limit:
+        candidate.reason = f"at the best speed measured here it would take {least:.3g} ms"
         return True
     return False
 
@@ -116,8 +114,7 @@ def hopeless(candidate: Candidate, known: list[Candidate], config: FitConfig) ->
 def best_promise(group: list[Candidate], known: list[Candidate], config: FitConfig) -> float:
     """The best promise of a network among the sizes that look like keeping the budget."""
     limit = config.budget.max_latency_ms
-    guesses = [(c, predicted(c, known, hopeful=False)) for c in group]
-    near = [c.promise for c, guess in guesses if limit is None or guess is None or guess <= 1.2 * limit]
+    near = [c.promise for c in group if limit is None or predicted(c, known)[1] <= 1.2 * limit]
     return max(near, default=0.0)
 
 
@@ -128,19 +125,13 @@ def measure(wanted: list[Candidate], config: FitConfig, net: nn.Module) -> None:
         BadInput: it cannot be exported.
     """
     model = described(net)
-    # TensorFlow's padding depends on the size, so such a graph cannot leave it open: one export a size.
-    # An open graph costs as much as two or three of one size.
-    static = model.padding == "same" or len({c.size for c in wanted}) <= 2
     with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
-        files: dict[int, Path] = {}
-        sessions: list[Any] = []
+        file = Path(folder, "candidate.onnx")
+        export_to_measure(net, file, (model.in_chans, 224, 224))
+        sessions: list[Session] = []
         for c in wanted:
             size = (model.in_chans, c.size, c.size)
-            place = c.size if static else 0
-            if place not in files:
-                files[place] = Path(folder, f"{place}.onnx")
-                export(net, files[place], check=False, input_size=size, dynamic=None if static else "size")
-            session = open_session(files[place], runtime=c.runtime, threads=config.threads, input_size=size)
+            session = open_session(file, runtime=c.runtime, threads=config.threads, input_size=size)
             sessions.append(opened.enter_context(session))
         timings = time_sessions(
             sessions, [c.model for c in wanted], time_limit_s=A_CANDIDATE_S * len(wanted), seed=config.seed

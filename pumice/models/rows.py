@@ -1,5 +1,6 @@
 """What a row is, and the two plain rows that every family shares."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -74,6 +75,7 @@ class MaxPool(Row):
     def build(self, in_channels: int) -> nn.Module:
         """nn.MaxPool2d; without its stride it pads, so that a dense task keeps the size of the map."""
         if self.stride == 1:
-            padding = self.dilation * (self.kernel_size // 2)
-            return nn.MaxPool2d(self.kernel_size, 1, padding, self.dilation)
+            margin = self.dilation * (self.kernel_size // 2)  # MaxPool2d itself pads no dilated kernel
+            pool = nn.MaxPool2d(self.kernel_size, 1, dilation=self.dilation)
+            return nn.Sequential(nn.ConstantPad2d(margin, -math.inf), pool)
         return nn.MaxPool2d(self.kernel_size, self.stride, self.padding, ceil_mode=self.ceil)

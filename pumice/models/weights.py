@@ -58,19 +58,29 @@ SIGNS: tuple[tuple[str, Source], ...] = (  # how the first keys of a file give i
 )
 
 
-def _shortcut_first(keys: list[str]) -> list[str]:
-    """The release of ShuffleNetV2 registers a unit's main branch first and runs its shortcut first."""
-    places = {key: i for i, key in enumerate(keys)}
+def _shortcut_first(pattern: str) -> Callable[[list[str]], list[str]]:
+    """For nets whose units register their main branch first and run their shortcut first.
 
-    def rank(key: str) -> tuple[int, int, int]:
-        unit = key.partition(".branch_")[0]
-        first = min(i for k, i in places.items() if k.startswith(unit + ".")) if ".branch_" in key else places[key]
-        return first, int(".branch_main." in key), places[key]
+    pattern: finds the `unit` that a key is of, and `shortcut` in the keys of shortcuts.
+    """
 
-    return sorted(keys, key=rank)
+    def order(keys: list[str]) -> list[str]:
+        def rank(key: str) -> tuple[int, bool]:
+            found = re.match(pattern, key)
+            if found is None:
+                return keys.index(key), False
+            return next(i for i, k in enumerate(keys) if k.startswith(found["unit"])), found["shortcut"] is None
+
+        return sorted(keys, key=rank)
+
+    return order
 
 
-ORDER: dict[tuple[str, str], Callable[[list[str]], list[str]]] = {("shufflenet_v2", "official"): _shortcut_first}
+ORDER: dict[tuple[str, str], Callable[[list[str]], list[str]]] = {
+    ("shufflenet_v2", "official"): _shortcut_first(r"(?P<unit>.+\.)branch_(?P<shortcut>proj)?"),
+    # pytorchcv's stem pools without padding, one pixel off torchvision's: fine to start training from, not to ship.
+    ("shufflenet_v2", "pytorchcv"): _shortcut_first(r"(?P<unit>.+\.unit\d+\.)\w+?(?P<shortcut>[45])?\."),
+}
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             "save its state_dict() as .safetensors"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise BadInput(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
+        reason = str(error).partition("\n")[0].partition(". ")[0] or "it ends too early"
+        raise BadInput(f"{path} cannot be read as weights: {reason}") from error
     for key in ("state_dict_ema", "model_ema", "state_dict", "model"):
         if isinstance(value, Mapping) and isinstance(value.get(key), Mapping):
             value = value[key]

@@ -114,11 +114,12 @@ def files_in() -> Callable[[Path], dict[str, bytes]]:
 
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two short epochs on digits, trained once by the command line for all tests here."""
+    """A run on digits, trained once by the command line for all tests here: about 40 % right after 46 steps."""
     out = tmp_path_factory.mktemp("runs") / "digits"
-    args = ["train", "digits", "--model", "micronet_m0", "--epochs", "2", "--img-size", "32", "--batch-size", "128"]
+    args = ["train", "digits", "--model", "shufflenetv2_050", "--epochs", "2", "--img-size", "32", "--batch-size", "32"]
+    args += ["--set", "data.val_fraction=0.6", "--set", "train.ema_decay=none", "--out", str(out)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["pumice", *args, "--out", str(out)])
+        patch.setattr("sys.argv", ["pumice", *args])
         with pytest.raises(SystemExit) as end:
             main()
     assert end.value.code in (None, 0)

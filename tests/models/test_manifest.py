@@ -45,7 +45,7 @@ def test_unreadable_records() -> None:
         Manifest.from_json({**good, "format": 99})
     with pytest.raises(BadInput, match="cannot be read: 'classes'"):
         Manifest.from_json({k: v for k, v in good.items() if k != "classes"})
-    with pytest.raises(BadInput, match="cannot be read.*colour"):
+    with pytest.raises(BadInput, match=r"cannot be read.*colour"):
         Manifest.from_json({**good, "model": {**good["model"], "colour": 1}})
-    with pytest.raises(BadInput, match="cannot be read.*colour"):
+    with pytest.raises(BadInput, match=r"cannot be read.*colour"):
         Manifest.from_json({**good, "preprocess": {**good["preprocess"], "colour": 1}})

@@ -71,7 +71,10 @@ def test_outputs_are_the_peers(
     pytest.importorskip(library_of(peer))
     fixed_pool = library_of(peer) == "pytorchcv"  # its last pool is made for 224 pixels, or little less
     sizes = [(3, 224, 224), (3, 219, 224)] if fixed_pool else [(3, 64, 64), (3, 51, 78)]
-    theirs = realistic(create_model(peer, drop_rate=None), sizes[0])
+    theirs = create_model(peer)
+    if peer.startswith("pytorchcv:shufflenetv2"):
+        theirs.features.init_block.pool = nn.MaxPool2d(3, 2, 1)  # its own pads nothing and rounds up
+    realistic(theirs, sizes[0])
     ours = create_model(name).double().eval()
     loaded = load_weights(ours, theirs.state_dict(), source)
     assert (loaded.source, loaded.missing) == (source, ())
