@@ -46,7 +46,7 @@ def command(
         show.emit([t.to_json() for t in found])
         return
     show.table(
-        ["model", "runtime", "input", ">p50 ms", ">95 % interval", ">p90 ms", ">CPU ms", ">samples", "busy"],
+        ["model", "runtime", "?input", ">p50 ms", ">95 % interval", ">p90 ms", ">CPU ms", "?>samples", "busy"],
         [
             (
                 t.name,

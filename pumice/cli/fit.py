@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pumice.cli import show
-from pumice.cli.options import Json, Pretrained, Threads, words
+from pumice.cli.options import Json, Pretrained, Threads, threads_that_sleep, words
 
 
 def command(
@@ -31,6 +31,7 @@ def command(
     json: Json = False,
 ) -> None:
     """Choose, train, export, verify and measure a network for these images within this budget."""
+    threads_that_sleep()
     from pumice.cost.budget import Budget, parse_count, parse_latency, parse_size, parse_time
     from pumice.loop.config import FitConfig
     from pumice.loop.fit import run, tell

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pumice.cli import show
-from pumice.cli.options import Json, Pretrained, Set
+from pumice.cli.options import Json, Pretrained, Set, threads_that_sleep
 from pumice.errors import BadInput
 
 
@@ -30,6 +30,7 @@ def command(
     json: Json = False,
 ) -> None:
     """Train one network into a run folder; Ctrl-C leaves a run that `--resume` continues."""
+    threads_that_sleep()
     from pumice.train.run import resume as go_on
     from pumice.train.run import train
 

@@ -56,6 +56,7 @@ def command(
             ["true \\ predicted", *(f">{n}" for n in names)],
             [(name, *(str(n) if n else "." for n in row)) for name, row in zip(names, scores.confusion, strict=True)],
         )
+        typer.echo()
     show.facts(
         [
             ("images", f"{scores.count} of {source}"),

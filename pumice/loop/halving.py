@@ -26,6 +26,7 @@ PROBE = 2  # batches that show how fast a network trains
 MOST = 8  # candidates that start
 A_MODEL = 2  # input sizes of one network among them
 WANTED_EPOCHS = {False: 5.0, True: 2.0}  # that the last one standing should see; fewer where weights are adapted
+OVERTIME = 1.3  # times a rung's seconds: then it stops in the middle of its schedule, for the machine has become slower
 FEWEST_STEPS = 100  # of a rung, or smaller batches
 HALVED = 8.0  # points of promise that seeing half as many images costs: a prior for the order, like the promise
 # Seconds of training an image grow slower than multiply-adds, as latency does.
@@ -112,6 +113,7 @@ def run_rung(runner: Runner, splits: Splits, seconds: float, rung: int) -> list[
         seed=runner.config.seed + 1000 * rung,
         batch_size=batch,
         lr=runner.config.lr * math.sqrt(batch / runner.config.batch_size),
+        time_limit_s=max(5.0, OVERTIME * seconds),
     )
     state, rows = train_once(runner.net, replace(splits, train=train, val=val), config)
     runner.net.load_state_dict(judged_weights(state))
@@ -143,7 +145,7 @@ def start(
             continue
         epochs_s = sum(len(splits.train) / r.images_s for r in [*chosen, *chosen[-1:]])
         left = seconds - (time.perf_counter() - began)
-        if len(chosen) >= 2 and epochs_s > left * (1 - LAST_SHARE) / 3:
+        if chosen and epochs_s > left * (1 - LAST_SHARE) / 3:
             break
         chosen.append(first if c is anchor else make(c))
     return chosen

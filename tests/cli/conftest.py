@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,24 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("PUMICE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("COLUMNS", raising=False)
         patch.delenv("PUMICE_TRACEBACK", raising=False)
+        yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """These nets are too small for two threads, which wait for each other for minutes when the machine is busy."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def single_threaded() -> Iterator[None]:
+    """Every test here runs torch in one thread."""
+    with one_thread():
         yield
 
 
@@ -118,7 +137,7 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "digits"
     args = ["train", "digits", "--model", "shufflenetv2_050", "--epochs", "2", "--img-size", "32", "--batch-size", "32"]
     args += ["--set", "data.val_fraction=0.6", "--set", "train.ema_decay=none", "--out", str(out)]
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, one_thread():
         patch.setattr("sys.argv", ["pumice", *args])
         with pytest.raises(SystemExit) as end:
             main()
