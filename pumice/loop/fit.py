@@ -93,6 +93,9 @@ def run(config: FitConfig, out: Path, say: Callable[[str], None]) -> FitResult:
     splits = open_data(config.data, seed=config.seed, val_fraction=config.val_fraction, strict=config.strict)
     for one in splits.skipped[:10]:
         say(f"skipped {one.path}: {one.reason}")
+    if splits.skipped:
+        total = len(splits.skipped) + len(splits.train) + len(splits.val)
+        say(f"{len(splits.skipped)} of {total} files skipped")
     runtimes = _runtimes(config.runtime)
     made = _claim(out, config)
     try:
