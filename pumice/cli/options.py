@@ -18,8 +18,8 @@ Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="C
 def threads_that_sleep() -> None:
     """On a busy machine, let torch's threads sleep while they wait for each other; call it before torch is imported.
 
-    Spinning, as they do by default, trains 1.4 to 1.6 times as fast on two free cores and half as fast as sleeping where
-    one of the two has other work (docs/log.md).  OMP_WAIT_POLICY, when set, decides instead.
+    Spinning, as they do by default, trains 1.4 to 1.6 times as fast on two free cores, and half as fast as sleeping
+    where one of them has other work (docs/log.md).  OMP_WAIT_POLICY, when set, decides instead.
     """
     if "OMP_WAIT_POLICY" not in os.environ and others_take() > 0.25:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"

@@ -28,9 +28,8 @@ A_MODEL = 2  # input sizes of one network among them
 WANTED_EPOCHS = {False: 5.0, True: 2.0}  # that the last one standing should see; fewer where weights are adapted
 OVERTIME = 1.3  # times a rung's seconds: then it stops in the middle of its schedule, for the machine has become slower
 FEWEST_STEPS = 100  # of a rung, or smaller batches
+LEAST_IMAGES = {False: 3000.0, True: 300.0}  # a net that sees fewer is at chance, whatever its promise (docs/log.md)
 HALVED = 8.0  # points of promise that seeing half as many images costs: a prior for the order, like the promise
-# Seconds of training an image grow slower than multiply-adds, as latency does.
-EXPONENT = 0.6
 
 
 @dataclass
@@ -128,15 +127,18 @@ def start(
 ) -> list[Runner]:
     """The candidates to train in so many seconds: the best promise first, less what is lost by seeing few images.
 
-    One candidate in the middle shows how fast this machine trains; as many start as a rung can give an epoch each.
+    One candidate in the middle shows how fast this machine trains, and the others are taken to train as much faster or
+    slower as they run; as many start as a rung can give an epoch each.
     """
     began = time.perf_counter()
-    anchor = sorted(pool, key=lambda c: c.madds)[len(pool) // 2]
+    anchor = sorted(pool, key=lambda c: c.p50_ms or 0)[len(pool) // 2]
     first = make(anchor)
     wanted = WANTED_EPOCHS[adapted] * len(splits.train)
 
     def outlook(c: Candidate) -> float:
-        seen = first.images_s * (anchor.madds / c.madds) ** EXPONENT * seconds * LAST_SHARE
+        seen = first.images_s * (anchor.p50_ms or 1.0) / (c.p50_ms or 1.0) * seconds * LAST_SHARE
+        if seen < LEAST_IMAGES[adapted]:
+            return seen - LEAST_IMAGES[adapted]
         return c.promise - HALVED * max(0.0, math.log2(wanted / seen))
 
     chosen: list[Runner] = []

@@ -70,7 +70,6 @@ def test_one_candidate_is_trained_at_once(played, splits):
 
 def test_little_time_prefers_candidates_that_see_the_images(splits):
     small, large = candidate("micronet_m0", 96, bound=0.5), candidate("efficientnet_lite0", 224, bound=9.0)
-    small.madds, large.madds = 10**6, 4 * 10**8
     speeds = {id(small): 800.0, id(large): 20.0}
 
     def make(c):
