@@ -13,6 +13,7 @@ setup: .venv/.ready
 	touch $@
 
 demo: setup
+	rm -rf runs/demo
 	$(BIN)/pumice fit digits --max-latency 2ms --time 3m --out runs/demo
 	$(BIN)/pumice verify runs/demo/model.onnx --against runs/demo --data digits
 

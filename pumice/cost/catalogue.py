@@ -16,7 +16,7 @@ from pumice.cost.count import profile
 from pumice.files import write_text
 from pumice.models import families
 from pumice.models.create import create_model
-from pumice.models.pretrained import has_pretrained
+from pumice.models.peers import PEERS
 from pumice.progress import track
 
 SIZES = (96, 128, 160, 192, 224)  # at which `fit` may ship a network
@@ -67,7 +67,7 @@ def describe(name: str) -> dict[str, Any]:
         "sizes": sizes,
         "status": variant.status,
         "note": variant.note,
-        "pretrained": has_pretrained(name),
+        "pretrained": name in PEERS,
         "published": published()[file, variant.published] if variant.published else None,
         "options": families.options_of(name),
     }

@@ -7,11 +7,13 @@ spec            NetSpec (rows, head) and Variant (a name)
 convnet         a built network with timm's interface
 squeezenet, shufflenet_v2, mobilenet_v3, efficientnet, micronet      one file per family
 families        the tuple of families
-create          create_model
+build           networks with fresh weights
+create          create_model: build, then weights
 external        timm:NAME, torchvision:NAME, pytorchcv:NAME
 described       how a built network carries its config
 manifest        what travels inside every checkpoint and exported file
 weights         weights of any origin into our networks
+peers           which network of another library is one of ours
 pretrained      where published weights are found
 checkpoint      safetensors files that say what they are
 source          RUN, FILE or NAME -> network

@@ -7,7 +7,7 @@ from torch import nn
 
 from pumice.errors import BadInput
 from pumice.files import atomic
-from pumice.models.create import rebuild
+from pumice.models.build import rebuild
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.manifest import Manifest
 

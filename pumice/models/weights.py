@@ -9,19 +9,21 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
+from pumice.models.build import build
+from pumice.models.checkpoint import read_manifest
 from pumice.models.described import config_of, describe, preprocess_of
+from pumice.models.external import create_external
 from pumice.models.families import family_of, variants
 from pumice.models.manifest import Padding
+from pumice.models.peers import PEERS, Source
 from pumice.nn.conv import set_norm, set_padding
 
-Source = Literal["auto", "pumice", "timm", "torchvision", "pytorchcv", "official"]
 StateDict = Mapping[str, Tensor]
 HALF = (0.5, 0.5, 0.5)
 PER_255 = (1 / 255, 1 / 255, 1 / 255)
@@ -222,8 +224,6 @@ def _family(model: nn.Module) -> str:
 
 def _recorded(path: str | Path) -> Settings | None:
     """The settings that a checkpoint of ours carries."""
-    from pumice.models.checkpoint import read_manifest
-
     made = read_manifest(path) if Path(path).suffix == ".safetensors" else None
     return None if made is None else Settings(made.model.padding, made.model.bn_eps, made.preprocess)
 
@@ -236,14 +236,11 @@ def registered(keys: list[str], name: str) -> list[str]:
     Raises:
         BadInput: that library is not installed.
     """
-    from pumice.models.create import create_model
-    from pumice.models.pretrained import PEERS
-
     if keys != sorted(keys) or name not in PEERS:
         return keys
     library, peer, _ = PEERS[name]
     with torch.device("meta"):
-        order = list(create_model(f"{library}:{peer}").state_dict())
+        order = list(create_external(f"{library}:{peer}").state_dict())
     return [key for key in order if key in set(keys)] if set(order) >= set(keys) else keys
 
 
@@ -253,15 +250,12 @@ def owner_of(path: str | Path) -> str:
     Raises:
         BadInput: it fits none of them.
     """
-    from pumice.models.checkpoint import read_manifest
-    from pumice.models.create import create_model
-
     if Path(path).suffix == ".safetensors" and (manifest := read_manifest(path)) is not None:
         return manifest.model.name
     state = read_state_dict(path)
     for name in variants():
         with torch.device("meta"):
-            model = create_model(name)
+            model = build(name)
         try:
             match(model, state, source_of(state, model))
         except BadInput:

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
+from pumice.models.build import reset_classes
 from pumice.models.checkpoint import read_manifest
-from pumice.models.create import create_model, reset_classes
+from pumice.models.create import create_model
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.manifest import ModelConfig
 from pumice.models.weights import load_weights, read_state_dict

@@ -16,8 +16,9 @@ from torch import nn
 
 from pumice.errors import BadInput
 from pumice.models import catalogue
+from pumice.models.build import reset_classes
 from pumice.models.convnet import ConvNet, FeatureNet
-from pumice.models.create import create_model, reset_classes
+from pumice.models.create import create_model
 from pumice.models.described import config_of
 from pumice.models.families import options_of, spec_of, variants
 from pumice.models.manifest import ModelConfig

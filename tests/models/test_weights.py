@@ -17,6 +17,7 @@ from pumice.models.checkpoint import load_checkpoint, manifest_of, save_checkpoi
 from pumice.models.create import create_model
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.families import variants
+from pumice.models.peers import PEERS
 from pumice.models.weights import load_weights, owner_of, read_state_dict
 
 Make = Callable[..., nn.Module]
@@ -198,7 +199,7 @@ def test_pretrained_trunks_take_new_heads() -> None:
         create_model(LITE0, pretrained=True, width=0.5)
 
 
-@pytest.mark.parametrize("name", [name for name in variants() if not pretrained.has_pretrained(name)])
+@pytest.mark.parametrize("name", [name for name in variants() if name not in PEERS])
 def test_nets_without_published_weights_say_so(name: str) -> None:
     with pytest.raises(BadInput, match=f"no published weights of {name} are known") as raised:
         create_model(name, pretrained=True)
@@ -207,7 +208,7 @@ def test_nets_without_published_weights_say_so(name: str) -> None:
 
 
 def test_timms_other_net_of_the_same_name_is_no_source() -> None:
-    assert not pretrained.has_pretrained("mobilenetv3_small_050")
+    assert "mobilenetv3_small_050" not in PEERS
 
 
 @pytest.mark.parametrize("name", ["mobilenetv3_small_100", "tv_shufflenetv2_050", "squeezenet1_1"])
@@ -233,7 +234,7 @@ def test_no_network_is_one_sentence(name: str, monkeypatch: pytest.MonkeyPatch) 
 def test_every_peer_of_the_list_exists() -> None:
     timm, models = pytest.importorskip("timm"), pytest.importorskip("torchvision.models")
     known = {"timm": {*timm.list_models(), *timm.list_pretrained()}, "torchvision": {*models.list_models(models)}}
-    for name, (library, net, _) in pretrained.PEERS.items():
+    for name, (library, net, _) in PEERS.items():
         assert name in variants()
         assert net in known[library]
 

@@ -1,0 +1,97 @@
+"""Networks with fresh weights: ours by name and options, any by the config that a file carries."""
+
+from dataclasses import replace
+from typing import Any, get_args
+
+from torch import nn
+
+from pumice.data.preprocess import Preprocess
+from pumice.errors import BadInput
+from pumice.models.convnet import ConvNet
+from pumice.models.described import config_of, describe, preprocess_of
+from pumice.models.external import create_external, is_external
+from pumice.models.families import spec_of, variant
+from pumice.models.manifest import ModelConfig, Padding
+from pumice.nn.conv import set_norm, set_padding
+
+
+def build(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    in_chans: int = 3,
+    output_stride: int = 32,
+    drop_rate: float | None = None,
+    drop_path_rate: float = 0.0,
+    padding: Padding = "symmetric",
+    bn_eps: float | None = None,
+    **options: Any,
+) -> ConvNet:
+    """One of our networks; the arguments are those of `create_model`.
+
+    Raises:
+        BadInput: an unknown name, option or value.
+    """
+    classes = 1000 if num_classes is None else num_classes
+    spec = spec_of(name, options)
+    size = variant(name).input_size
+    if classes < 0 or in_chans < 1:
+        raise BadInput(f"{name} cannot have {classes} classes and {in_chans} input channels")
+    if not (0 <= (drop_rate or 0) < 1 and 0 <= drop_path_rate < 1):
+        raise BadInput(f"drop_rate {drop_rate} and drop_path_rate {drop_path_rate} must be from 0 to below 1")
+    if padding not in get_args(Padding):
+        raise BadInput(f"padding {padding!r} is unknown; choose {' or '.join(get_args(Padding))}")
+    config = ModelConfig(name, classes, in_chans, options, padding, bn_eps, output_stride)
+    model = ConvNet(
+        spec,
+        num_classes=classes,
+        in_chans=in_chans,
+        output_stride=output_stride,
+        drop_rate=drop_rate,
+        drop_path_rate=drop_path_rate,
+    )
+    describe(model, config, Preprocess(size=(size, size)))
+    set_padding(model, padding)
+    set_norm(model, eps=bn_eps)
+    return model
+
+
+def rebuild(config: ModelConfig, *, drop_rate: float | None = None, drop_path_rate: float = 0.0) -> nn.Module:
+    """The network that a config describes, with fresh weights."""
+    settings: dict[str, Any] = {
+        "num_classes": config.num_classes,
+        "in_chans": config.in_chans,
+        "output_stride": config.output_stride,
+        "drop_rate": drop_rate,
+        "drop_path_rate": drop_path_rate,
+        **config.options,
+    }
+    if is_external(config.name):
+        return create_external(config.name, **settings)
+    return build(config.name, padding=config.padding, bn_eps=config.bn_eps, **settings)
+
+
+def reset_classes(model: nn.Module, num_classes: int) -> nn.Module:
+    """The net with a new classifier: ours and timm's in place, others rebuilt around the same trunk.
+
+    Returns:
+        the net to use, whose config says `num_classes`.
+
+    Raises:
+        BadInput: the module was not made by `create_model`.
+    """
+    config = config_of(model)
+    if config is None:
+        raise BadInput(f"{type(model).__name__} was not made by create_model, so its classifier is not known")
+    changed = replace(config, num_classes=num_classes)
+    reset = getattr(model, "reset_classifier", None)
+    if callable(reset):
+        reset(num_classes)
+    else:
+        fresh = rebuild(changed)
+        kept = {k: v for k, v in model.state_dict().items() if fresh.state_dict()[k].shape == v.shape}
+        fresh.load_state_dict(kept, strict=False)
+        describe(fresh, preprocess=preprocess_of(model))
+        model = fresh
+    describe(model, changed)
+    return model
