@@ -114,7 +114,7 @@ class TrainImages(Dataset[tuple[Tensor, int]]):
         self.images, self.seed = images, seed
         self.plain = EvalImages(images, preprocess) if augment == "none" else None
         self.preprocess = preprocess
-        self.change = _transform(preprocess, Augment() if isinstance(augment, str) else augment)
+        self.change = None if isinstance(augment, str) else _transform(preprocess, augment)
         self.erase = None if isinstance(augment, str) or not augment.re_prob else _erasing(augment)
         # Of timm's changes, the policies alone draw from numpy's global generator.
         self.numpy_too = isinstance(augment, Augment) and augment.auto_augment is not None
@@ -126,14 +126,16 @@ class TrainImages(Dataset[tuple[Tensor, int]]):
         epoch, index = key
         if self.plain is not None:
             return self.plain[index]
-        image = self.images.image(index)
-        with seeded(mix(self.seed, epoch, index), numpy_too=self.numpy_too):
+        return self._changed(self.images.image(index), mix(self.seed, epoch, index)), self.images.labels[index]
+
+    def _changed(self, image: Image.Image, seed: int) -> Tensor:
+        """Augmented and normalised."""
+        assert self.change is not None
+        with seeded(seed, numpy_too=self.numpy_too):
             # In numpy to the end: torch splits even such small arrays among threads, which then wait for each other.
             pixels = np.moveaxis(np.asarray(self.change(image)), 0, -1)
             sample = torch.from_numpy(self.preprocess.normalise(pixels))
-            if self.erase is not None:
-                sample = self.erase(sample)
-        return sample, self.images.labels[index]
+            return sample if self.erase is None else self.erase(sample)
 
 
 def make_loaders(

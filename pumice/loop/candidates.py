@@ -170,3 +170,14 @@ def promising(candidates: Iterable[Candidate], margin: float, budget: Budget) ->
     limit = budget.max_latency_ms
     safe = [c for c in fastest.values() if limit is None or (c.bound_ms or 0) <= limit * (1 - margin)]
     return sorted(safe or fastest.values(), key=lambda c: (-c.promise, c.bound_ms))
+
+
+def remaining(pool: Iterable[Candidate], budget: Budget) -> list[Candidate]:
+    """The candidates still to choose from after some turned out slower than they were measured.
+
+    As much slower as the worst of those, they must keep the budget: the machine has changed, not the networks.
+    """
+    pool = list(pool)
+    slower = max([1.0, *(c.timings[-1].bound_ms[0] / c.timings[0].bound_ms[0] for c in pool if len(c.timings) > 1)])
+    limit = budget.max_latency_ms
+    return [c for c in pool if c.status == "measured" and (limit is None or slower * (c.bound_ms or 0) <= limit)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pumice.cost.budget import Budget
 from pumice.errors import BadInput, CheckFailed
 from pumice.files import read_json, write_json, write_text
-from pumice.loop.candidates import Candidate, promising, propose
+from pumice.loop.candidates import Candidate, promising, propose, remaining
 from pumice.loop.config import FitConfig
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ MARGIN = (
 )
 MEASURING = 0.3  # share of the time that measuring candidates may take
 SHIPPING_S = 40.0  # for export, verification, measurement and report; less of a short budget
+SECOND_CHANCE = 0.2  # of the time, when every candidate that was tried turned out too slow
 SHOWN = 8  # candidates named before training
 
 
@@ -141,24 +142,26 @@ def _run(
         recipe = config_for(candidate, config.data, config.seed, images, adapted=adapted, freeze=config.freeze)
         return enter(candidate, net, recipe, splits)
 
-    runners = start(pool, splits, max(1.0, deadline - time.perf_counter()), adapted, make)
-    say(f"training {len(runners)}: {', '.join(r.candidate.label for r in runners)}")
-    ordered, rungs = halve(
-        runners,
-        splits,
-        deadline,
-        say,
-        lambda r: try_out(r.net, r.candidate, config, splits.classes, out),
-    )
-    write_json(out / "rungs.json", rungs)
-    write_json(out / "candidates.json", [c.to_json() for c in candidates])
-    for runner in ordered:
-        if runner.candidate.status != "trained":
-            continue
-        result = _ship(runner.net, runner.candidate, candidates, rungs, config, splits, out, started, say)
-        if result is not None:
-            return result
-        withdraw(out)
+    rungs: list[dict[str, Any]] = []
+    while pool:
+        runners = start(pool, splits, max(1.0, deadline - time.perf_counter()), adapted, make)
+        say(f"training {len(runners)}: {', '.join(r.candidate.label for r in runners)}")
+        ordered, more = halve(
+            runners, splits, deadline, say, lambda r: try_out(r.net, r.candidate, config, splits.classes, out)
+        )
+        rungs += [{**rung, "rung": len(rungs) + i} for i, rung in enumerate(more)]
+        write_json(out / "rungs.json", rungs)
+        write_json(out / "candidates.json", [c.to_json() for c in candidates])
+        for runner in ordered:
+            if runner.candidate.status != "trained":
+                continue
+            result = _ship(runner.net, runner.candidate, candidates, rungs, config, splits, out, started, say)
+            if result is not None:
+                return result
+            withdraw(out)
+        pool = remaining(pool, config.budget)
+        deadline = max(deadline, time.perf_counter() + SECOND_CHANCE * config.time_s)
+        say(f"none of those keeps the budget as a file; {len(pool)} other candidates are left")
     return _refuse(candidates, config, splits, out, started)
 
 

@@ -123,6 +123,15 @@ def test_a_file_that_turns_out_too_slow_does_not_ship(photos, given, tmp_path, m
     assert [c["status"] for c in mine] == ["over budget"]
 
 
+def test_when_the_machine_has_become_slower_faster_candidates_get_their_chance(photos, given, tmp_path, monkeypatch):
+    # Screened at 1 ms for 96 pixels; as files everything takes 1.5 times as long.
+    monkeypatch.setattr(ship, "measure_file", lambda file, c, threads: timing(1.5 * c.size * c.size / 96 / 96))
+    models = ("mobilenetv3_small_035",)
+    result = fit(photos, max_latency_ms=2.0, time_s=20, out=tmp_path / "run", models=models, runtime="onnxruntime")
+    assert result.input_size == (3, 96, 96)
+    assert result.bound_ms == 1.5
+
+
 def test_larger_inputs_of_a_hopeless_network_are_not_measured(photos, given, tmp_path):
     with pytest.raises(CheckFailed):
         fit(photos, max_latency_ms=0.1, time_s=30, out=tmp_path / "run", models=("micronet_m0", "micronet_m1"))
