@@ -91,8 +91,10 @@ def export_onnx(
     path.write_bytes(proto.SerializeToString())
 
 
-def export_to_measure(model: nn.Module, path: Path, input_size: tuple[int, int, int]) -> None:
-    """Write an .onnx file that is open in its input size, for measuring candidates; it never ships.
+def export_to_measure(
+    model: nn.Module, path: Path, input_size: tuple[int, int, int], *, open_size: bool = True
+) -> None:
+    """Write an .onnx file, open in its input size or not, for measuring candidates; it never ships.
 
     torch's older exporter traces in a tenth of the time (0.4 to 1.4 s of CPU against 4 to 15 s) and the files run as
     fast, within noise (docs/log.md).  torch calls it deprecated: where it is gone or fails, the usual one does it.
@@ -111,10 +113,10 @@ def export_to_measure(model: nn.Module, path: Path, input_size: tuple[int, int, 
                 opset_version=17,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
-                dynamic_axes={INPUT: _AXES["size"]},
+                dynamic_axes={INPUT: _AXES["size"]} if open_size else None,
             )
     except Exception:  # whatever it does not like
-        export_onnx(model, path, input_size, dynamic="size")
+        export_onnx(model, path, input_size, dynamic="size" if open_size else None)
 
 
 def set_property(proto: Any, key: str, value: str) -> None:

@@ -25,7 +25,8 @@ MOST_VAL = 1000  # images that judge a rung; the winner is judged on all
 PROBE = 2  # batches that show how fast a network trains
 MOST = 8  # candidates that start
 A_MODEL = 2  # input sizes of one network among them
-WANTED_EPOCHS = {False: 5.0, True: 2.0}  # that the last one standing should see; fewer where weights are adapted
+WANTED_EPOCHS = {False: 20.0, True: 3.0}  # that the last one standing should see; fewer where weights are adapted
+ENOUGH_IMAGES = 40_000.0  # whatever the number of epochs
 OVERTIME = 1.3  # times a rung's seconds: then it stops in the middle of its schedule, for the machine has become slower
 FEWEST_STEPS = 100  # of a rung, or smaller batches
 LEAST_IMAGES = {False: 3000.0, True: 300.0}  # a net that sees fewer is at chance, whatever its promise (docs/log.md)
@@ -133,7 +134,7 @@ def start(
     began = time.perf_counter()
     anchor = sorted(pool, key=lambda c: c.p50_ms or 0)[len(pool) // 2]
     first = make(anchor)
-    wanted = WANTED_EPOCHS[adapted] * len(splits.train)
+    wanted = min(ENOUGH_IMAGES, WANTED_EPOCHS[adapted] * len(splits.train))
 
     def outlook(c: Candidate) -> float:
         seen = first.images_s * (anchor.p50_ms or 1.0) / (c.p50_ms or 1.0) * seconds * LAST_SHARE
