@@ -25,12 +25,12 @@ MOST_VAL = 1000  # images that judge a rung; the winner is judged on all
 PROBE = 2  # batches that show how fast a network trains
 MOST = 8  # candidates that start
 A_MODEL = 2  # input sizes of one network among them
-WANTED_EPOCHS = {False: 20.0, True: 3.0}  # that the last one standing should see; fewer where weights are adapted
+WANTED_EPOCHS = {False: 10.0, True: 3.0}  # that the last one standing should see; fewer where weights are adapted
 ENOUGH_IMAGES = 40_000.0  # whatever the number of epochs
 OVERTIME = 1.3  # times a rung's seconds: then it stops in the middle of its schedule, for the machine has become slower
 FEWEST_STEPS = 100  # of a rung, or smaller batches
 LEAST_IMAGES = {False: 3000.0, True: 300.0}  # a net that sees fewer is at chance, whatever its promise (docs/log.md)
-HALVED = 8.0  # points of promise that seeing half as many images costs: a prior for the order, like the promise
+HALVED = 6.0  # points of promise that seeing half as many images costs: a prior for the order, like the promise
 
 
 @dataclass
