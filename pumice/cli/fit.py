@@ -34,7 +34,7 @@ def command(
     threads_that_sleep()
     from pumice.cost.budget import Budget, parse_count, parse_latency, parse_size, parse_time
     from pumice.loop.config import FitConfig
-    from pumice.loop.fit import run, tell
+    from pumice.loop.fit import run
 
     budget = Budget(
         max_latency_ms=None if max_latency is None else parse_latency(max_latency, "--max-latency"),
@@ -56,7 +56,7 @@ def command(
         freeze=freeze,
         strict=strict,
     )
-    result = run(config, out or show.fresh_folder("fit"), tell)
+    result = run(config, out or show.fresh_folder("fit"), lambda sentence: typer.echo(sentence, err=True))
     if json:
         show.emit(result.to_json())
         return

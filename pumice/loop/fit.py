@@ -1,7 +1,6 @@
 """`fit`: images and a budget in; a trained, measured and verified model file out."""
 
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -341,11 +340,3 @@ def _claim(out: Path, config: FitConfig) -> bool:
     new = not out.exists()
     write_json(held, config.to_json())
     return new
-
-
-def tell(sentence: str) -> None:
-    """Say it on standard error."""
-    print(sentence, file=sys.stderr, flush=True)
-
-
-__all__ = ["CheckFailed", "FitResult", "fit", "run", "tell"]
