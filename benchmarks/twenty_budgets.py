@@ -62,7 +62,7 @@ def one(budget: float, data: str, limit: str, out: Path, models: tuple[str, ...]
     )
     if code:
         said = error.strip().splitlines()[-1] if error.strip() else ""
-        return {**row, "verdict": f"refused ({code})", "model": said, "kept": budget < fastest or "impossible?"}
+        return {**row, "verdict": f"refused ({code})", "model": said, "kept": budget < fastest}
     result = json.loads(text)
     code, text, error = call("benchmark", result["file"], "--runtime", result["runtime"], "--threads", "1", "--json")
     if code:
@@ -116,7 +116,7 @@ def main() -> None:
     shipped = [r for r in rows if r["verdict"] == "shipped"]
     refused = [r for r in rows if r["verdict"].startswith("refused")]
     print(f"{len(shipped)} shipped, {sum(r['kept'] for r in shipped)} kept, {sum(r['good'] for r in shipped)} good")
-    print(f"{len(refused)} refused, {sum(r['kept'] is True for r in refused)} of them below every candidate")
+    print(f"{len(refused)} refused, {sum(r['kept'] for r in refused)} of them below every candidate")
 
 
 if __name__ == "__main__":
