@@ -16,11 +16,12 @@ from pumice.cost.count import profile
 from pumice.files import write_text
 from pumice.models import families
 from pumice.models.create import create_model
+from pumice.models.net import Net
 from pumice.models.peers import PEERS
 from pumice.progress import track
 
 SIZES = (96, 128, 160, 192, 224)  # at which `fit` may ship a network
-FEW = 10  # classes of the smaller of the two nets that show what one class costs
+MORE = 10  # classes that a second net has more, to show what one costs
 TABLE = Path(str(files("pumice.models") / "catalogue.json"))
 
 
@@ -31,7 +32,14 @@ def published() -> dict[tuple[str, str], dict[str, Any]]:
     for row in csv.DictReader(text.splitlines()):
         numbers = {k: float(row[k]) if row[k] else None for k in ("top1", "params_m", "madds_m")}
         key = row["family"], row["variant"]
-        rows[key] = {"variant": row["variant"], "input": int(row["input"]), **numbers, "source": row["source"]}
+        size: int | str = int(row["input"]) if row["input"].isdigit() else row["input"]
+        rows[key] = {
+            "variant": row["variant"],
+            "input": size,
+            **numbers,
+            "other": row["other"],
+            "source": row["source"],
+        }
     return rows
 
 
@@ -41,25 +49,33 @@ def describe(name: str) -> dict[str, Any]:
     file = family.__name__.rpartition(".")[2]
     with torch.device("meta"):
         model = create_model(name)
-    with torch.device("meta"):
-        small = create_model(name, num_classes=FEW)
-    cost = profile(model, (3, variant.input_size, variant.input_size))
-    sizes = {}
-    for size in SIZES:
-        many, few = profile(model, (3, size, size)), profile(small, (3, size, size))
-        sizes[str(size)] = {
-            "madds": many.madds,
-            "madds_per_class": (many.madds - few.madds) // (1000 - FEW),
-            "extra_madds": many.extra_madds,
-            "peak_activation_bytes": many.peak_activation_bytes,
-        }
+    assert isinstance(model, Net)
+    cost = profile(model, (3, *variant.image))
+    sizes: dict[str, dict[str, int]] = {}
+    params_per_class = 0
+    if variant.task == "classify":  # the nets that `fit` may ship; what a class costs elsewhere is no straight line
+        with torch.device("meta"):
+            wide = create_model(name, num_classes=variant.num_classes + MORE)
+        params_per_class = (profile(wide, (3, *variant.image)).params - cost.params) // MORE
+        for size in SIZES:
+            if not model.sides.allow(size, size):
+                continue
+            few, many = profile(model, (3, size, size)), profile(wide, (3, size, size))
+            sizes[str(size)] = {
+                "madds": few.madds,
+                "madds_per_class": (many.madds - few.madds) // MORE,
+                "extra_madds": few.extra_madds,
+                "peak_activation_bytes": few.peak_activation_bytes,
+            }
     return {
         "name": name,
         "family": file,
         "paper": " ".join((family.__doc__ or "").split("\n\n")[0].split()),
-        "input_size": [3, variant.input_size, variant.input_size],
+        "task": variant.task,
+        "input_size": [3, *variant.image],
+        "num_classes": variant.num_classes,
         "params": cost.params,
-        "params_per_class": (many.params - few.params) // (1000 - FEW),
+        "params_per_class": params_per_class,
         "madds": cost.madds,
         "extra_madds": cost.extra_madds,
         "memory_access": cost.memory_access,

@@ -114,8 +114,8 @@ def propose(config: FitConfig, num_classes: int, runtimes: tuple[str, ...], only
         raise BadInput(f"no network matches {what}; `pumice list` names them all")
     found = []
     for entry in chosen:
-        for size in SIZES:
-            cost, classes = entry.sizes[str(size)], num_classes - 1000
+        for size in [size for size in SIZES if str(size) in entry.sizes]:
+            cost, classes = entry.sizes[str(size)], num_classes - entry.num_classes
             for runtime in runtimes:
                 candidate = Candidate(
                     entry.name,
@@ -133,6 +133,8 @@ def propose(config: FitConfig, num_classes: int, runtimes: tuple[str, ...], only
 
 
 def _takes_part(entry: Entry, config: FitConfig, only: str | None) -> bool:
+    if entry.task != "classify":
+        return False
     if only is not None:
         return entry.name == only
     if config.models and not any(fnmatchcase(entry.name, pattern) for pattern in config.models):

@@ -12,6 +12,9 @@ from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.external import create_external, is_external
 from pumice.models.families import spec_of, variant
 from pumice.models.manifest import ModelConfig, Padding
+from pumice.models.net import Net
+from pumice.models.plainnet import PlainNet
+from pumice.models.spec import NetSpec
 from pumice.nn.conv import set_norm, set_padding
 
 
@@ -26,15 +29,14 @@ def build(
     padding: Padding = "symmetric",
     bn_eps: float | None = None,
     **options: Any,
-) -> ConvNet:
+) -> Net:
     """One of our networks; the arguments are those of `create_model`.
 
     Raises:
         BadInput: an unknown name, option or value.
     """
-    classes = 1000 if num_classes is None else num_classes
-    spec = spec_of(name, options)
-    size = variant(name).input_size
+    spec, published = spec_of(name, options), variant(name)
+    classes = published.num_classes if num_classes is None else num_classes
     if classes < 0 or in_chans < 1:
         raise BadInput(f"{name} cannot have {classes} classes and {in_chans} input channels")
     if not (0 <= (drop_rate or 0) < 1 and 0 <= drop_path_rate < 1):
@@ -42,15 +44,15 @@ def build(
     if padding not in get_args(Padding):
         raise BadInput(f"padding {padding!r} is unknown; choose {' or '.join(get_args(Padding))}")
     config = ModelConfig(name, classes, in_chans, options, padding, bn_eps, output_stride)
-    model = ConvNet(
-        spec,
-        num_classes=classes,
-        in_chans=in_chans,
-        output_stride=output_stride,
-        drop_rate=drop_rate,
-        drop_path_rate=drop_path_rate,
-    )
-    describe(model, config, Preprocess(size=(size, size)))
+    settings: dict[str, Any] = {
+        "num_classes": classes,
+        "in_chans": in_chans,
+        "output_stride": output_stride,
+        "drop_rate": drop_rate,
+        "drop_path_rate": drop_path_rate,
+    }
+    model: Net = ConvNet(spec, **settings) if isinstance(spec, NetSpec) else PlainNet(spec, **settings)
+    describe(model, config, Preprocess(size=published.image))
     set_padding(model, padding)
     set_norm(model, eps=bn_eps)
     return model

@@ -17,17 +17,22 @@ from pumice.errors import BadInput, nearest
 class Entry:
     """One network.
 
-    input_size: (C, H, W).  params, madds, extra_madds: counts at that size, 1000 classes.
-    params_per_class: what one class more adds.
-    sizes: madds, madds_per_class, extra_madds and peak_activation_bytes by the side of the input in pixels.
-    published: variant, top1, params_m, madds_m, input and source as printed; None where nothing was.
+    task: what its head is for, "classify", "segment" or "detect".
+    input_size: (C, H, W).  params, madds, extra_madds: counts at that size, with num_classes classes.
+    params_per_class: what one class more adds to a classifier.
+    sizes: madds, madds_per_class, extra_madds and peak_activation_bytes of a classifier by the side of its input in
+        pixels, where it takes that size.
+    published: variant, top1, params_m, madds_m, input, other (a figure that is no ImageNet top-1) and source as
+        printed; None where nothing was.
     options: what `create_model` takes for it, with the values that the name stands for.
     """
 
     name: str
     family: str
     paper: str
+    task: str
     input_size: tuple[int, int, int]
+    num_classes: int
     params: int
     params_per_class: int
     madds: int

@@ -7,7 +7,6 @@ from torch import nn
 
 from pumice.errors import BadInput
 from pumice.models.build import build
-from pumice.models.convnet import FeatureNet
 from pumice.models.described import describe
 from pumice.models.external import create_external, is_external
 from pumice.models.manifest import Padding
@@ -36,7 +35,7 @@ def create_model(
     Args:
         name: a name of `list_models()`, or `timm:NAME`, `torchvision:NAME`, `pytorchcv:NAME`.
         pretrained: load published weights; this is the one argument that may download.
-        num_classes: 1000 if not given; 0 leaves pooled features.
+        num_classes: that of the published net (1000 of most) if not given; 0 leaves pooled features.
         in_chans: channels of the input.
         features_only: return a list of maps, finest first.
         out_indices: which maps; None is all.
@@ -87,6 +86,6 @@ def create_model(
         load_weights(net, checkpoint_path)
     if not features_only:
         return net
-    trunk = FeatureNet(net, None if out_indices is None else tuple(out_indices))
+    trunk = net.trunk(out_indices)
     describe(trunk, net.config, net.preprocess)
     return trunk

@@ -7,37 +7,13 @@ From the repository: no SE, ReLU6 everywhere, and stem, head and the repeats of 
 import math
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from pumice.models.heads import PoolLinear
 from pumice.models.rounding import make_divisible
 from pumice.models.rows import Conv, Row
 from pumice.models.spec import NetSpec, Variant
-from pumice.nn.conv import ConvNormAct
-from pumice.nn.drop_path import DropPath
-
-
-class LiteConv(nn.Module):
-    """MBConv without SE.  (N, C, H, W) -> (N, O, H/s, W/s).
-
-    h = depthwise_k,s(expand_1x1(x))    C -> e * C -> e * C, each conv-norm-ReLU6; no expansion if e == 1
-    y = project_1x1(h)                  e * C -> O, no activation
-    return x + y if s == 1 and C == O else y
-    """
-
-    def __init__(self, in_channels: int, row: "MBConv") -> None:
-        super().__init__()
-        c, o, k, s = in_channels, row.out_channels, row.kernel_size, row.stride
-        hidden = row.expand * c
-        self.expand = ConvNormAct(c, hidden, act="R6") if row.expand != 1 else nn.Identity()
-        self.depthwise = ConvNormAct(hidden, hidden, k, s, dilation=row.dilation, groups=hidden, act="R6")
-        self.project = ConvNormAct(hidden, o)
-        self.drop_path = DropPath() if s == 1 and c == o else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, O, H/s, W/s)."""
-        y = self.project(self.depthwise(self.expand(x)))
-        return y if self.drop_path is None else x + self.drop_path(y)
+from pumice.nn.inverted_residual import InvertedResidual
 
 
 @dataclass(frozen=True)
@@ -54,8 +30,12 @@ class MBConv(Row):
         return self.out_channels
 
     def build(self, in_channels: int) -> nn.Module:
-        """LiteConv."""
-        return LiteConv(in_channels, self)
+        """InvertedResidual."""
+        return InvertedResidual(
+            *(in_channels, self.expand * in_channels, self.out_channels, self.kernel_size, self.stride),
+            act="R6",
+            dilation=self.dilation,
+        )
 
 
 # fmt: off

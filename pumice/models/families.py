@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 from pumice.errors import BadInput, nearest
 from pumice.models import efficientnet, micronet, mobilenet_v3, shufflenet_v2, squeezenet
-from pumice.models.spec import NetSpec, Variant
+from pumice.models.spec import NetSpec, PlainSpec, Variant
 
 FAMILIES: tuple[ModuleType, ...] = (squeezenet, shufflenet_v2, mobilenet_v3, efficientnet, micronet)
 
@@ -55,7 +55,7 @@ def _lacks(value: Any, default: Any, kind: Any) -> str:
     return "" if type(value) is int and value >= 0 else "a whole number from 0 on"
 
 
-def spec_of(name: str, options: dict[str, Any]) -> NetSpec:
+def spec_of(name: str, options: dict[str, Any]) -> NetSpec | PlainSpec:
     """The rows and head of a network with some options changed.
 
     Raises:

@@ -25,6 +25,27 @@ class Head(nn.Module, ABC):
         """Replace the classifier by a new one; 0 classes leave none."""
 
 
+class DenseHead(nn.Module, ABC):
+    """The head of a net whose output is no single vector an image: segmentation, detection.
+
+    classifier: the last layer with weights that depends on the classes.
+    """
+
+    classifier: nn.Module
+
+    @abstractmethod
+    def forward(self, maps: list[Tensor]) -> Tensor | tuple[Tensor, ...]:
+        """The encoder's maps, finest first -> the net's output; its family's docstring gives the shape."""
+
+    @abstractmethod
+    def reset(self, num_classes: int) -> None:
+        """Replace what depends on the classes.
+
+        Raises:
+            BadInput: the head cannot have so few.
+        """
+
+
 class HeadRow(ABC):
     """The last line of a paper's table: a frozen record that builds its head."""
 

@@ -16,32 +16,8 @@ from pumice.models.rounding import make_divisible
 from pumice.models.rows import Conv, Row
 from pumice.models.spec import NetSpec, Variant
 from pumice.nn.activation import Activation
-from pumice.nn.conv import ConvNormAct
-from pumice.nn.drop_path import DropPath
 from pumice.nn.gate import SqueezeExcite
-
-
-class InvertedResidual(nn.Module):
-    """Figure 4.  (N, C, H, W) -> (N, O, H/s, W/s).
-
-    h = depthwise_k,s(expand_1x1(x))    C -> hidden -> hidden, each conv-norm-act; no expansion if C == hidden
-    y = project_1x1(SE(h))              hidden -> O, no activation
-    return x + y if s == 1 and C == O else y
-    """
-
-    def __init__(self, in_channels: int, row: "Bneck") -> None:
-        super().__init__()
-        c, hidden, o, k, s = in_channels, row.hidden, row.out_channels, row.kernel_size, row.stride
-        self.expand = ConvNormAct(c, hidden, act=row.act) if c != hidden else nn.Identity()
-        self.depthwise = ConvNormAct(hidden, hidden, k, s, dilation=row.dilation, groups=hidden, act=row.act)
-        self.se = SqueezeExcite(hidden, make_divisible(hidden / 4)) if row.se else nn.Identity()
-        self.project = ConvNormAct(hidden, o)
-        self.drop_path = DropPath() if s == 1 and c == o else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, O, H/s, W/s)."""
-        y = self.project(self.se(self.depthwise(self.expand(x))))
-        return y if self.drop_path is None else x + self.drop_path(y)
+from pumice.nn.inverted_residual import InvertedResidual
 
 
 class EfficientHead(Head):
@@ -86,8 +62,13 @@ class Bneck(Row):
         return self.out_channels
 
     def build(self, in_channels: int) -> nn.Module:
-        """InvertedResidual."""
-        return InvertedResidual(in_channels, self)
+        """InvertedResidual, its SE before the projection."""
+        return InvertedResidual(
+            *(in_channels, self.hidden, self.out_channels, self.kernel_size, self.stride),
+            act=self.act,
+            se=SqueezeExcite(self.hidden, make_divisible(self.hidden / 4)) if self.se else None,
+            dilation=self.dilation,
+        )
 
 
 @dataclass(frozen=True)

@@ -1,88 +1,29 @@
 """Weights of any origin into our networks.
 
 Every convolution, linear layer and norm of ours is called, and registered, in order of execution.  So are those of
-timm, torchvision and pytorchcv, with few exceptions (declared in `ORDER`): a file fits when its tensors, in order, have
-our shapes.  Padding, eps and preprocessing belong to the weights, and are declared beside (`SETTINGS`).
+timm, torchvision and pytorchcv, with exceptions that `conversion` declares family by family: a file fits when its
+tensors, in order, have our shapes.  Padding, eps and preprocessing belong to the weights, and are declared beside.
 """
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
 from pumice.models.build import build
 from pumice.models.checkpoint import read_manifest
+from pumice.models.conversion.rule import Settings
+from pumice.models.conversion.tables import conversion, source_by_keys
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.external import create_external
 from pumice.models.families import family_of, variants
-from pumice.models.manifest import Padding
 from pumice.models.peers import PEERS, Source
 from pumice.nn.conv import set_norm, set_padding
 
 StateDict = Mapping[str, Tensor]
-HALF = (0.5, 0.5, 0.5)
-PER_255 = (1 / 255, 1 / 255, 1 / 255)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What weights were trained with."""
-
-    padding: Padding = "symmetric"
-    bn_eps: float | None = None
-    preprocess: Preprocess = field(default_factory=Preprocess)
-
-
-TENSORFLOW = Settings("same", 1e-3, Preprocess(mean=HALF, std=HALF))
-SETTINGS: dict[tuple[str, str], Settings] = {  # (family, source); torch's own everywhere else
-    ("mobilenet_v3", "official"): TENSORFLOW,
-    ("mobilenet_v3", "torchvision"): Settings("symmetric", 1e-3, Preprocess(interpolation="bilinear")),
-    ("efficientnet", "official"): TENSORFLOW,
-    ("squeezenet", "official"): Settings(  # Caffe: BGR, 0 to 255, less the mean
-        preprocess=Preprocess(mean=(104 / 255, 117 / 255, 123 / 255), std=PER_255, channels="BGR")
-    ),
-    ("squeezenet", "torchvision"): Settings(preprocess=Preprocess(interpolation="bilinear")),
-    ("shufflenet_v2", "official"): Settings(  # BGR, 0 to 255
-        preprocess=Preprocess(mean=(0.0, 0.0, 0.0), std=PER_255, channels="BGR", interpolation="bilinear")
-    ),
-    ("shufflenet_v2", "torchvision"): Settings(preprocess=Preprocess(interpolation="bilinear")),
-}
-SIGNS: tuple[tuple[str, Source], ...] = (  # how the first keys of a file give its source away
-    (r"conv_stem\.weight", "timm"),
-    (r"_conv_stem\.weight|first_conv\.0\.weight", "official"),
-    (r"features\.(init_block|stage\d)", "pytorchcv"),
-    (r"features\.0(\.0)?\.weight|conv1\.0\.weight", "torchvision"),
-)
-
-
-def _shortcut_first(pattern: str) -> Callable[[list[str]], list[str]]:
-    """For nets whose units register their main branch first and run their shortcut first.
-
-    pattern: finds the `unit` that a key is of, and `shortcut` in the keys of shortcuts.
-    """
-
-    def order(keys: list[str]) -> list[str]:
-        def rank(key: str) -> tuple[int, bool]:
-            found = re.match(pattern, key)
-            if found is None:
-                return keys.index(key), False
-            return next(i for i, k in enumerate(keys) if k.startswith(found["unit"])), found["shortcut"] is None
-
-        return sorted(keys, key=rank)
-
-    return order
-
-
-ORDER: dict[tuple[str, str], Callable[[list[str]], list[str]]] = {
-    ("shufflenet_v2", "official"): _shortcut_first(r"(?P<unit>.+\.)branch_(?P<shortcut>proj)?"),
-    # pytorchcv's stem pools without padding, one pixel off torchvision's: fine to start training from, not to ship.
-    ("shufflenet_v2", "pytorchcv"): _shortcut_first(r"(?P<unit>.+\.unit\d+\.)\w+?(?P<shortcut>[45])?\."),
-}
 
 
 @dataclass(frozen=True)
@@ -137,9 +78,8 @@ def source_of(state: StateDict, model: nn.Module) -> Source:
     """Whose file this is, by its keys."""
     if state.keys() == model.state_dict().keys():
         return "pumice"
-    for pattern, source in SIGNS:
-        if any(re.match(pattern, key) for key in state):
-            return source
+    if (source := source_by_keys(_family(model), state)) is not None:
+        return source
     raise BadInput("these weights have keys of no known source; name it: timm, torchvision, pytorchcv or official")
 
 
@@ -171,7 +111,7 @@ def load_weights(
     config = config_of(model)
     settings = None
     if source != "pumice":
-        settings = SETTINGS.get((_family(model), source), Settings())
+        settings = conversion(_family(model), source).settings
         settings = replace(settings, preprocess=replace(settings.preprocess, size=preprocess_of(model).size))
     elif not isinstance(weights, Mapping):
         settings = _recorded(weights)
@@ -193,9 +133,11 @@ def match(
     """
     name, own = _name(model), model.state_dict()
     keys = registered([key for key in state if not key.endswith("num_batches_tracked")], name)
+    state = {key: state[key] for key in keys}
     pairs = [(key, key) for key in keys]
     if source != "pumice":
-        keys = ORDER.get((_family(model), source), list)(keys)
+        state = conversion(_family(model), source)(state)
+        keys = list(state)
         ours = [key for key in own if not key.endswith("num_batches_tracked")]
         if len(keys) > len(ours) or (strict and len(keys) < len(ours)):
             raise BadInput(f"{origin}: not weights of {name}, which has {len(ours)} tensors; these are {len(keys)}")

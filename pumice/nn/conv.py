@@ -19,6 +19,7 @@ class ConvNormAct(nn.Module):
     """act(norm(conv(x))): (N, C, H, W) -> (N, O, ceil(H/s), ceil(W/s)) for odd kernels.
 
     padding: None pads (k - 1) / 2 on either side, so that stride 1 keeps the size.
+    bias: of the convolution; the norm makes it redundant, but some releases have it.
 
     >>> ConvNormAct(3, 16, 3, stride=2, act="HS")(torch.rand(1, 3, 224, 224)).shape
     torch.Size([1, 16, 112, 112])
@@ -34,13 +35,14 @@ class ConvNormAct(nn.Module):
         padding: Size | None = None,
         dilation: int = 1,
         groups: int = 1,
+        bias: bool = False,
         act: Activation = "",
     ) -> None:
         super().__init__()
         kernel = pair(kernel_size)
         if padding is None:
             padding = (dilation * (kernel[0] - 1) // 2, dilation * (kernel[1] - 1) // 2)
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=False)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=bias)
         self.norm = nn.BatchNorm2d(out_channels)
         self.act = activation(act)
 

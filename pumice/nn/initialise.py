@@ -9,21 +9,24 @@ from torch import nn
 Scheme = Literal["fan_out", "full_fan_out", "shufflenet", "squeezenet"]
 
 
-def _fan_out(conv: nn.Conv2d) -> float:
+Convolution = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d
+
+
+def _fan_out(conv: Convolution) -> float:
     return math.sqrt(2 / (math.prod(conv.kernel_size) * conv.out_channels // conv.groups))
 
 
-def _full_fan_out(conv: nn.Conv2d) -> float:
+def _full_fan_out(conv: Convolution) -> float:
     # MicroNet's release leaves the groups out of the fan.
     return math.sqrt(2 / (math.prod(conv.kernel_size) * conv.out_channels))
 
 
-def _shufflenet(conv: nn.Conv2d) -> float:
+def _shufflenet(conv: Convolution) -> float:
     # The release: 0.01 in the stem, 1 / fan-in width elsewhere.
     return 0.01 if conv.in_channels <= 4 else 1.0 / (conv.in_channels // conv.groups)
 
 
-_SPREAD: dict[str, Callable[[nn.Conv2d], float]] = {
+_SPREAD: dict[str, Callable[[Convolution], float]] = {
     "fan_out": _fan_out,
     "full_fan_out": _full_fan_out,
     "shufflenet": _shufflenet,
@@ -36,7 +39,7 @@ def initialise(model: nn.Module, scheme: Scheme) -> None:
     scheme "squeezenet" draws convolutions from Xavier's uniform distribution instead.
     """
     for module in model.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, Convolution):
             if scheme == "squeezenet":
                 nn.init.xavier_uniform_(module.weight)
             else:
@@ -44,7 +47,7 @@ def initialise(model: nn.Module, scheme: Scheme) -> None:
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.01)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.ones_(module.weight)
+            nn.init.constant_(module.weight, 0.0 if getattr(module, "starts_at_zero", False) else 1.0)
         bias = getattr(module, "bias", None)
         if isinstance(bias, nn.Parameter):
             nn.init.zeros_(bias)
