@@ -25,7 +25,8 @@ def command(
     lines = [
         ("name", record["name"]),
         ("paper", record["paper"]),
-        ("status", record["status"]),
+        ("task", record["task"] if record["task"] != "classify" else ""),
+        ("status", record["status"] + _deviation(record)),
         ("input", show.shape(record["input_size"])),
         ("parameters", f"{record['params']:,}"),
         ("multiply-adds", f"{record['madds']:,}"),
@@ -40,9 +41,16 @@ def command(
     show.facts([(k, v) for k, v in lines if v])
 
 
+def _deviation(record: dict[str, Any]) -> str:
+    if record["status"] != "reconstruction" or not record["deviation"]:
+        return ""
+    return ": " + ", ".join(f"{key} {share:+.1%}" for key, share in record["deviation"].items()) + " from the printed"
+
+
 def _published(p: dict[str, Any]) -> str:
     parts = [p["variant"]]
     parts += [f"top-1 {p['top1']:.1f} %"] if p["top1"] is not None else []
+    parts += [p["other"]] if p["other"] else []
     parts += [f"{p['params_m']:g} M parameters"] if p["params_m"] is not None else []
     parts += [f"{p['madds_m']:g} M multiply-adds"] if p["madds_m"] is not None else []
     return ", ".join(parts) + f", at {p['input']} ({p['source']})"
@@ -65,7 +73,9 @@ def measured(name: str, pairs: list[str]) -> dict[str, Any]:
     cost = profile(create_model(name, **options))
     own = ":" not in name
     record: dict[str, Any] = (
-        listed(name) if own else {"family": name.partition(":")[0], "paper": "", "note": "", "options": {}}
+        listed(name)
+        if own
+        else {"family": name.partition(":")[0], "paper": "", "task": "classify", "note": "", "options": {}}
     )
     return {
         **record,
@@ -73,6 +83,7 @@ def measured(name: str, pairs: list[str]) -> dict[str, Any]:
         "status": "custom" if own else "external",
         "pretrained": not own,
         "published": None,
+        "deviation": {},
         "input_size": list(cost.input_size),
         "params": cost.params,
         "madds": cost.madds,

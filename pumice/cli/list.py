@@ -47,21 +47,45 @@ def command(
         show.emit([e.to_json() for e in found])
         return
     show.table(
-        ["name", "?family", ">params", ">MAdds", ">top-1", "?status", "published as"],
+        ["name", "?family", "?input", ">params", ">MAdds", ">top-1", "?status", "published as"],
         [
             (
                 e.name,
                 e.family,
+                show.shape(e.input_size),
                 show.count(e.params),
                 show.count(e.madds),
                 top1(e),
                 e.status,
-                e.published["variant"] if e.published else "-",
+                published_as(e),
             )
             for e in found
         ],
     )
-    typer.echo(f"{len(found)} networks.  Counts at {show.shape((3, 224, 224))}; top-1 as its paper printed it.")
+    guessed = [e for e in found if e.status == "reconstruction"]
+    if guessed:
+        typer.echo("\nReconstructions: what is inferred, and how far they are from the published size")
+        for e in guessed:
+            typer.echo(f"  {e.name}: {e.note}{distance(e)}")
+    families = len({e.family for e in found})
+    typer.echo(
+        f"{len(found)} networks in {families} {'family' if families == 1 else 'families'}.  "
+        "Counts at the input and classes of the published net; ImageNet top-1 as its paper printed it."
+    )
+
+
+def published_as(e: Entry) -> str:
+    """The line of a paper's table, and its figure where that is no ImageNet top-1."""
+    if not e.published:
+        return "-"
+    return f"{e.published['variant']}: {e.published['other']}" if e.published["other"] else e.published["variant"]
+
+
+def distance(e: Entry) -> str:
+    """How far a reconstruction is from the printed sizes."""
+    words = {"params": "parameters", "madds": "multiply-adds"}
+    parts = [f"{words[key]} {share:+.1%}" for key, share in e.deviation.items()]
+    return f" (against the printed figures: {', '.join(parts)})" if parts else " (no size was printed)"
 
 
 def top1(e: Entry) -> str:

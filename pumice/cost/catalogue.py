@@ -17,7 +17,7 @@ from pumice.files import write_text
 from pumice.models import families
 from pumice.models.create import create_model
 from pumice.models.net import Net
-from pumice.models.peers import PEERS
+from pumice.models.peers import published_weights
 from pumice.progress import track
 
 SIZES = (96, 128, 160, 192, 224)  # at which `fit` may ship a network
@@ -83,7 +83,7 @@ def describe(name: str) -> dict[str, Any]:
         "sizes": sizes,
         "status": variant.status,
         "note": variant.note,
-        "pretrained": name in PEERS,
+        "pretrained": published_weights(name) is not None,
         "published": published()[file, variant.published] if variant.published else None,
         "options": families.options_of(name),
     }

@@ -22,6 +22,7 @@ class Entry:
     params_per_class: what one class more adds to a classifier.
     sizes: madds, madds_per_class, extra_madds and peak_activation_bytes of a classifier by the side of its input in
         pixels, where it takes that size.
+    status: "exact"; "reconstruction", whose note says what is inferred; "optional", outside the papers.
     published: variant, top1, params_m, madds_m, input, other (a figure that is no ImageNet top-1) and source as
         printed; None where nothing was.
     options: what `create_model` takes for it, with the values that the name stands for.
@@ -46,9 +47,16 @@ class Entry:
     published: dict[str, Any] | None
     options: dict[str, Any]
 
+    @property
+    def deviation(self) -> dict[str, float]:
+        """How far params and madds are from the printed ones, as a share of those; {} where nothing was printed."""
+        printed = self.published or {}
+        pairs = {"params": (self.params, printed.get("params_m")), "madds": (self.madds, printed.get("madds_m"))}
+        return {key: round(ours / (theirs * 1e6) - 1, 4) for key, (ours, theirs) in pairs.items() if theirs}
+
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
-        return {**self.__dict__, "input_size": list(self.input_size)}
+        return {**self.__dict__, "input_size": list(self.input_size), "deviation": self.deviation}
 
 
 @cache

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pumice.errors import BadInput
 from pumice.models.build import build
+from pumice.models.catalogue import entry
 from pumice.models.checkpoint import read_manifest
 from pumice.models.conversion.rule import Settings
 from pumice.models.conversion.tables import conversion, source_by_keys
@@ -24,6 +25,7 @@ from pumice.models.peers import PEERS, Source
 from pumice.nn.conv import set_norm, set_padding
 
 StateDict = Mapping[str, Tensor]
+SHOWN = 3  # tensors of another shape that a report names
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def load_weights(
         strict: False accepts a file that ends early (a trunk without its head).
 
     Raises:
-        BadInput: the tensors do not fit this network; the first that differs is named.
+        BadInput: the tensors do not fit this network; the first that differ are named, and nothing is loaded.
     """
     state = weights if isinstance(weights, Mapping) else read_state_dict(weights)
     origin = "these weights" if isinstance(weights, Mapping) else str(weights)
@@ -142,14 +144,18 @@ def match(
         if len(keys) > len(ours) or (strict and len(keys) < len(ours)):
             raise BadInput(f"{origin}: not weights of {name}, which has {len(ours)} tensors; these are {len(keys)}")
         pairs = list(zip(ours, keys, strict=False))
-    fitted = {}
+    fitted, wrong = {}, []
     for our, theirs in pairs:
         want, value = own.get(our), state[theirs]
         # A 1 x 1 convolution on a 1 x 1 map and a linear layer are the same thing.
         if want is None or want.squeeze().shape != value.squeeze().shape:
-            shape = "no such tensor" if want is None else f"shape {tuple(want.shape)}"
-            raise BadInput(f"{origin}: not weights of {name}: {theirs} has shape {tuple(value.shape)}, the net {shape}")
-        fitted[our] = value.reshape(want.shape)
+            net = "no such tensor" if want is None else f"the net {tuple(want.shape)}"
+            wrong.append(f"{theirs} has shape {tuple(value.shape)}, {net}")
+        else:
+            fitted[our] = value.reshape(want.shape)
+    if wrong:
+        more = f" (and {len(wrong) - SHOWN} more of {len(pairs)})" if len(wrong) > SHOWN else ""
+        raise BadInput(f"{origin}: not weights of {name}: {'; '.join(wrong[:SHOWN])}{more}")
     return fitted
 
 
@@ -174,16 +180,18 @@ def registered(keys: list[str], name: str) -> list[str]:
     """The keys in the order in which their library registers them.
 
     A safetensors file sorts its keys, so they go by the library's own net, built without its weights.
-
-    Raises:
-        BadInput: that library is not installed.
     """
-    if keys != sorted(keys) or name not in PEERS:
+    if keys != sorted(keys):
         return keys
-    library, peer, _ = PEERS[name]
-    with torch.device("meta"):
-        order = list(create_external(f"{library}:{peer}").state_dict())
-    return [key for key in order if key in set(keys)] if set(order) >= set(keys) else keys
+    for peer in PEERS.get(name, ()):
+        try:
+            with torch.device("meta"):
+                order = list(create_external(peer.name, **peer.options).state_dict())
+        except BadInput:  # that library is not installed; another may have the same keys
+            continue
+        if set(order) >= set(keys):
+            return [key for key in order if key in set(keys)]
+    return keys
 
 
 def owner_of(path: str | Path) -> str:
@@ -195,7 +203,8 @@ def owner_of(path: str | Path) -> str:
     if Path(path).suffix == ".safetensors" and (manifest := read_manifest(path)) is not None:
         return manifest.model.name
     state = read_state_dict(path)
-    for name in variants():
+    size = sum(value.numel() for value in state.values())
+    for name in sorted(variants(), key=lambda name: abs(entry(name).params - size)):
         with torch.device("meta"):
             model = build(name)
         try:

@@ -31,6 +31,11 @@ NAMES = [name for name in variants() if name in FACTS]
 EXTRA = {"micronet_m0": 605_248, "micronet_m1": 805_952, "micronet_m2": 2_405_312, "micronet_m3": 2_571_520}
 
 
+def as_listed(name: str) -> dict[str, Any]:
+    row = writer.describe(name)
+    return catalogue.Entry(**{**row, "input_size": tuple(row["input_size"])}).to_json()
+
+
 def on_meta(name: str, **arguments: Any) -> torch.nn.Module:
     with torch.device("meta"):
         return create_model(name, **arguments)
@@ -72,13 +77,13 @@ def test_one_class_more_costs_what_the_catalogue_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenetv3_small_050"])
 def test_the_catalogue_is_up_to_date(name: str) -> None:
-    assert writer.describe(name) == catalogue.entry(name).to_json()
+    assert as_listed(name) == catalogue.entry(name).to_json()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_whole_catalogue_is_up_to_date(name: str) -> None:
-    assert writer.describe(name) == catalogue.entry(name).to_json()
+    assert as_listed(name) == catalogue.entry(name).to_json()
 
 
 def test_published_figures_are_those_of_the_table() -> None:

@@ -34,6 +34,15 @@ def weights(tensors: list[list[Any]], seed: int) -> dict[str, Tensor]:
     return state
 
 
+def seeded(state: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
+    """The same keys and shapes with weights from a seed, double; integers keep their values."""
+    tensors: list[list[Any]] = []
+    for key, value in state.items():
+        given = [] if value.is_floating_point() else [value.flatten().tolist()]
+        tensors.append([key, list(value.shape), *given])
+    return weights(tensors, seed)
+
+
 def inputs(seed: int, size: tuple[int, int]) -> Tensor:
     """(2, 3, *size), double: 7 x 7 noise made smooth, so that the two differ where a net looks."""
     noise = np.random.default_rng(seed + 1).standard_normal((2, 3, 7, 7))

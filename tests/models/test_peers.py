@@ -10,86 +10,65 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from official import inputs, seeded
 from torch import Tensor, nn
 
+from pumice.models import catalogue
 from pumice.models.create import create_model
 from pumice.models.described import config_of, preprocess_of
+from pumice.models.families import family_of, variants
+from pumice.models.peers import PEERS, Peer
 from pumice.models.weights import load_weights, source_of
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "weights"
 Make = Callable[..., nn.Module]
 Images = Callable[..., Tensor]
 Compare = Callable[[Tensor, Tensor], float]
-TOLERANCE = 1e-9  # required: 1e-5
-
-PEERS = [
-    ("mobilenetv3_large_100", "timm:mobilenetv3_large_100", "timm"),
-    ("mobilenetv3_large_100", "timm:tf_mobilenetv3_large_100", "official"),
-    ("mobilenetv3_large_100", "torchvision:mobilenet_v3_large", "torchvision"),
-    ("mobilenetv3_large_075", "timm:mobilenetv3_large_075", "timm"),
-    ("mobilenetv3_large_075", "timm:tf_mobilenetv3_large_075", "official"),
-    ("mobilenetv3_small_100", "timm:mobilenetv3_small_100", "timm"),
-    ("mobilenetv3_small_100", "timm:tf_mobilenetv3_small_100", "official"),
-    ("mobilenetv3_small_100", "torchvision:mobilenet_v3_small", "torchvision"),
-    ("mobilenetv3_small_075", "timm:mobilenetv3_small_075", "timm"),
-    ("mobilenetv3_small_075", "timm:tf_mobilenetv3_small_075", "official"),
-    ("mobilenetv3_large_minimal_100", "timm:tf_mobilenetv3_large_minimal_100", "official"),
-    ("mobilenetv3_small_minimal_100", "timm:tf_mobilenetv3_small_minimal_100", "official"),
-    ("mobilenetv3_large_150d", "timm:mobilenetv3_large_150d", "timm"),
-    ("efficientnet_lite0", "timm:efficientnet_lite0", "timm"),
-    ("efficientnet_lite0", "timm:tf_efficientnet_lite0", "official"),
-    ("tv_shufflenetv2_050", "torchvision:shufflenet_v2_x0_5", "torchvision"),
-    ("tv_shufflenetv2_050", "pytorchcv:shufflenetv2_wd2", "pytorchcv"),
-    ("tv_shufflenetv2_100", "torchvision:shufflenet_v2_x1_0", "torchvision"),
-    ("tv_shufflenetv2_100", "pytorchcv:shufflenetv2_w1", "pytorchcv"),
-    ("tv_shufflenetv2_150", "torchvision:shufflenet_v2_x1_5", "torchvision"),
-    ("tv_shufflenetv2_200", "torchvision:shufflenet_v2_x2_0", "torchvision"),
-    ("squeezenet1_0", "torchvision:squeezenet1_0", "torchvision"),
-    ("squeezenet1_0", "pytorchcv:squeezenet_v1_0", "pytorchcv"),
-    ("squeezenet1_1", "torchvision:squeezenet1_1", "torchvision"),
-    ("squeezenet1_1", "pytorchcv:squeezenet_v1_1", "pytorchcv"),
-]
-SLOW = {
-    "timm:mobilenetv3_large_150d",
-    "torchvision:shufflenet_v2_x2_0",
-    "pytorchcv:shufflenetv2_w1",
-    "pytorchcv:squeezenet_v1_0",
-}
+TOLERANCE = 1e-6  # of the difference between the outputs of two inputs, in double precision
+HEAVY = 8e6  # parameters
 
 
-def library_of(peer: str) -> str:
-    return peer.partition(":")[0]
+def cases() -> list[Any]:
+    """Every peer; the fast tier has one small network of each family and source."""
+    found, seen = [], set()
+    for name, peers in PEERS.items():
+        for peer in peers if name in variants() else ():
+            kind = (family_of(name), peer.library, peer.source)
+            fast = kind not in seen and catalogue.entry(name).params < HEAVY
+            seen |= {kind} if fast else set()
+            marks = () if fast else pytest.mark.slow
+            found.append(pytest.param(name, peer, id=f"{name}-{peer.net}", marks=marks))
+    return found
 
 
-@pytest.mark.parametrize(
-    ("name", "peer", "source"),
-    [pytest.param(*case, marks=pytest.mark.slow if case[1] in SLOW else (), id=case[1]) for case in PEERS],
-)
-def test_outputs_are_the_peers(
-    name: str, peer: str, source: Any, realistic: Make, images: Images, compare: Compare
-) -> None:
-    pytest.importorskip(library_of(peer))
-    fixed_pool = library_of(peer) == "pytorchcv"  # its last pool is made for 224 pixels, or little less
-    sizes = [(3, 224, 224), (3, 219, 224)] if fixed_pool else [(3, 64, 64), (3, 51, 78)]
-    theirs = create_model(peer)
-    if peer.startswith("pytorchcv:shufflenetv2"):
+@pytest.mark.parametrize(("name", "peer"), cases())
+def test_outputs_are_the_peers(name: str, peer: Peer, record_property: Callable[[str, object], None]) -> None:
+    pytest.importorskip(peer.library)
+    size = (224, 224) if peer.library == "pytorchcv" else (64, 96)  # pytorchcv's last pool is made for 224 pixels
+    theirs = create_model(peer.name, **peer.options)
+    if peer.net.startswith("shufflenetv2") and peer.library == "pytorchcv":
         theirs.features.init_block.pool = nn.MaxPool2d(3, 2, 1)  # its own pads nothing and rounds up
-    realistic(theirs, sizes[0])
+    state = seeded(theirs.state_dict(), seed=0)
+    theirs.double().eval().load_state_dict(state)
     ours = create_model(name).double().eval()
-    loaded = load_weights(ours, theirs.state_dict(), source)
-    assert (loaded.source, loaded.missing) == (source, ())
+    loaded = load_weights(ours, state, peer.conventions)
+    assert (loaded.source, loaded.missing) == (peer.conventions, ())
+    x = inputs(0, size)
     with torch.no_grad():
-        for size in sizes:
-            x = images(3, size, 9)
-            assert compare(ours(x), theirs(x)) < TOLERANCE
+        want, got = theirs(x), ours(x)
+    moves = (want[0] - want[1]).abs().max()
+    assert moves > 1e-6 * want.abs().max(), "a net that ignores its input shows nothing"
+    difference = float((got - want).abs().max() / moves)
+    record_property("difference", difference)
+    assert difference <= TOLERANCE
 
 
-@pytest.mark.parametrize(("name", "peer"), [case[:2] for case in PEERS if case[1] not in SLOW and "tf_" not in case[1]])
-def test_keys_tell_the_source(name: str, peer: str) -> None:
-    pytest.importorskip(library_of(peer))
+@pytest.mark.parametrize(("name", "peer"), [case for case in cases() if case.values[1].source is None])
+def test_keys_tell_the_source(name: str, peer: Peer) -> None:
+    pytest.importorskip(peer.library)
     with torch.device("meta"):
-        theirs, ours = create_model(peer), create_model(name)
-    assert source_of(theirs.state_dict(), ours) == library_of(peer)
+        theirs, ours = create_model(peer.name, **peer.options), create_model(name)
+    assert source_of(theirs.state_dict(), ours) == peer.library
 
 
 def test_settings_of_tensorflow_are_no_detail(realistic: Make, images: Images, compare: Compare) -> None:

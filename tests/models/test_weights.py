@@ -17,7 +17,7 @@ from pumice.models.checkpoint import load_checkpoint, manifest_of, save_checkpoi
 from pumice.models.create import create_model
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.families import variants
-from pumice.models.peers import PEERS
+from pumice.models.peers import PEERS, published_weights
 from pumice.models.weights import load_weights, owner_of, read_state_dict
 
 Make = Callable[..., nn.Module]
@@ -199,7 +199,7 @@ def test_pretrained_trunks_take_new_heads() -> None:
         create_model(LITE0, pretrained=True, width=0.5)
 
 
-@pytest.mark.parametrize("name", [name for name in variants() if name not in PEERS])
+@pytest.mark.parametrize("name", [name for name in variants() if published_weights(name) is None])
 def test_nets_without_published_weights_say_so(name: str) -> None:
     with pytest.raises(BadInput, match=f"no published weights of {name} are known") as raised:
         create_model(name, pretrained=True)
@@ -208,7 +208,7 @@ def test_nets_without_published_weights_say_so(name: str) -> None:
 
 
 def test_timms_other_net_of_the_same_name_is_no_source() -> None:
-    assert "mobilenetv3_small_050" not in PEERS
+    assert not {"mobilenetv3_small_050", "fbnetv3_b", "fbnetv3_d", "fbnetv3_g"} & PEERS.keys()
 
 
 @pytest.mark.parametrize("name", ["mobilenetv3_small_100", "tv_shufflenetv2_050", "squeezenet1_1"])
@@ -231,12 +231,59 @@ def test_no_network_is_one_sentence(name: str, monkeypatch: pytest.MonkeyPatch) 
     assert one_sentence(str(raised.value))
 
 
+def test_converted_weights_stay_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("torchvision")
+    monkeypatch.setenv("PUMICE_CACHE", str(tmp_path / "cache"))
+    downloads = []
+
+    def download(name: str, *, pretrained: bool, **options: Any) -> nn.Module:
+        downloads.append((name, pretrained))
+        return create_model(name, **options)
+
+    monkeypatch.setattr(pretrained, "create_external", download)
+    first = create_model("squeezenet1_1", pretrained=True)
+    second = create_model("squeezenet1_1", pretrained=True)
+    assert downloads == [("torchvision:squeezenet1_1", True)]
+    assert all(
+        torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    )
+    assert preprocess_of(second) == preprocess_of(first)
+    assert preprocess_of(second).interpolation == "bilinear"
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == [
+        "squeezenet1_1.json",
+        "squeezenet1_1.safetensors",
+    ]
+    five = create_model("squeezenet1_1", pretrained=True, num_classes=5)
+    assert torch.equal(five.state_dict()["blocks.0.0.weight"], first.state_dict()["blocks.0.0.weight"])
+
+
+def test_a_file_in_the_cache_serves_a_net_without_published_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PUMICE_CACHE", str(tmp_path))
+    model = create_model("micronet_m0")
+    save_checkpoint(tmp_path / "micronet_m0.safetensors", model, manifest_of(model))
+    again = create_model("micronet_m0", pretrained=True)
+    assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), model.state_dict().values(), strict=True))
+
+
+def test_a_checkpoint_of_another_net_is_reported_by_shape() -> None:
+    model = create_model("micronet_m0")
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    wrong = {key: value[..., None] if value.ndim > 1 else value for key, value in before.items()}
+    wrong |= {"head.hidden.bias": torch.zeros(7), "blocks.0.vertical.conv.weight": torch.zeros(9, 9)}
+    with pytest.raises(BadInput, match=r"has shape \(9, 9\), the net \(2, 3, 3, 1\)") as raised:
+        load_weights(model, wrong)
+    assert one_sentence(str(raised.value))
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items()), "nothing is loaded"
+
+
 def test_every_peer_of_the_list_exists() -> None:
     timm, models = pytest.importorskip("timm"), pytest.importorskip("torchvision.models")
     known = {"timm": {*timm.list_models(), *timm.list_pretrained()}, "torchvision": {*models.list_models(models)}}
-    for name, (library, net, _) in PEERS.items():
+    for name, peers in PEERS.items():
         assert name in variants()
-        assert net in known[library]
+        assert all(peer.net in known[peer.library] for peer in peers if peer.library in known)
 
 
 # ---- checkpoints
