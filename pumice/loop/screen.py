@@ -35,25 +35,22 @@ def screen(candidates: list[Candidate], config: FitConfig, build: Callable[[str]
     """
     open_ones = [c for c in candidates if c.status == "not measured"]
     models = {name: list(group) for name, group in groupby(open_ones, key=lambda c: c.model)}
-    nets = {name: build(name) for name in track(models, "building candidates")}
-    recall(open_ones, config, nets)
-    for c in candidates:
-        if c.timings:
-            settle(c, config)
     order = sorted(models, key=lambda name: -best_promise(models[name], candidates, config))
     for name in track(order, "measuring candidates"):
-        wanted = [c for c in models[name] if not c.timings]
-        wanted = [c for c in wanted if not hopeless(c, candidates, config)]
+        wanted = [c for c in models[name] if not hopeless(c, candidates, config)]
         if not wanted:
             continue
         if time.perf_counter() > deadline:
             for c in wanted:
                 c.reason = "no time left to measure it"
             continue
+        net = build(name)
+        recall(wanted, config, described(net))
         try:
-            measure(wanted, config, nets[name])
+            if missing := [c for c in wanted if not c.timings]:
+                measure(missing, config, net)
         except BadInput as error:
-            for c in wanted:
+            for c in missing:
                 c.reason = str(error)
         for c in wanted:
             if c.timings:
@@ -72,10 +69,10 @@ def key_of(candidate: Candidate, model: ModelConfig, config: FitConfig) -> str:
     return measurement_key(model, runtime=candidate.runtime, input_size=size, threads=config.threads)
 
 
-def recall(candidates: Iterable[Candidate], config: FitConfig, nets: dict[str, nn.Module]) -> None:
-    """Take earlier measurements of the same networks from the database."""
+def recall(candidates: Iterable[Candidate], config: FitConfig, model: ModelConfig) -> None:
+    """Take earlier measurements of the same network from the database."""
     for c in candidates:
-        timing = lookup(key_of(c, described(nets[c.model]), config))
+        timing = lookup(key_of(c, model, config))
         if timing is not None:
             c.timings.append(timing)
 
