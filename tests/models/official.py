@@ -1,4 +1,6 @@
-"""How the fixtures in tests/golden/official are made and read: weights from a seed, two inputs, some outputs.
+"""Networks with seeded weights: those of other libraries, and the authors' own.
+
+The fixtures in tests/golden/official: weights from a seed, two inputs, some outputs.
 
 A fixture holds the keys and shapes of the authors' own network, a seed and what that network answered, in double
 precision: `record(their_model, ...)`, run where their code lies, makes one.  None of their code is here.
@@ -11,6 +13,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from pumice.models.create import create_model
+from pumice.models.peers import Peer
+from pumice.models.weights import load_weights
 
 KEPT = 100  # values of an output that a fixture keeps
 
@@ -85,3 +91,25 @@ def record(
         "shape": list(output.shape),
         "outputs": sample(output).tolist(),
     }
+
+
+def difference(name: str, peer: Peer) -> float:
+    """How far our network is from its peer of another library with the same seeded weights, in double precision.
+
+    In units of the difference between the outputs of two inputs, so that a net which ignores its input shows nothing.
+    """
+    size = (224, 224) if peer.library == "pytorchcv" else (64, 96)  # pytorchcv's last pool is made for 224 pixels
+    theirs = create_model(peer.name, **peer.options)
+    if peer.library == "pytorchcv" and peer.net.startswith("shufflenetv2"):
+        theirs.features.init_block.pool = nn.MaxPool2d(3, 2, 1)  # its own pads nothing and rounds up
+    state = seeded(theirs.state_dict(), seed=0)
+    theirs.double().eval().load_state_dict(state)
+    ours = create_model(name).double().eval()
+    loaded = load_weights(ours, state, peer.conventions)
+    assert (loaded.source, loaded.missing) == (peer.conventions, ())
+    x = inputs(0, size)
+    with torch.no_grad():
+        want, got = theirs(x), ours(x)
+    moves = (want[0] - want[1]).abs().max()
+    assert moves > 1e-6 * want.abs().max(), "these weights ignore their input"
+    return float((got - want).abs().max() / moves)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from official import inputs, seeded
+from official import difference
 from torch import Tensor, nn
 
 from pumice.models import catalogue
@@ -42,25 +42,9 @@ def cases() -> list[Any]:
 
 
 @pytest.mark.parametrize(("name", "peer"), cases())
-def test_outputs_are_the_peers(name: str, peer: Peer, record_property: Callable[[str, object], None]) -> None:
+def test_outputs_are_the_peers(name: str, peer: Peer) -> None:
     pytest.importorskip(peer.library)
-    size = (224, 224) if peer.library == "pytorchcv" else (64, 96)  # pytorchcv's last pool is made for 224 pixels
-    theirs = create_model(peer.name, **peer.options)
-    if peer.net.startswith("shufflenetv2") and peer.library == "pytorchcv":
-        theirs.features.init_block.pool = nn.MaxPool2d(3, 2, 1)  # its own pads nothing and rounds up
-    state = seeded(theirs.state_dict(), seed=0)
-    theirs.double().eval().load_state_dict(state)
-    ours = create_model(name).double().eval()
-    loaded = load_weights(ours, state, peer.conventions)
-    assert (loaded.source, loaded.missing) == (peer.conventions, ())
-    x = inputs(0, size)
-    with torch.no_grad():
-        want, got = theirs(x), ours(x)
-    moves = (want[0] - want[1]).abs().max()
-    assert moves > 1e-6 * want.abs().max(), "a net that ignores its input shows nothing"
-    difference = float((got - want).abs().max() / moves)
-    record_property("difference", difference)
-    assert difference <= TOLERANCE
+    assert difference(name, peer) <= TOLERANCE
 
 
 @pytest.mark.parametrize(("name", "peer"), [case for case in cases() if case.values[1].source is None])
