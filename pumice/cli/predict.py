@@ -32,8 +32,8 @@ def command(
     from pumice.deploy.session import open_session
     from pumice.models.source import load_source
 
-    source = load_source(model, pretrained=True)[0] if pretrained else model
-    with open_session(source, runtime=runtime, threads=threads, device=device) as session:
+    source, manifest = load_source(model, pretrained=True) if pretrained else (model, None)
+    with open_session(source, runtime=runtime, threads=threads, device=device, manifest=manifest) as session:
         found = predict(session, images, top_k, strict=strict)
     if csv is not None:
         write_csv(csv, [(p.name, *(str(v) for pair in p.ranked for v in pair)) for p in found], top_k)

@@ -1,9 +1,11 @@
 """One meaning of RUN, FILE and NAME for every verb."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
+from pumice.data.imagenet import imagenet_classes
 from pumice.errors import BadInput
 from pumice.models.checkpoint import load_checkpoint, manifest_of
 from pumice.models.create import create_model
@@ -33,4 +35,7 @@ def load_source(source: str | Path, *, pretrained: bool = False) -> tuple[nn.Mod
     if path.is_file() or path.suffix in (".pth", ".pt", ".onnx", ".xml", ".tflite") or "/" in str(source):
         raise BadInput(f"{path} is neither a run folder, a .safetensors checkpoint nor a model name")
     model = create_model(str(source), pretrained=pretrained).eval()
-    return model, manifest_of(model)
+    manifest = manifest_of(model)
+    if pretrained and manifest.model.num_classes == len(imagenet_classes()):
+        manifest = replace(manifest, classes=imagenet_classes())
+    return model, manifest
