@@ -2,10 +2,12 @@
 
 rows            what a row is; convolution and pooling rows
 rounding        rounding of widths
+depth           the depth multiplier
+mbconv          the inverted residual as a row, for the families whose tables repeat it
 heads           what a head is; pool and linear
 spec            NetSpec (rows, head) and Variant (a name)
 convnet         a built network with timm's interface
-squeezenet, shufflenet_v2, mobilenet_v3, efficientnet, micronet      one file per family
+squeezenet, mobilenet_v3, ...      one file per family
 families        the tuple of families
 build           networks with fresh weights
 create          create_model: build, then weights

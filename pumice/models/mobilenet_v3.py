@@ -5,13 +5,15 @@ From the authors' code (TF-slim): SE widths round to 8, widths scale by `scaled`
 last convolution of Small has no SE (the paper's table ticks one), minimalistic nets are 3 x 3, ReLU and without SE.
 """
 
-import math
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Literal
 
 from torch import Tensor, nn
 
-from pumice.models.heads import Head, HeadRow, linear
+from pumice.errors import BadInput
+from pumice.models.depth import deepened
+from pumice.models.heads import Head, HeadRow, PoolLinear, linear
 from pumice.models.rounding import make_divisible
 from pumice.models.rows import Conv, Row
 from pumice.models.spec import NetSpec, Variant
@@ -139,10 +141,10 @@ def scaled(rows: Net, width: float) -> Net:
     return tuple(result)
 
 
-def deepened(rows: Net, depth: float) -> Net:
+def deeper(rows: Net, depth: float) -> Net:
     """timm's depth multiplier (not in the paper): the repeats of every stage after the stem scale and round up.
 
-    A stage is the rows of one width; its kinds of row (equal but for stride) share the repeats in proportion.
+    A stage is the rows of one width; its kinds of row (equal but for stride) share the repeats.
     """
     stem, *body = rows
     widths = (stem.out_channels, *(row.out_channels for row in body))
@@ -150,13 +152,7 @@ def deepened(rows: Net, depth: float) -> Net:
     result: list[Conv | Bneck] = [stem]
     for _, stage in groupby(zip(body, ratios, strict=True), key=lambda item: (item[0].out_channels, type(item[0]))):
         runs = [list(run) for _, run in groupby(stage, key=lambda item: (item[0].kernel_size, item[1]))]
-        left = sum(map(len, runs))
-        target = math.ceil(left * depth)
-        repeats: list[int] = []
-        for run in reversed(runs):
-            repeats.insert(0, max(1, round(len(run) / left * target)))
-            left, target = left - len(run), target - repeats[0]
-        for run, n in zip(runs, repeats, strict=True):
+        for run, n in zip(runs, deepened([len(run) for run in runs], depth), strict=True):
             first, ratio = run[0]
             result.append(first)
             result += [repeated(first, ratio)] * (n - 1)
@@ -170,6 +166,20 @@ def repeated(row: Conv | Bneck, ratio: float) -> Conv | Bneck:
     return replace(row, stride=1)
 
 
+def ablated(rows: Net, act: Activation, hswish_from: int, se: bool, stem: int) -> Net:
+    """The table with the options of `large`; the first block, which does not expand, follows the stem."""
+    if stem < 1:
+        raise BadInput(f"stem must have at least 1 channel, not {stem}; the paper compares 16 and 32")
+    result: list[Conv | Bneck] = []
+    for i, row in enumerate(rows):
+        if isinstance(row, Bneck):
+            kind: Activation = act if row.out_channels >= hswish_from else "RE"
+            result.append(replace(row, hidden=stem if i == 1 else row.hidden, se=row.se and se, act=kind))
+        else:
+            result.append(replace(row, out_channels=stem if i == 0 else row.out_channels, act=act))
+    return tuple(result)
+
+
 def minimalistic(rows: Net) -> Net:
     """3 x 3 kernels, ReLU, no SE."""
     return tuple(
@@ -178,20 +188,48 @@ def minimalistic(rows: Net) -> Net:
     )
 
 
-def _net(rows: Net, hidden: int, width: float, depth: float, minimal: bool) -> NetSpec:
-    rows = scaled(deepened(rows, depth), width)
-    head = PoolHiddenLinear(hidden, "RE" if minimal else "HS")
+def _net(rows: Net, head: HeadRow, minimal: bool) -> NetSpec:
     return NetSpec(minimalistic(rows) if minimal else rows, head, bn_momentum=0.01)
 
 
-def large(width: float = 1.0, depth: float = 1.0, minimal: bool = False) -> NetSpec:
-    """V3-Large."""
-    return _net(LARGE, 1280, width, depth, minimal)
+def large(
+    width: float = 1.0,
+    depth: float = 1.0,
+    minimal: bool = False,
+    act: Literal["HS", "RE"] = "HS",
+    hswish_from: int = 80,
+    se: bool = True,
+    stem: int = 16,
+    tail: Literal["efficient", "original"] = "efficient",
+) -> NetSpec:
+    """V3-Large, with the paper's ablations.
+
+    act: "RE" is ReLU everywhere.  hswish_from: the fewest output channels, in table 1, of a block with h-swish, N of
+    "h-swish @N" (table 5: 16, 80, 112); stem and last stage always have it.  se: False leaves every gate out.
+    stem: 32 is what 16 with h-swish replaced (section 5.1).  tail: "original" is the last stage before it was made
+    efficient (figure 5): another block, 960 -> 320, and a 1 x 1 convolution to 1280, which does not scale, at 7 x 7.
+    minimal: ReLU, 3 x 3 kernels and no SE, whatever the others say.
+    """
+    rows = ablated(LARGE, act, hswish_from, se, stem)
+    if tail == "efficient":
+        hidden: Activation = "RE" if minimal else act
+        return _net(scaled(deeper(rows, depth), width), PoolHiddenLinear(1280, hidden), minimal)
+    rows = scaled(deeper((*rows[:-1], Bneck(3, 960, 320, False, act, 1)), depth), width)
+    return _net((*rows, Conv(1, 1280, 1, act)), PoolLinear(0.2), minimal)
 
 
-def small(width: float = 1.0, depth: float = 1.0, minimal: bool = False) -> NetSpec:
-    """V3-Small."""
-    return _net(SMALL, 1024, width, depth, minimal)
+def small(
+    width: float = 1.0,
+    depth: float = 1.0,
+    minimal: bool = False,
+    act: Literal["HS", "RE"] = "HS",
+    hswish_from: int = 40,
+    se: bool = True,
+    stem: int = 16,
+) -> NetSpec:
+    """V3-Small; the options are those of `large`, whose figure 5 has no counterpart here."""
+    rows = scaled(deeper(ablated(SMALL, act, hswish_from, se, stem), depth), width)
+    return _net(rows, PoolHiddenLinear(1024, "RE" if minimal else act), minimal)
 
 
 VARIANTS = {

@@ -1,8 +1,17 @@
-"""MobileNetV3's weights: TensorFlow's (timm's `tf_*`), torchvision's."""
+"""MobileNetV3's weights: TensorFlow's (timm's `tf_*`), torchvision's, timm's own."""
 
-from pumice.models.conversion.rule import BILINEAR, TENSORFLOW, Conversion, Settings
+from dataclasses import replace
+
+from pumice.models.conversion.rule import BILINEAR, BILINEAR_232, TENSORFLOW, Conversion, Settings
 
 CONVERSIONS = {
     "official": TENSORFLOW,
-    "torchvision": Conversion(Settings("symmetric", 1e-3, BILINEAR)),
+    "torchvision": Conversion(
+        Settings("symmetric", 1e-3, BILINEAR),
+        nets={"mobilenetv3_large_100": Settings("symmetric", 1e-3, BILINEAR_232)},
+    ),
+    # The one net of timm's here whose default weights are not fed ImageNet's mean and deviation.
+    "timm": Conversion(
+        nets={"mobilenetv3_large_150d": Settings(preprocess=replace(TENSORFLOW.settings.preprocess, crop_pct=0.95))}
+    ),
 }

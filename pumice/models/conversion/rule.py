@@ -1,7 +1,7 @@
 """What a conversion is: data about a source's files, and the settings that its weights were trained with."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from pumice.models.manifest import Padding
 HALF = (0.5, 0.5, 0.5)
 PER_255 = (1 / 255, 1 / 255, 1 / 255)
 BILINEAR = Preprocess(interpolation="bilinear")
+BILINEAR_232 = Preprocess(crop_pct=224 / 232, interpolation="bilinear")  # torchvision's second recipe
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Conversion:
     change: rewrites tensors (swaps halves, drops an axis); keys may change too.
     order: puts keys into our order of execution; the file's own order when None.
     sign: pattern (matched) of a key that only such files have; "" when nothing gives them away.
+    nets: settings of single nets of ours, by name, that are not those of the rest.
     """
 
     settings: Settings = Settings()
@@ -38,6 +40,11 @@ class Conversion:
     change: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
     order: Callable[[list[str]], list[str]] | None = None
     sign: str = ""
+    nets: Mapping[str, Settings] = field(default_factory=dict)
+
+    def settings_of(self, name: str) -> Settings:
+        """What the weights of that net were trained with."""
+        return self.nets.get(name, self.settings)
 
     def __call__(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The tensors, in our order of execution."""
@@ -49,7 +56,8 @@ class Conversion:
         return {key: state[key] for key in keys}
 
 
-TENSORFLOW = Conversion(Settings("same", 1e-3, Preprocess(mean=HALF, std=HALF)))
+# TF-slim's MobileNets
+TENSORFLOW = Conversion(Settings("same", 1e-3, Preprocess(mean=HALF, std=HALF, interpolation="bilinear")))
 
 
 def shortcut_first(pattern: str) -> Callable[[list[str]], list[str]]:
