@@ -52,7 +52,7 @@ def build(
         "drop_path_rate": drop_path_rate,
     }
     model: Net = ConvNet(spec, **settings) if isinstance(spec, NetSpec) else PlainNet(spec, **settings)
-    describe(model, config, Preprocess(size=published.image))
+    describe(model, config, Preprocess(size=published.image, crop_pct=published.crop_pct))
     set_padding(model, padding)
     set_norm(model, eps=bn_eps)
     return model

@@ -51,7 +51,7 @@ class ConvNet(Net):
         self.head: Head = spec.head.build(width, num_classes, drop_rate)
         self.num_features = self.head.num_features
         self.feature_info = feature_info(dilated, spec, in_chans)
-        self.start(spec.init, spec.bn_momentum, drop_path_rate)
+        self.start(spec.init, spec.bn_momentum, spec.bn_eps, drop_path_rate)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(N, in_chans, H, W) -> the last feature map."""

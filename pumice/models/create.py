@@ -44,7 +44,7 @@ def create_model(
         drop_path_rate: stochastic depth of the last residual branch; the rate rises linearly to it.
         checkpoint_path: a `.safetensors` or weights-only `.pth` file to load.
         padding: "same" is TensorFlow's rule.
-        bn_eps: eps of every batch norm; None is torch's 1e-5.
+        bn_eps: eps of every batch norm; None is the paper's own, mostly torch's 1e-5.
         options: the family's own (`pumice info NAME` lists them), `width=0.6` say.
 
     Raises:

@@ -9,6 +9,8 @@ from typing import Any, get_args, get_type_hints
 from pumice.errors import BadInput, nearest
 from pumice.models import (
     efficientnet,
+    espnet,
+    espnet_v2,
     micronet,
     mnasnet,
     mobilenet_v1,
@@ -27,6 +29,8 @@ FAMILIES: tuple[ModuleType, ...] = (
     mobilenet_v3,
     mnasnet,
     efficientnet,
+    espnet,
+    espnet_v2,
     micronet,
 )
 

@@ -93,9 +93,9 @@ class Net(nn.Module, ABC):
         if (config := config_of(self)) is not None:
             describe(self, replace(config, num_classes=num_classes))
 
-    def start(self, init: Scheme, bn_momentum: float, drop_path_rate: float) -> None:
+    def start(self, init: Scheme, bn_momentum: float, bn_eps: float, drop_path_rate: float) -> None:
         """Fresh weights and the settings of norms and residual branches, once every module is there."""
         initialise(self, init)
-        set_norm(self, momentum=bn_momentum)
+        set_norm(self, eps=bn_eps, momentum=bn_momentum)
         if set_drop_path(self, drop_path_rate) == 0 and drop_path_rate > 0:
             raise BadInput("this net has no residual branches, so drop_path_rate must be 0")

@@ -33,14 +33,14 @@ class PlainNet(Net):
         self.spec, self.sides = spec, spec.sides
         self.num_classes = num_classes
         self.encoder = spec.encoder(in_chans)
-        self.head = spec.head(num_classes, drop_rate)
+        self.head = spec.head(self.encoder.channels, num_classes, drop_rate)
         self.dense = isinstance(self.head, DenseHead)
         self.num_features = self.encoder.channels[-1] if isinstance(self.head, DenseHead) else self.head.num_features
         self.feature_info = FeatureInfo(
             {"num_chs": c, "reduction": r, "module": f"encoder.{i}"}
             for i, (c, r) in enumerate(zip(self.encoder.channels, self.encoder.reductions, strict=True))
         )
-        self.start(spec.init, spec.bn_momentum, drop_path_rate)
+        self.start(spec.init, spec.bn_momentum, spec.bn_eps, drop_path_rate)
 
     def forward_features(self, x: Tensor) -> Tensor | list[Tensor]:
         """(N, in_chans, H, W) -> the last map; all maps for a dense head."""

@@ -20,6 +20,7 @@ class NetSpec:
 
     init: the rule of the starting weights.
     bn_momentum: torch's meaning, the weight of the new batch.
+    bn_eps: of every batch norm, where the user and the weights name none.
     sides: the sizes of input that it takes.
     """
 
@@ -27,6 +28,7 @@ class NetSpec:
     head: HeadRow
     init: Scheme = "fan_out"
     bn_momentum: float = 0.1
+    bn_eps: float = 1e-5
     sides: Sides = ANY
 
     def reductions(self) -> list[int]:
@@ -82,6 +84,7 @@ class PlainSpec(ABC):
 
     init: Scheme = field(default="fan_out", kw_only=True)
     bn_momentum: float = field(default=0.1, kw_only=True)
+    bn_eps: float = field(default=1e-5, kw_only=True)
     sides: Sides = field(default=ANY, kw_only=True)
 
     @abstractmethod
@@ -89,8 +92,8 @@ class PlainSpec(ABC):
         """The trunk."""
 
     @abstractmethod
-    def head(self, num_classes: int, drop_rate: float | None) -> Head | DenseHead:
-        """A `Head` on the last map, or a `DenseHead` on all of them; drop_rate None is the paper's own."""
+    def head(self, channels: tuple[int, ...], num_classes: int, drop_rate: float | None) -> Head | DenseHead:
+        """A `Head` on the encoder's last map, or a `DenseHead` on all of them; drop_rate None is the paper's own."""
 
 
 Task = Literal["classify", "segment", "detect"]
@@ -123,3 +126,8 @@ class Variant:
     def image(self) -> tuple[int, int]:
         """(height, width)."""
         return self.input_size if isinstance(self.input_size, tuple) else (self.input_size, self.input_size)
+
+    @property
+    def crop_pct(self) -> float:
+        """Of the shorter side, what the net sees in evaluation: the middle of a photo to classify, else all of it."""
+        return 0.875 if self.task == "classify" else 1.0

@@ -20,7 +20,7 @@ from pumice.models.conversion.rule import Settings
 from pumice.models.conversion.tables import conversion, source_by_keys
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.external import create_external
-from pumice.models.families import family_of, variants
+from pumice.models.families import family_of, spec_of, variants
 from pumice.models.peers import PEERS, Source
 from pumice.nn.conv import set_norm, set_padding
 
@@ -114,12 +114,15 @@ def load_weights(
     settings = None
     if source != "pumice":
         settings = conversion(_family(model), source).settings_of(_name(model))
-        settings = replace(settings, preprocess=replace(settings.preprocess, size=preprocess_of(model).size))
+        own = preprocess_of(model)
+        kept = {"size": own.size} if _classifies(model) else {"size": own.size, "crop_pct": own.crop_pct}
+        settings = replace(settings, preprocess=replace(settings.preprocess, **kept))
     elif not isinstance(weights, Mapping):
         settings = _recorded(weights)
     if settings is not None and config is not None and _family(model):
         set_padding(model, settings.padding)
-        set_norm(model, eps=1e-5 if settings.bn_eps is None else settings.bn_eps)
+        eps = spec_of(config.name, dict(config.options)).bn_eps if settings.bn_eps is None else settings.bn_eps
+        set_norm(model, eps=eps)
         changed = replace(config, padding=settings.padding, bn_eps=settings.bn_eps)
         describe(model, changed, settings.preprocess)
     return Loaded(source, missing)
@@ -168,6 +171,11 @@ def _family(model: nn.Module) -> str:
     """The family file of a network of ours, "" for others."""
     name = _name(model)
     return family_of(name).__name__.rpartition(".")[2] if name in variants() else ""
+
+
+def _classifies(model: nn.Module) -> bool:
+    """Whether images are cropped for it; a net of ours for a dense task sees all of them."""
+    return _name(model) not in variants() or variants()[_name(model)].task == "classify"
 
 
 def _recorded(path: str | Path) -> Settings | None:

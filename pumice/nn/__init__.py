@@ -3,9 +3,12 @@
 activation      names of the papers' activations -> torch modules
 conv            convolution, batch norm, activation; SAME padding
 drop_path       stochastic depth
+eesp            the same with depthwise branches, and its strided form with the image (ESPNetV2)
+esp             efficient spatial pyramid of dilated convolutions (ESPNet)
 factorised      depthwise k x k as k x 1 then 1 x k (MicroNet)
 gate            squeeze-and-excitation
 initialise      the papers' starting weights
+pyramid_pool    depthwise convolutions of one map at several sizes (EdgeNets)
 shift_max       Dynamic Shift-Max (MicroNet)
 shuffle         channel shuffle
 """

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import nn
 
-Activation = Literal["", "RE", "R6", "HS", "SI"]
+Activation = Literal["", "RE", "R6", "HS", "SI", "PR"]
 _MODULES: dict[str, type[nn.Module]] = {
     "": nn.Identity,
     "RE": nn.ReLU,
@@ -14,6 +14,9 @@ _MODULES: dict[str, type[nn.Module]] = {
 }
 
 
-def activation(name: Activation) -> nn.Module:
-    """`"RE"` ReLU, `"R6"` ReLU6, `"HS"` h-swish x * ReLU6(x + 3) / 6, `"SI"` swish x * sigmoid(x), `""` none."""
-    return _MODULES[name]()
+def activation(name: Activation, channels: int = 1) -> nn.Module:
+    """`"RE"` ReLU, `"R6"` ReLU6, `"HS"` h-swish x * ReLU6(x + 3) / 6, `"SI"` swish x * sigmoid(x), `""` none.
+
+    `"PR"` is PReLU with a slope for each of `channels`, learned, 0.25 at the start.
+    """
+    return nn.PReLU(channels) if name == "PR" else _MODULES[name]()

@@ -44,7 +44,7 @@ class ConvNormAct(nn.Module):
             padding = (dilation * (kernel[0] - 1) // 2, dilation * (kernel[1] - 1) // 2)
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=bias)
         self.norm = nn.BatchNorm2d(out_channels)
-        self.act = activation(act)
+        self.act = activation(act, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, O, H', W')."""

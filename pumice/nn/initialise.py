@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import nn
 
-Scheme = Literal["fan_out", "full_fan_out", "shufflenet", "squeezenet"]
+Scheme = Literal["fan_out", "full_fan_out", "shufflenet", "squeezenet", "torch"]
 
 
 Convolution = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d
@@ -36,12 +36,14 @@ _SPREAD: dict[str, Callable[[Convolution], float]] = {
 def initialise(model: nn.Module, scheme: Scheme) -> None:
     """Draw every weight of a net anew, in place: normal convolutions, linear N(0, 0.01), norms 1 and 0, biases 0.
 
-    scheme "squeezenet" draws convolutions from Xavier's uniform distribution instead.
+    scheme "squeezenet" draws convolutions from Xavier's uniform distribution instead, "torch" as torch itself does.
     """
     for module in model.modules():
         if isinstance(module, Convolution):
             if scheme == "squeezenet":
                 nn.init.xavier_uniform_(module.weight)
+            elif scheme == "torch":
+                module.reset_parameters()
             else:
                 nn.init.normal_(module.weight, 0.0, _SPREAD[scheme](module))
         elif isinstance(module, nn.Linear):

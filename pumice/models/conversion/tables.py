@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from pumice.models.conversion import (
     efficientnet,
+    espnet,
+    espnet_v2,
     mnasnet,
     mobilenet_v1,
     mobilenet_v2,
@@ -17,7 +19,17 @@ from pumice.models.peers import Source
 
 CONVERSIONS: dict[str, Mapping[str, Conversion]] = {
     module.__name__.rpartition(".")[2]: module.CONVERSIONS
-    for module in (squeezenet, shufflenet_v2, mobilenet_v1, mobilenet_v2, mobilenet_v3, mnasnet, efficientnet)
+    for module in (
+        squeezenet,
+        shufflenet_v2,
+        mobilenet_v1,
+        mobilenet_v2,
+        mobilenet_v3,
+        mnasnet,
+        efficientnet,
+        espnet,
+        espnet_v2,
+    )
 }
 PLAIN = Conversion()  # in our order of execution, with torch's own settings
 SIGNS: tuple[tuple[str, Source], ...] = (
