@@ -235,7 +235,7 @@ def test_output_stride(name: str, output_stride: int) -> None:
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_plain_modules_keep_their_stride(name: str) -> None:
-    with pytest.raises(BadInput, match="output_stride cannot be 16"):
+    with pytest.raises(BadInput, match="output_stride 16 cannot be had"):
         on_meta(name, output_stride=16)
 
 
