@@ -111,7 +111,7 @@ def load_weights(
     config = config_of(model)
     settings = None
     if source != "pumice":
-        settings = conversion(_family(model), source).settings
+        settings = conversion(_family(model), source).settings_of(_name(model))
         settings = replace(settings, preprocess=replace(settings.preprocess, size=preprocess_of(model).size))
     elif not isinstance(weights, Mapping):
         settings = _recorded(weights)

@@ -6,6 +6,8 @@ drop_path       stochastic depth
 factorised      depthwise k x k as k x 1 then 1 x k (MicroNet)
 gate            squeeze-and-excitation
 initialise      the papers' starting weights
+interleaved     interleaved group convolutions (IGCV1)
 shift_max       Dynamic Shift-Max (MicroNet)
 shuffle         channel shuffle
+structured_sparse   interleaved structured sparse convolutions (IGCV2)
 """

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from torch import Tensor
 
@@ -31,6 +32,7 @@ class Conversion:
     change: rewrites tensors (swaps halves, drops an axis); keys may change too.
     order: puts keys into our order of execution; the file's own order when None.
     sign: pattern (matched) of a key that only such files have; "" when nothing gives them away.
+    others: settings of nets that differ from the family's, by a shell pattern of their names; the first that fits.
     """
 
     settings: Settings = Settings()
@@ -38,6 +40,11 @@ class Conversion:
     change: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
     order: Callable[[list[str]], list[str]] | None = None
     sign: str = ""
+    others: tuple[tuple[str, Settings], ...] = ()
+
+    def settings_of(self, name: str) -> Settings:
+        """The settings of the net of that name."""
+        return next((settings for pattern, settings in self.others if fnmatchcase(name, pattern)), self.settings)
 
     def __call__(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The tensors, in our order of execution."""
