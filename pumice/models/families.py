@@ -11,6 +11,7 @@ from pumice.models import (
     efficientnet,
     espnet,
     espnet_v2,
+    igc,
     micronet,
     mnasnet,
     mobilenet_v1,
@@ -18,11 +19,13 @@ from pumice.models import (
     mobilenet_v3,
     shufflenet_v2,
     squeezenet,
+    squeezenext,
 )
 from pumice.models.spec import NetSpec, PlainSpec, Variant
 
 FAMILIES: tuple[ModuleType, ...] = (
     squeezenet,
+    squeezenext,
     shufflenet_v2,
     mobilenet_v1,
     mobilenet_v2,
@@ -31,6 +34,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     efficientnet,
     espnet,
     espnet_v2,
+    igc,
     micronet,
 )
 

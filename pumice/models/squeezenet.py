@@ -4,9 +4,14 @@ arXiv:1602.07360.
 From the paper and the authors' prototxt (github.com/forresti/SqueezeNet): every number in V1_0 and V1_1.  There is no
 batch norm anywhere; every max pool rounds up, as Caffe does.  The release of 1.0 pads conv10 by 1, which dilutes the
 average with a border of ReLU(bias): here it is an option, off as in torchvision, whose weights fit.
+From the paper (section 6): the two bypasses, on the layout of 1.0.  Simple: identity around fire3, 5, 7, 9, whose input
+and output are as wide as each other.  Complex: beside it a 1 x 1 convolution around fire2, 4, 6, 8.
+Where silent: the 1 x 1 convolution has a bias, as all others here, and no ReLU; nothing follows the sum; the layout of
+1.1 takes the same bypasses (its simple one is pytorchcv's squeezeresnet_v1_1).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +19,17 @@ from torch import Tensor, nn
 from pumice.models.heads import Head, HeadRow
 from pumice.models.rows import MaxPool, Row
 from pumice.models.spec import NetSpec, Variant
+from pumice.nn.drop_path import DropPath
+
+Bypass = Literal["none", "simple", "complex"]
 
 
 class FireModule(nn.Module):
     """Figure 1.  (N, C, H, W) -> (N, e1 + e3, H, W).
 
     s = ReLU(squeeze_1x1(x))
-    return concat(ReLU(expand_1x1(s)), ReLU(expand_3x3(s)))
+    y = concat(ReLU(expand_1x1(s)), ReLU(expand_3x3(s)))
+    return y, or x + y with a simple bypass where C == e1 + e3, or conv_1x1(x) + y with a complex one elsewhere
     """
 
     def __init__(self, in_channels: int, row: "Fire") -> None:
@@ -31,11 +40,22 @@ class FireModule(nn.Module):
         self.expand1x1_act = nn.ReLU()
         self.expand3x3 = nn.Conv2d(row.s1, row.e3, 3, padding=row.dilation, dilation=row.dilation)
         self.expand3x3_act = nn.ReLU()
+        beside = shortcut(in_channels, row.e1 + row.e3, row.bypass)
+        self.bypass = nn.Identity() if beside is None else beside
+        self.drop_path = None if beside is None else DropPath()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, e1 + e3, H, W)."""
         s = self.squeeze_act(self.squeeze(x))
-        return torch.cat((self.expand1x1_act(self.expand1x1(s)), self.expand3x3_act(self.expand3x3(s))), dim=1)
+        y = torch.cat((self.expand1x1_act(self.expand1x1(s)), self.expand3x3_act(self.expand3x3(s))), dim=1)
+        return y if self.drop_path is None else self.bypass(x) + self.drop_path(y)
+
+
+def shortcut(in_channels: int, out_channels: int, kind: Bypass) -> nn.Module | None:
+    """What stands beside a Fire module, None for nothing."""
+    if kind != "none" and in_channels == out_channels:
+        return nn.Identity()
+    return nn.Conv2d(in_channels, out_channels, 1) if kind == "complex" else None
 
 
 class ConvHead(Head):
@@ -91,6 +111,7 @@ class Fire(Row):
     e1: int
     e3: int
     stride: int = 1
+    bypass: Bypass = "none"
 
     def width(self, in_channels: int) -> int:
         """e1 + e3."""
@@ -130,14 +151,19 @@ V1_1 = (
 # fmt: on
 
 
-def v1_0(conv10_padding: int = 0) -> NetSpec:
-    """Table 1.  conv10_padding: 1 is the Caffe release."""
-    return NetSpec(V1_0, Conv10(padding=conv10_padding), init="squeezenet")
+def bypassed(rows: tuple[Row, ...], kind: Bypass) -> tuple[Row, ...]:
+    """Every Fire module with the same kind of bypass."""
+    return tuple(replace(row, bypass=kind) if isinstance(row, Fire) else row for row in rows)
 
 
-def v1_1() -> NetSpec:
+def v1_0(conv10_padding: int = 0, bypass: Bypass = "none") -> NetSpec:
+    """Table 1.  conv10_padding: 1 is the Caffe release.  bypass: section 6."""
+    return NetSpec(bypassed(V1_0, bypass), Conv10(padding=conv10_padding), init="squeezenet")
+
+
+def v1_1(bypass: Bypass = "none") -> NetSpec:
     """The authors' later net: the same accuracy for 2.4 times fewer multiply-adds."""
-    return NetSpec(V1_1, Conv10(), init="squeezenet")
+    return NetSpec(bypassed(V1_1, bypass), Conv10(), init="squeezenet")
 
 
 VARIANTS = {
@@ -147,4 +173,24 @@ VARIANTS = {
         note="conv10 without padding, as in torchvision; the Caffe release pads it by 1",
     ),
     "squeezenet1_1": Variant(v1_1, published="SqueezeNet-1.1"),
+    "squeezenet1_0_bypass": Variant(
+        v1_0,
+        {"bypass": "simple"},
+        published="SqueezeNet-1.0 + simple bypass",
+        note="conv10 without padding, as in squeezenet1_0",
+    ),
+    "squeezenet1_1_bypass": Variant(
+        v1_1,
+        {"bypass": "simple"},
+        status="optional",
+        note="not in the paper: its simple bypass on the later layout, as pytorchcv trains it",
+    ),
+    "squeezenet1_0_complex_bypass": Variant(
+        v1_0,
+        {"bypass": "complex"},
+        published="SqueezeNet-1.0 + complex bypass",
+        status="reconstruction",
+        note="whether the bypass convolution has a ReLU was never published (here it has none); 6.4 MB of parameters "
+        "against the paper's 7.7 MB, which no layout that was tried explains",
+    ),
 }

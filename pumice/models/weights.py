@@ -113,7 +113,7 @@ def load_weights(
     config = config_of(model)
     settings = None
     if source != "pumice":
-        settings = conversion(_family(model), source).settings_of(_name(model))
+        settings = conversion(_family(model), source, _name(model)).settings
         own = preprocess_of(model)
         kept = {"size": own.size} if _classifies(model) else {"size": own.size, "crop_pct": own.crop_pct}
         settings = replace(settings, preprocess=replace(settings.preprocess, **kept))
@@ -141,7 +141,7 @@ def match(
     state = {key: state[key] for key in keys}
     pairs = [(key, key) for key in keys]
     if source != "pumice":
-        state = conversion(_family(model), source)(state)
+        state = conversion(_family(model), source, name)(state)
         keys = list(state)
         ours = [key for key in own if not key.endswith("num_batches_tracked")]
         if len(keys) > len(ours) or (strict and len(keys) < len(ours)):

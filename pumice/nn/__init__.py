@@ -8,7 +8,9 @@ esp             efficient spatial pyramid of dilated convolutions (ESPNet)
 factorised      depthwise k x k as k x 1 then 1 x k (MicroNet)
 gate            squeeze-and-excitation
 initialise      the papers' starting weights
+interleaved     interleaved group convolutions (IGCV1)
 pyramid_pool    depthwise convolutions of one map at several sizes (EdgeNets)
 shift_max       Dynamic Shift-Max (MicroNet)
 shuffle         channel shuffle
+structured_sparse   interleaved structured sparse convolutions (IGCV2)
 """

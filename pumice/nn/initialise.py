@@ -6,10 +6,14 @@ from typing import Literal
 
 from torch import nn
 
-Scheme = Literal["fan_out", "full_fan_out", "shufflenet", "squeezenet", "torch"]
+Scheme = Literal["fan_in", "fan_out", "full_fan_out", "shufflenet", "squeezenet", "torch"]
 
 
 Convolution = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d
+
+
+def _fan_in(conv: Convolution) -> float:
+    return math.sqrt(2 / (math.prod(conv.kernel_size) * conv.in_channels // conv.groups))
 
 
 def _fan_out(conv: Convolution) -> float:
@@ -27,6 +31,7 @@ def _shufflenet(conv: Convolution) -> float:
 
 
 _SPREAD: dict[str, Callable[[Convolution], float]] = {
+    "fan_in": _fan_in,
     "fan_out": _fan_out,
     "full_fan_out": _full_fan_out,
     "shufflenet": _shufflenet,

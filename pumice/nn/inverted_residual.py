@@ -1,5 +1,5 @@
 """The inverted residual with linear bottleneck: Sandler et al., "MobileNetV2", CVPR 2018, arXiv:1801.04381, with what
-MnasNet, MobileNetV3, EfficientNet and FBNet added to it."""
+MnasNet, MobileNetV3, EfficientNet, FBNet and IGCV3 added to it."""
 
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ class InvertedResidual(nn.Module):
 
     se: the gate on h, built by the family, whose rule for its width it follows.
     expand: whether there is an expansion; None means hidden != C.
+    expand_act: the activation after the expansion where it is another than `act` ("" in IGCV3).
     residual: None means s == 1 and C == O.
     groups: of both 1 x 1 convolutions; above 1 a channel shuffle S stands between expansion and depthwise (FBNet).
     padding: of the depthwise convolution; None is (k - 1) / 2.
@@ -36,6 +37,7 @@ class InvertedResidual(nn.Module):
         stride: int = 1,
         *,
         act: Activation,
+        expand_act: Activation | None = None,
         se: nn.Module | None = None,
         dilation: int = 1,
         expand: bool | None = None,
@@ -49,7 +51,8 @@ class InvertedResidual(nn.Module):
         c, o = in_channels, out_channels
         expands = hidden != c if expand is None else expand
         adds = stride == 1 and c == o if residual is None else residual
-        self.expand = ConvNormAct(c, hidden, groups=groups, bias=bias, act=act) if expands else nn.Identity()
+        first = act if expand_act is None else expand_act
+        self.expand = ConvNormAct(c, hidden, groups=groups, bias=bias, act=first) if expands else nn.Identity()
         self.shuffle = ChannelShuffle(groups) if groups > 1 else nn.Identity()
         self.depthwise = ConvNormAct(
             *(hidden, hidden, kernel_size, stride),

@@ -30,7 +30,8 @@ def weights(tensors: list[list[Any]], seed: int) -> dict[str, Tensor]:
         if values:
             state[key] = torch.tensor(values[0]).reshape(shape)
             continue
-        if last == "running_var" or (last == "weight" and len(shape) == 1):
+        mxnet_scale = key.endswith(("_gamma", "_moving_var"))
+        if mxnet_scale or last == "running_var" or (last == "weight" and len(shape) == 1):
             value = draw.uniform(0.5, 1.5, shape)
         elif len(shape) < 2:
             value = draw.uniform(-0.3, 0.3, shape)

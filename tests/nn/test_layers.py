@@ -208,6 +208,7 @@ def test_drop_path_rates_rise_to_the_last() -> None:
 @pytest.mark.parametrize(
     ("scheme", "spread"),
     [
+        ("fan_in", math.sqrt(2 / (9 * 64 / 4))),
         ("fan_out", math.sqrt(2 / (9 * 128 / 4))),
         ("full_fan_out", math.sqrt(2 / (9 * 128))),
         ("shufflenet", 1 / (64 / 4)),

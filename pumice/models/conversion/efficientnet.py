@@ -26,8 +26,9 @@ TORCHVISION = {
 }
 # Nets of pytorchcv whose names end in b hold TensorFlow's weights: "official".
 CONVERSIONS = {
-    "official": Conversion(sign=r"_conv_stem\.weight", nets=OFFICIAL | LITE),
-    "timm": Conversion(nets={"efficientnet_b1": Settings(preprocess=Preprocess(crop_pct=0.9, mean=HALF, std=HALF))}),
-    "torchvision": Conversion(nets=TORCHVISION),
+    **{f"official:{name}": Conversion(settings) for name, settings in (OFFICIAL | LITE).items()},
+    **{f"torchvision:{name}": Conversion(settings) for name, settings in TORCHVISION.items()},
+    "timm:efficientnet_b1": Conversion(Settings(preprocess=Preprocess(crop_pct=0.9, mean=HALF, std=HALF))),
+    "official": Conversion(sign=r"_conv_stem\.weight"),
     "pytorchcv": Conversion(Settings(preprocess=BILINEAR)),
 }

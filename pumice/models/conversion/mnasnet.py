@@ -4,9 +4,8 @@ from pumice.models.conversion.rule import BILINEAR, BILINEAR_232, Conversion, Se
 
 CONVERSIONS = {
     "official": Conversion(Settings("same", 1e-3)),
-    "torchvision": Conversion(
-        Settings(preprocess=BILINEAR),
-        nets={name: Settings(preprocess=BILINEAR_232) for name in ("mnasnet_075", "mnasnet_130")},
-    ),
+    "torchvision:mnasnet_075": Conversion(Settings(preprocess=BILINEAR_232)),
+    "torchvision:mnasnet_130": Conversion(Settings(preprocess=BILINEAR_232)),
+    "torchvision": Conversion(Settings(preprocess=BILINEAR)),
     "pytorchcv": Conversion(Settings(preprocess=BILINEAR)),
 }

@@ -5,9 +5,7 @@ from pumice.models.conversion.rule import BILINEAR, HALF, TENSORFLOW, Conversion
 
 CONVERSIONS = {
     "official": TENSORFLOW,
-    "timm": Conversion(
-        Settings(preprocess=Preprocess(mean=HALF, std=HALF)),
-        nets={"mobilenetv1_125": Settings(preprocess=Preprocess(crop_pct=0.9, mean=HALF, std=HALF))},
-    ),
+    "timm:mobilenetv1_125": Conversion(Settings(preprocess=Preprocess(crop_pct=0.9, mean=HALF, std=HALF))),
+    "timm": Conversion(Settings(preprocess=Preprocess(mean=HALF, std=HALF))),
     "pytorchcv": Conversion(Settings(preprocess=BILINEAR)),  # for ReLU: into a net made with act="RE"
 }

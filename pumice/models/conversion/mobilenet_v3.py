@@ -6,12 +6,10 @@ from pumice.models.conversion.rule import BILINEAR, BILINEAR_232, TENSORFLOW, Co
 
 CONVERSIONS = {
     "official": TENSORFLOW,
-    "torchvision": Conversion(
-        Settings("symmetric", 1e-3, BILINEAR),
-        nets={"mobilenetv3_large_100": Settings("symmetric", 1e-3, BILINEAR_232)},
-    ),
+    "torchvision:mobilenetv3_large_100": Conversion(Settings("symmetric", 1e-3, BILINEAR_232)),
+    "torchvision": Conversion(Settings("symmetric", 1e-3, BILINEAR)),
     # The one net of timm's here whose default weights are not fed ImageNet's mean and deviation.
-    "timm": Conversion(
-        nets={"mobilenetv3_large_150d": Settings(preprocess=replace(TENSORFLOW.settings.preprocess, crop_pct=0.95))}
+    "timm:mobilenetv3_large_150d": Conversion(
+        Settings(preprocess=replace(TENSORFLOW.settings.preprocess, crop_pct=0.95))
     ),
 }

@@ -1,7 +1,7 @@
 """What a conversion is: data about a source's files, and the settings that its weights were trained with."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -32,7 +32,6 @@ class Conversion:
     change: rewrites tensors (swaps halves, drops an axis); keys may change too.
     order: puts keys into our order of execution; the file's own order when None.
     sign: pattern (matched) of a key that only such files have; "" when nothing gives them away.
-    nets: settings of single nets of ours, by name, that are not those of the rest.
     """
 
     settings: Settings = Settings()
@@ -40,11 +39,6 @@ class Conversion:
     change: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
     order: Callable[[list[str]], list[str]] | None = None
     sign: str = ""
-    nets: Mapping[str, Settings] = field(default_factory=dict)
-
-    def settings_of(self, name: str) -> Settings:
-        """What the weights of that net were trained with."""
-        return self.nets.get(name, self.settings)
 
     def __call__(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The tensors, in our order of execution."""

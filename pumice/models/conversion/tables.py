@@ -2,17 +2,20 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 
 from pumice.models.conversion import (
     efficientnet,
     espnet,
     espnet_v2,
+    igc,
     mnasnet,
     mobilenet_v1,
     mobilenet_v2,
     mobilenet_v3,
     shufflenet_v2,
     squeezenet,
+    squeezenext,
 )
 from pumice.models.conversion.rule import Conversion
 from pumice.models.peers import Source
@@ -21,6 +24,7 @@ CONVERSIONS: dict[str, Mapping[str, Conversion]] = {
     module.__name__.rpartition(".")[2]: module.CONVERSIONS
     for module in (
         squeezenet,
+        squeezenext,
         shufflenet_v2,
         mobilenet_v1,
         mobilenet_v2,
@@ -29,6 +33,7 @@ CONVERSIONS: dict[str, Mapping[str, Conversion]] = {
         efficientnet,
         espnet,
         espnet_v2,
+        igc,
     )
 }
 PLAIN = Conversion()  # in our order of execution, with torch's own settings
@@ -39,9 +44,11 @@ SIGNS: tuple[tuple[str, Source], ...] = (
 )
 
 
-def conversion(family: str, source: str) -> Conversion:
-    """How the files of a source become a net of that family."""
-    return CONVERSIONS.get(family, {}).get(source, PLAIN)
+def conversion(family: str, source: str, name: str) -> Conversion:
+    """How the files of a source become that net: the first entry for "source:name", which may be a pattern, or "source"."""
+    known = CONVERSIONS.get(family, {})
+    mine = (rule for key, rule in known.items() if fnmatchcase(f"{source}:{name}", key))
+    return next(mine, known.get(source, PLAIN))
 
 
 def source_by_keys(family: str, keys: Iterable[str]) -> Source | None:
