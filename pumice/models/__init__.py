@@ -5,7 +5,10 @@ rounding        rounding of widths
 heads           what a head is; pool and linear
 spec            NetSpec (rows, head) and Variant (a name)
 convnet         a built network with timm's interface
-squeezenet, shufflenet_v2, mobilenet_v3, efficientnet, micronet      one file per family
+squeezenet, shufflenet_v2, mobilenet_v3, efficientnet, micronet, fbnet, fbnet_v2, fbnet_v3, ghostnet, channelnet
+                one file per family
+fbnet_blocks    what the three FBNets share
+ghost_resnet    Ghost-VGG and Ghost-ResNet, of ghostnet
 families        the tuple of families
 build           networks with fresh weights
 create          create_model: build, then weights

@@ -7,10 +7,32 @@ from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 from pumice.errors import BadInput, nearest
-from pumice.models import efficientnet, micronet, mobilenet_v3, shufflenet_v2, squeezenet
+from pumice.models import (
+    channelnet,
+    efficientnet,
+    fbnet,
+    fbnet_v2,
+    fbnet_v3,
+    ghostnet,
+    micronet,
+    mobilenet_v3,
+    shufflenet_v2,
+    squeezenet,
+)
 from pumice.models.spec import NetSpec, PlainSpec, Variant
 
-FAMILIES: tuple[ModuleType, ...] = (squeezenet, shufflenet_v2, mobilenet_v3, efficientnet, micronet)
+FAMILIES: tuple[ModuleType, ...] = (
+    squeezenet,
+    shufflenet_v2,
+    mobilenet_v3,
+    efficientnet,
+    micronet,
+    fbnet,
+    fbnet_v2,
+    fbnet_v3,
+    ghostnet,
+    channelnet,
+)
 
 
 @cache

@@ -1,10 +1,12 @@
 """Layers that have never heard of a family.  Each is public and usable alone.
 
 activation      names of the papers' activations -> torch modules
+channelwise     channel-wise convolutions and classifier (ChannelNets)
 conv            convolution, batch norm, activation; SAME padding
 drop_path       stochastic depth
 factorised      depthwise k x k as k x 1 then 1 x k (MicroNet)
 gate            squeeze-and-excitation
+ghost           Ghost module and bottleneck (GhostNet)
 initialise      the papers' starting weights
 shift_max       Dynamic Shift-Max (MicroNet)
 shuffle         channel shuffle
