@@ -8,9 +8,14 @@ from typing import Any, get_args, get_type_hints
 
 from pumice.errors import BadInput, nearest
 from pumice.models import (
+    channelnet,
     efficientnet,
     espnet,
     espnet_v2,
+    fbnet,
+    fbnet_v2,
+    fbnet_v3,
+    ghostnet,
     igc,
     micronet,
     mnasnet,
@@ -34,8 +39,13 @@ FAMILIES: tuple[ModuleType, ...] = (
     efficientnet,
     espnet,
     espnet_v2,
+    channelnet,
     igc,
+    ghostnet,
     micronet,
+    fbnet,
+    fbnet_v2,
+    fbnet_v3,
 )
 
 

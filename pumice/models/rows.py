@@ -41,12 +41,13 @@ class Row(Strided):
 
 @dataclass(frozen=True)
 class Conv(Row):
-    """A convolution with batch norm and activation."""
+    """A convolution with batch norm and activation.  bias: of the convolution, for releases that have one."""
 
     kernel_size: int
     out_channels: int
     stride: int
     act: Activation
+    bias: bool = False
 
     def width(self, in_channels: int) -> int:
         """out_channels."""
@@ -55,7 +56,10 @@ class Conv(Row):
     def build(self, in_channels: int) -> nn.Module:
         """conv-norm-act."""
         return ConvNormAct(
-            in_channels, self.out_channels, self.kernel_size, self.stride, dilation=self.dilation, act=self.act
+            *(in_channels, self.out_channels, self.kernel_size, self.stride),
+            dilation=self.dilation,
+            bias=self.bias,
+            act=self.act,
         )
 
 
@@ -75,7 +79,8 @@ class MaxPool(Row):
     def build(self, in_channels: int) -> nn.Module:
         """nn.MaxPool2d; without its stride it pads, so that a dense task keeps the size of the map."""
         if self.stride == 1:
-            margin = self.dilation * (self.kernel_size // 2)  # MaxPool2d itself pads no dilated kernel
+            reach = self.dilation * (self.kernel_size - 1)  # MaxPool2d itself pads no dilated or even kernel
+            before, after = reach // 2, reach - reach // 2
             pool = nn.MaxPool2d(self.kernel_size, 1, dilation=self.dilation)
-            return nn.Sequential(nn.ConstantPad2d(margin, -math.inf), pool)
+            return nn.Sequential(nn.ConstantPad2d((before, after, before, after), -math.inf), pool)
         return nn.MaxPool2d(self.kernel_size, self.stride, self.padding, ceil_mode=self.ceil)

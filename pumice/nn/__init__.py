@@ -1,12 +1,14 @@
 """Layers that have never heard of a family.  Each is public and usable alone.
 
 activation      names of the papers' activations -> torch modules
+channelwise     channel-wise convolutions and classifier (ChannelNets)
 conv            convolution, batch norm, activation; SAME padding
 drop_path       stochastic depth
 eesp            the same with depthwise branches, and its strided form with the image (ESPNetV2)
 esp             efficient spatial pyramid of dilated convolutions (ESPNet)
 factorised      depthwise k x k as k x 1 then 1 x k (MicroNet)
 gate            squeeze-and-excitation
+ghost           Ghost module and bottleneck (GhostNet)
 initialise      the papers' starting weights
 interleaved     interleaved group convolutions (IGCV1)
 pyramid_pool    depthwise convolutions of one map at several sizes (EdgeNets)

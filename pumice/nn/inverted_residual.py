@@ -21,6 +21,7 @@ class InvertedResidual(nn.Module):
     expand_act: the activation after the expansion where it is another than `act` ("" in IGCV3).
     residual: None means s == 1 and C == O.
     groups: of both 1 x 1 convolutions; above 1 a channel shuffle S stands between expansion and depthwise (FBNet).
+    depthwise_groups: of the k x k convolution; None means hidden (fewer, wider groups: FBNetV3's teacher).
     padding: of the depthwise convolution; None is (k - 1) / 2.
     starts_at_zero: the last norm's scale starts at 0 where there is a residual, so that the block starts as x.
 
@@ -43,6 +44,7 @@ class InvertedResidual(nn.Module):
         expand: bool | None = None,
         residual: bool | None = None,
         groups: int = 1,
+        depthwise_groups: int | None = None,
         bias: bool = False,
         padding: int | None = None,
         starts_at_zero: bool = False,
@@ -58,7 +60,7 @@ class InvertedResidual(nn.Module):
             *(hidden, hidden, kernel_size, stride),
             padding=padding,
             dilation=dilation,
-            groups=hidden,
+            groups=hidden if depthwise_groups is None else depthwise_groups,
             bias=bias,
             act=act,
         )

@@ -8,6 +8,7 @@ from pumice.models.conversion import (
     efficientnet,
     espnet,
     espnet_v2,
+    fbnet,
     igc,
     mnasnet,
     mobilenet_v1,
@@ -34,8 +35,9 @@ CONVERSIONS: dict[str, Mapping[str, Conversion]] = {
         espnet,
         espnet_v2,
         igc,
+        fbnet,
     )
-}
+} | dict.fromkeys(("fbnet_v2", "fbnet_v3"), fbnet.CONVERSIONS)  # one builder, one layout
 PLAIN = Conversion()  # in our order of execution, with torch's own settings
 SIGNS: tuple[tuple[str, Source], ...] = (
     (r"conv_stem\.weight", "timm"),
@@ -45,7 +47,7 @@ SIGNS: tuple[tuple[str, Source], ...] = (
 
 
 def conversion(family: str, source: str, name: str) -> Conversion:
-    """How the files of a source become that net: the first entry for "source:name", which may be a pattern, or "source"."""
+    """How the files of a source become that net: the first entry that fits "source:name", else that of the source."""
     known = CONVERSIONS.get(family, {})
     mine = (rule for key, rule in known.items() if fnmatchcase(f"{source}:{name}", key))
     return next(mine, known.get(source, PLAIN))
