@@ -7,10 +7,26 @@ from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 from pumice.errors import BadInput, nearest
-from pumice.models import efficientnet, micronet, mobilenet_v3, shufflenet_v2, squeezenet
+from pumice.models import (
+    efficientnet,
+    micronet,
+    mobilenet_v3,
+    shufflenet_v1,
+    shufflenet_v2,
+    squeezenet,
+    weightnet,
+)
 from pumice.models.spec import NetSpec, PlainSpec, Variant
 
-FAMILIES: tuple[ModuleType, ...] = (squeezenet, shufflenet_v2, mobilenet_v3, efficientnet, micronet)
+FAMILIES: tuple[ModuleType, ...] = (
+    squeezenet,
+    shufflenet_v1,
+    shufflenet_v2,
+    mobilenet_v3,
+    efficientnet,
+    weightnet,
+    micronet,
+)
 
 
 @cache

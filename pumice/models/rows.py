@@ -41,12 +41,13 @@ class Row(Strided):
 
 @dataclass(frozen=True)
 class Conv(Row):
-    """A convolution with batch norm and activation."""
+    """A convolution with batch norm and activation.  bias: of the convolution."""
 
     kernel_size: int
     out_channels: int
     stride: int
     act: Activation
+    bias: bool = False
 
     def width(self, in_channels: int) -> int:
         """out_channels."""
@@ -55,7 +56,10 @@ class Conv(Row):
     def build(self, in_channels: int) -> nn.Module:
         """conv-norm-act."""
         return ConvNormAct(
-            in_channels, self.out_channels, self.kernel_size, self.stride, dilation=self.dilation, act=self.act
+            *(in_channels, self.out_channels, self.kernel_size, self.stride),
+            dilation=self.dilation,
+            bias=self.bias,
+            act=self.act,
         )
 
 

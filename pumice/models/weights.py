@@ -111,7 +111,7 @@ def load_weights(
     config = config_of(model)
     settings = None
     if source != "pumice":
-        settings = conversion(_family(model), source).settings
+        settings = conversion(_family(model), source, _name(model)).settings
         settings = replace(settings, preprocess=replace(settings.preprocess, size=preprocess_of(model).size))
     elif not isinstance(weights, Mapping):
         settings = _recorded(weights)
@@ -136,7 +136,7 @@ def match(
     state = {key: state[key] for key in keys}
     pairs = [(key, key) for key in keys]
     if source != "pumice":
-        state = conversion(_family(model), source)(state)
+        state = conversion(_family(model), source, name)(state)
         keys = list(state)
         ours = [key for key in own if not key.endswith("num_batches_tracked")]
         if len(keys) > len(ours) or (strict and len(keys) < len(ours)):

@@ -2,5 +2,5 @@
 
 rule                what a conversion is
 tables              every family's conversions, and settings that many sources share
-squeezenet, shufflenet_v2, ...      one file per family: `CONVERSIONS`, source -> Conversion
+squeezenet, shufflenet_v1, ...      one file per family: `CONVERSIONS`, source -> Conversion
 """

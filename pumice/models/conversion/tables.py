@@ -3,13 +3,20 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from pumice.models.conversion import efficientnet, mobilenet_v3, shufflenet_v2, squeezenet
+from pumice.models.conversion import (
+    efficientnet,
+    mobilenet_v3,
+    shufflenet_v1,
+    shufflenet_v2,
+    squeezenet,
+    weightnet,
+)
 from pumice.models.conversion.rule import Conversion
 from pumice.models.peers import Source
 
 CONVERSIONS: dict[str, Mapping[str, Conversion]] = {
     module.__name__.rpartition(".")[2]: module.CONVERSIONS
-    for module in (squeezenet, shufflenet_v2, mobilenet_v3, efficientnet)
+    for module in (squeezenet, shufflenet_v1, shufflenet_v2, mobilenet_v3, efficientnet, weightnet)
 }
 PLAIN = Conversion()  # in our order of execution, with torch's own settings
 SIGNS: tuple[tuple[str, Source], ...] = (
@@ -19,9 +26,10 @@ SIGNS: tuple[tuple[str, Source], ...] = (
 )
 
 
-def conversion(family: str, source: str) -> Conversion:
-    """How the files of a source become a net of that family."""
-    return CONVERSIONS.get(family, {}).get(source, PLAIN)
+def conversion(family: str, source: str, name: str = "") -> Conversion:
+    """How the files of a source become a net of that family; "source:name" goes before what the family has."""
+    known = CONVERSIONS.get(family, {})
+    return known.get(f"{source}:{name}", known.get(source, PLAIN))
 
 
 def source_by_keys(family: str, keys: Iterable[str]) -> Source | None:
