@@ -22,15 +22,18 @@ from pumice.models import (
     mobilenet_v1,
     mobilenet_v2,
     mobilenet_v3,
+    shufflenet_v1,
     shufflenet_v2,
     squeezenet,
     squeezenext,
+    weightnet,
 )
 from pumice.models.spec import NetSpec, PlainSpec, Variant
 
 FAMILIES: tuple[ModuleType, ...] = (
     squeezenet,
     squeezenext,
+    shufflenet_v1,
     shufflenet_v2,
     mobilenet_v1,
     mobilenet_v2,
@@ -42,6 +45,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     channelnet,
     igc,
     ghostnet,
+    weightnet,
     micronet,
     fbnet,
     fbnet_v2,

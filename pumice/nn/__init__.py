@@ -1,6 +1,7 @@
 """Layers that have never heard of a family.  Each is public and usable alone.
 
 activation      names of the papers' activations -> torch modules
+cond_conv       CondConv
 channelwise     channel-wise convolutions and classifier (ChannelNets)
 conv            convolution, batch norm, activation; SAME padding
 drop_path       stochastic depth
@@ -15,4 +16,5 @@ pyramid_pool    depthwise convolutions of one map at several sizes (EdgeNets)
 shift_max       Dynamic Shift-Max (MicroNet)
 shuffle         channel shuffle
 structured_sparse   interleaved structured sparse convolutions (IGCV2)
+weight_net      WeightNet: convolutions whose kernels the image makes
 """

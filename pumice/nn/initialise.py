@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import nn
 
-Scheme = Literal["fan_in", "fan_out", "full_fan_out", "shufflenet", "squeezenet", "torch"]
+Scheme = Literal["fan_in", "fan_out", "full_fan_out", "shufflenet", "squeezenet", "torch", "weightnet"]
 
 
 Convolution = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d
@@ -30,11 +30,17 @@ def _shufflenet(conv: Convolution) -> float:
     return 0.01 if conv.in_channels <= 4 else 1.0 / (conv.in_channels // conv.groups)
 
 
+def _weightnet(conv: Convolution) -> float:
+    # The release writes 1 / weight.shape[1], which in MegEngine's grouped layout is the outputs of a group.
+    return _shufflenet(conv) if conv.groups == 1 else 1.0 / (conv.out_channels // conv.groups)
+
+
 _SPREAD: dict[str, Callable[[Convolution], float]] = {
     "fan_in": _fan_in,
     "fan_out": _fan_out,
     "full_fan_out": _full_fan_out,
     "shufflenet": _shufflenet,
+    "weightnet": _weightnet,
 }
 
 

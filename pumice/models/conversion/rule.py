@@ -50,6 +50,8 @@ class Conversion:
         return {key: state[key] for key in keys}
 
 
+# BGR, 0 to 255
+MEGVII = Settings(preprocess=Preprocess(mean=(0.0, 0.0, 0.0), std=PER_255, channels="BGR", interpolation="bilinear"))
 # TF-slim's MobileNets
 TENSORFLOW = Conversion(Settings("same", 1e-3, Preprocess(mean=HALF, std=HALF, interpolation="bilinear")))
 

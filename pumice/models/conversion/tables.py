@@ -14,9 +14,11 @@ from pumice.models.conversion import (
     mobilenet_v1,
     mobilenet_v2,
     mobilenet_v3,
+    shufflenet_v1,
     shufflenet_v2,
     squeezenet,
     squeezenext,
+    weightnet,
 )
 from pumice.models.conversion.rule import Conversion
 from pumice.models.peers import Source
@@ -26,6 +28,7 @@ CONVERSIONS: dict[str, Mapping[str, Conversion]] = {
     for module in (
         squeezenet,
         squeezenext,
+        shufflenet_v1,
         shufflenet_v2,
         mobilenet_v1,
         mobilenet_v2,
@@ -35,6 +38,7 @@ CONVERSIONS: dict[str, Mapping[str, Conversion]] = {
         espnet,
         espnet_v2,
         igc,
+        weightnet,
         fbnet,
     )
 } | dict.fromkeys(("fbnet_v2", "fbnet_v3"), fbnet.CONVERSIONS)  # one builder, one layout
