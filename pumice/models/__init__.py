@@ -6,6 +6,7 @@ heads           what a head is; pool and linear
 spec            NetSpec (rows, head) and Variant (a name)
 convnet         a built network with timm's interface
 squeezenet, shufflenet_v2, mobilenet_v3, efficientnet, micronet      one file per family
+micronet_blocks, micronet_widths      its blocks and rows; its widths and group numbers
 families        the tuple of families
 build           networks with fresh weights
 create          create_model: build, then weights

@@ -3,9 +3,10 @@
 activation      names of the papers' activations -> torch modules
 conv            convolution, batch norm, activation; SAME padding
 drop_path       stochastic depth
+dynamic_relu    Dynamic ReLU
 factorised      depthwise k x k as k x 1 then 1 x k (MicroNet)
 gate            squeeze-and-excitation
 initialise      the papers' starting weights
-shift_max       Dynamic Shift-Max (MicroNet)
+shift_max       Shift-Max, dynamic and static (MicroNet)
 shuffle         channel shuffle
 """
