@@ -5,6 +5,7 @@ cond_conv       CondConv
 channelwise     channel-wise convolutions and classifier (ChannelNets)
 conv            convolution, batch norm, activation; SAME padding
 drop_path       stochastic depth
+dynamic_relu    Dynamic ReLU
 eesp            the same with depthwise branches, and its strided form with the image (ESPNetV2)
 esp             efficient spatial pyramid of dilated convolutions (ESPNet)
 factorised      depthwise k x k as k x 1 then 1 x k (MicroNet)
@@ -13,7 +14,7 @@ ghost           Ghost module and bottleneck (GhostNet)
 initialise      the papers' starting weights
 interleaved     interleaved group convolutions (IGCV1)
 pyramid_pool    depthwise convolutions of one map at several sizes (EdgeNets)
-shift_max       Dynamic Shift-Max (MicroNet)
+shift_max       Shift-Max, dynamic and static (MicroNet)
 shuffle         channel shuffle
 structured_sparse   interleaved structured sparse convolutions (IGCV2)
 weight_net      WeightNet: convolutions whose kernels the image makes

@@ -55,9 +55,13 @@ def test_an_option_at_its_own_value_changes_nothing(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
-        ("mobilenetv3_small_100", {"widht": 0.6}, "no option 'widht'; it takes width, depth, minimal; did you mean 'w"),
+        (
+            "mobilenetv3_small_100",
+            {"widht": 0.6},
+            "no option 'widht'; it takes width, depth, minimal, act, hswish_from, se",
+        ),
         ("squeezenet1_1", {"width": 0.6}, "no option 'width'; it takes bypass"),
-        ("micronet_m0", {"width": 0.6}, "no option 'width'; it takes none"),
+        ("micronet_m0", {"widths": 0.6}, "no option 'widths'; it takes table, width, activation"),
         ("mobilenetv3_small_100", {"width": 0}, "width must be a number above 0, not 0"),
         ("mobilenetv3_small_100", {"width": -1.0}, "width must be a number above 0, not -1.0"),
         ("mobilenetv3_small_100", {"width": "wide"}, "width must be a number above 0, not 'wide'"),

@@ -21,9 +21,10 @@ from pumice.nn.shift_max import DynamicShiftMax
 
 TABLE = Path(__file__).parents[1] / "golden" / "micronet.csv"
 NETS = ("M0", "M1", "M2", "M3")
-STEM = {"M0": (2, 2), "M1": (3, 2), "M2": (4, 2), "M3": (4, 3)}  # q, e
-HIDDEN = {"M0": 640, "M1": 960, "M2": 1024, "M3": 1024}
-DROPOUT = {"M0": 0.05, "M1": 0.05, "M2": 0.1, "M3": 0.1}
+ALL = (*NETS, "44M")
+STEM = {"M0": (2, 2), "M1": (3, 2), "M2": (4, 2), "M3": (4, 3), "44M": (4, 4)}  # q, e
+HIDDEN = {"M0": 640, "M1": 960, "M2": 1024, "M3": 1024, "44M": 1024}
+DROPOUT = {"M0": 0.05, "M1": 0.05, "M2": 0.1, "M3": 0.1, "44M": 0.1}
 
 
 def rows(net: str) -> list[dict[str, Any]]:
@@ -111,7 +112,7 @@ class Plain:
         assert x.shape[1] == c
         if after_squeeze:
             a0, b0 = (1.0,), (0.0,)
-        elif self.net == "M3":
+        elif self.net in ("M3", "44M"):
             a0, b0 = (1.0, 0.5), (0.0, 0.5)
         else:
             a0, b0 = (1.0, 1.0), (0.0, 0.0)
@@ -189,7 +190,7 @@ def build(net: str, **arguments: Any) -> nn.Module:
     return create_model(f"micronet_{net.lower()}", num_classes=20, drop_rate=0.0, **arguments)
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", ALL)
 def test_outputs_are_those_of_the_equations(net: str, realistic: Make, images: Images, compare: Compare) -> None:
     model = realistic(build(net))
     with torch.no_grad():
@@ -279,7 +280,7 @@ def test_logits_are_h_swish_outputs(net: str, realistic: Make, images: Images) -
     assert float(logits.max()) > 1
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", ALL)
 def test_rows_are_those_of_the_table(net: str) -> None:
     model = create_model(f"micronet_{net.lower()}")
     stem, *blocks = model.blocks
@@ -317,7 +318,9 @@ def test_the_traps_of_the_tables() -> None:
     assert skips == {"M0": [], "M1": [], "M2": [5], "M3": [3, 5, 8, 10]}
 
 
-@pytest.mark.parametrize(("net", "expected"), [("M0", 605_248), ("M1", 805_952), ("M2", 2_405_312), ("M3", 2_571_520)])
+@pytest.mark.parametrize(
+    ("net", "expected"), [("M0", 605_248), ("M1", 805_952), ("M2", 2_405_312), ("M3", 2_571_520), ("44M", 5_193_216)]
+)
 def test_multiply_adds_of_applying_the_shift_max(net: str, expected: int) -> None:
     total, side = 0, 112
     for row in rows(net):

@@ -10,6 +10,7 @@ from pumice.models.conversion import (
     espnet_v2,
     fbnet,
     igc,
+    micronet,
     mnasnet,
     mobilenet_v1,
     mobilenet_v2,
@@ -39,6 +40,7 @@ CONVERSIONS: dict[str, Mapping[str, Conversion]] = {
         espnet_v2,
         igc,
         weightnet,
+        micronet,
         fbnet,
     )
 } | dict.fromkeys(("fbnet_v2", "fbnet_v3"), fbnet.CONVERSIONS)  # one builder, one layout
