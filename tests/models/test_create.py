@@ -58,7 +58,7 @@ def test_an_option_at_its_own_value_changes_nothing(name: str) -> None:
         (
             "mobilenetv3_small_100",
             {"widht": 0.6},
-            "no option 'widht'; it takes width, depth, minimal, act, hswish_from, se",
+            "no option 'widht'; it takes width, depth, minimal, act",
         ),
         ("squeezenet1_1", {"width": 0.6}, "no option 'width'; it takes bypass"),
         ("micronet_m0", {"widths": 0.6}, "no option 'widths'; it takes table, width, activation"),
