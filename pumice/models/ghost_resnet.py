@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pumice.models.heads import PoolLinear
-from pumice.models.mobilenet_v3 import PoolHiddenLinear
+from pumice.models.heads import PoolHiddenLinear, PoolLinear
 from pumice.models.rows import Conv, MaxPool, Row
 from pumice.models.spec import NetSpec, Variant
 from pumice.nn.activation import Activation

@@ -14,7 +14,7 @@ from typing import Self
 from torch import nn
 
 from pumice.models import ghost_resnet
-from pumice.models.mobilenet_v3 import PoolHiddenLinear
+from pumice.models.heads import PoolHiddenLinear
 from pumice.models.rounding import make_divisible
 from pumice.models.rows import Conv, Row
 from pumice.models.spec import NetSpec, Variant

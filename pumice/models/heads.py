@@ -1,9 +1,11 @@
-"""From the last feature map to logits: the head that most families share, and what every head promises."""
+"""From the last feature map to logits: the heads that families share, and what every head promises."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+
+from pumice.nn.activation import Activation, activation
 
 
 class Head(nn.Module, ABC):
@@ -75,6 +77,32 @@ class PoolLinearHead(Head):
         return x if pre_logits else self.classifier(x)
 
 
+class PoolHiddenLinearHead(Head):
+    """logits = W2 dropout(act(W1 mean_hw(x) + b1)) + b2: (N, C, H, W) -> (N, classes).
+
+    MobileNetV3's efficient last stage (its figure 5), after the 1 x 1 convolution.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, hidden: int, act: Activation, drop_rate: float) -> None:
+        super().__init__()
+        self.num_features = hidden
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten(1)
+        self.hidden = nn.Linear(in_channels, hidden)
+        self.act = activation(act)
+        self.dropout = nn.Dropout(drop_rate)
+        self.reset(num_classes)
+
+    def reset(self, num_classes: int) -> None:
+        """A new linear layer."""
+        self.classifier = linear(self.num_features, num_classes)
+
+    def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """(N, C, H, W) -> (N, classes)."""
+        x = self.dropout(self.act(self.hidden(self.flatten(self.pool(x)))))
+        return x if pre_logits else self.classifier(x)
+
+
 def linear(in_features: int, num_classes: int, bias: bool = True) -> nn.Module:
     """A linear classifier with weights N(0, 0.01) and bias 0; none for 0 classes."""
     if num_classes == 0:
@@ -96,3 +124,17 @@ class PoolLinear(HeadRow):
     def build(self, in_channels: int, num_classes: int, drop_rate: float | None) -> Head:
         """PoolLinearHead."""
         return PoolLinearHead(in_channels, num_classes, self.drop_rate if drop_rate is None else drop_rate, self.bias)
+
+
+@dataclass(frozen=True)
+class PoolHiddenLinear(HeadRow):
+    """Pool, a hidden layer, the classifier."""
+
+    hidden: int
+    act: Activation
+    drop_rate: float = 0.2
+
+    def build(self, in_channels: int, num_classes: int, drop_rate: float | None) -> Head:
+        """PoolHiddenLinearHead."""
+        rate = self.drop_rate if drop_rate is None else drop_rate
+        return PoolHiddenLinearHead(in_channels, num_classes, self.hidden, self.act, rate)

@@ -9,43 +9,17 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from pumice.errors import BadInput
 from pumice.models.depth import deepened
-from pumice.models.heads import Head, HeadRow, PoolLinear, linear
+from pumice.models.heads import HeadRow, PoolHiddenLinear, PoolLinear
 from pumice.models.rounding import make_divisible
 from pumice.models.rows import Conv, Row
 from pumice.models.spec import NetSpec, Variant
 from pumice.nn.activation import Activation
 from pumice.nn.gate import SqueezeExcite
 from pumice.nn.inverted_residual import InvertedResidual
-
-
-class EfficientHead(Head):
-    """The efficient last stage (figure 5), after its 1 x 1 convolution.  (N, C, H, W) -> (N, classes).
-
-    logits = W2 dropout(h_swish(W1 mean_hw(x) + b1)) + b2
-    """
-
-    def __init__(self, in_channels: int, num_classes: int, hidden: int, act: Activation, drop_rate: float) -> None:
-        super().__init__()
-        self.num_features = hidden
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten(1)
-        self.hidden = nn.Linear(in_channels, hidden)
-        self.act = nn.Hardswish() if act == "HS" else nn.ReLU()
-        self.dropout = nn.Dropout(drop_rate)
-        self.reset(num_classes)
-
-    def reset(self, num_classes: int) -> None:
-        """A new linear layer."""
-        self.classifier = linear(self.num_features, num_classes)
-
-    def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """(N, C, H, W) -> (N, classes)."""
-        x = self.dropout(self.act(self.hidden(self.flatten(self.pool(x)))))
-        return x if pre_logits else self.classifier(x)
 
 
 @dataclass(frozen=True)
@@ -71,20 +45,6 @@ class Bneck(Row):
             se=SqueezeExcite(self.hidden, make_divisible(self.hidden / 4)) if self.se else None,
             dilation=self.dilation,
         )
-
-
-@dataclass(frozen=True)
-class PoolHiddenLinear(HeadRow):
-    """Pool, a hidden layer, the classifier."""
-
-    hidden: int
-    act: Activation
-    drop_rate: float = 0.2
-
-    def build(self, in_channels: int, num_classes: int, drop_rate: float | None) -> Head:
-        """EfficientHead."""
-        rate = self.drop_rate if drop_rate is None else drop_rate
-        return EfficientHead(in_channels, num_classes, self.hidden, self.act, rate)
 
 
 # fmt: off
