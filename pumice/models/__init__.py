@@ -5,7 +5,9 @@ rounding        rounding of widths
 heads           what a head is; pool and linear
 spec            NetSpec (rows, head) and Variant (a name)
 convnet         a built network with timm's interface
-squeezenet, shufflenet_v2, mobilenet_v3, efficientnet, micronet      one file per family
+squeezenet, shufflenet_v2, mobilenet_v3, efficientnet, micronet, condensenet, peleenet      one file per family
+peleenet_blocks PeleeNet's and the Pelee detectors' blocks
+condense        CondenseNet's life: prune while training, then condense
 families        the tuple of families
 build           networks with fresh weights
 create          create_model: build, then weights

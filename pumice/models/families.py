@@ -7,10 +7,18 @@ from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 from pumice.errors import BadInput, nearest
-from pumice.models import efficientnet, micronet, mobilenet_v3, shufflenet_v2, squeezenet
+from pumice.models import condensenet, efficientnet, micronet, mobilenet_v3, peleenet, shufflenet_v2, squeezenet
 from pumice.models.spec import NetSpec, PlainSpec, Variant
 
-FAMILIES: tuple[ModuleType, ...] = (squeezenet, shufflenet_v2, mobilenet_v3, efficientnet, micronet)
+FAMILIES: tuple[ModuleType, ...] = (
+    squeezenet,
+    shufflenet_v2,
+    mobilenet_v3,
+    efficientnet,
+    micronet,
+    condensenet,
+    peleenet,
+)
 
 
 @cache
@@ -51,6 +59,8 @@ def _lacks(value: Any, default: Any, kind: Any) -> str:
         return "" if isinstance(value, bool) else "true or false"
     if isinstance(default, float):
         number = isinstance(value, int | float) and not isinstance(value, bool)
+        if default == 0:  # a rate, off
+            return "" if number and 0 <= value < math.inf else "a number from 0 on"
         return "" if number and 0 < value < math.inf else "a number above 0"
     return "" if type(value) is int and value >= 0 else "a whole number from 0 on"
 

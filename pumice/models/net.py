@@ -87,7 +87,8 @@ class Net(nn.Module, ABC):
 
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the classifier by a new one; 0 classes leave none, and a classifier returns pooled features."""
-        self.head.reset(num_classes)
+        with next(self.parameters()).device:
+            self.head.reset(num_classes)
         self.num_classes = num_classes
         if (config := config_of(self)) is not None:
             describe(self, replace(config, num_classes=num_classes))

@@ -6,6 +6,7 @@ drop_path       stochastic depth
 factorised      depthwise k x k as k x 1 then 1 x k (MicroNet)
 gate            squeeze-and-excitation
 initialise      the papers' starting weights
+learned_group   learned group convolution (CondenseNet), in the forms that learns and that runs
 shift_max       Dynamic Shift-Max (MicroNet)
 shuffle         channel shuffle
 """

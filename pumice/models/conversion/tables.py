@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from pumice.models.conversion import efficientnet, mobilenet_v3, shufflenet_v2, squeezenet
+from pumice.models.conversion import condensenet, efficientnet, mobilenet_v3, peleenet, shufflenet_v2, squeezenet
 from pumice.models.conversion.rule import Conversion
 from pumice.models.peers import Source
 
 CONVERSIONS: dict[str, Mapping[str, Conversion]] = {
     module.__name__.rpartition(".")[2]: module.CONVERSIONS
-    for module in (squeezenet, shufflenet_v2, mobilenet_v3, efficientnet)
+    for module in (squeezenet, shufflenet_v2, mobilenet_v3, efficientnet, condensenet, peleenet)
 }
 PLAIN = Conversion()  # in our order of execution, with torch's own settings
 SIGNS: tuple[tuple[str, Source], ...] = (
