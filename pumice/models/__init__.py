@@ -4,10 +4,23 @@ rows            what a row is; convolution and pooling rows
 rounding        rounding of widths
 depth           the depth multiplier
 mbconv          the inverted residual as a row, for the families whose tables repeat it
-heads           what a head is; pool and linear
-spec            NetSpec (rows, head) and Variant (a name)
-convnet         a built network with timm's interface
-squeezenet, mobilenet_v3, ...      one file per family
+heads           what a head is; the heads that families share
+sides           which sizes of input a network takes
+spec            NetSpec (rows, head), PlainSpec (encoder, head) and Variant (a name)
+net             what every built network promises: timm's interface
+convnet         a built chain of rows
+plainnet        a built network that is no chain
+
+squeezenet, mobilenet_v3, ...      one file per family, named in `families`; and beside them
+espnet_v2_heads                    decoders and detectors of EdgeNets
+fbnet_blocks                       what the three FBNets share
+ghost_resnet                       Ghost-VGG and Ghost-ResNet
+igc_blocks                         units of IGCV1 to IGCV3
+micronet_blocks, micronet_widths   blocks and rows; widths and group numbers
+peleenet_blocks                    blocks of PeleeNet and of the Pelee detectors
+shufflenet_v2_units, shufflenet_v2_large, shufflenet_v2_plus     units; the release's later nets
+condense                           CondenseNet's life: prune while training, then condense
+
 families        the tuple of families
 build           networks with fresh weights
 create          create_model: build, then weights
@@ -15,6 +28,7 @@ external        timm:NAME, torchvision:NAME, pytorchcv:NAME
 described       how a built network carries its config
 manifest        what travels inside every checkpoint and exported file
 weights         weights of any origin into our networks
+conversion      how tensors of other libraries become ours, a file per family
 peers           which network of another library is one of ours
 pretrained      where published weights are found
 checkpoint      safetensors files that say what they are

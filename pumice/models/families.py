@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 from pumice.errors import BadInput, nearest
 from pumice.models import (
     channelnet,
+    condensenet,
     efficientnet,
     espnet,
     espnet_v2,
@@ -22,6 +23,7 @@ from pumice.models import (
     mobilenet_v1,
     mobilenet_v2,
     mobilenet_v3,
+    peleenet,
     shufflenet_v1,
     shufflenet_v2,
     squeezenet,
@@ -40,9 +42,11 @@ FAMILIES: tuple[ModuleType, ...] = (
     mobilenet_v3,
     mnasnet,
     efficientnet,
+    condensenet,
     espnet,
     espnet_v2,
     channelnet,
+    peleenet,
     igc,
     ghostnet,
     weightnet,
@@ -91,6 +95,8 @@ def _lacks(value: Any, default: Any, kind: Any) -> str:
         return "" if isinstance(value, bool) else "true or false"
     if isinstance(default, float):
         number = isinstance(value, int | float) and not isinstance(value, bool)
+        if default == 0:  # a rate, off
+            return "" if number and 0 <= value < math.inf else "a number from 0 on"
         return "" if number and 0 < value < math.inf else "a number above 0"
     return "" if type(value) is int and value >= 0 else "a whole number from 0 on"
 

@@ -6,7 +6,9 @@ from typing import Literal
 
 from torch import nn
 
-Scheme = Literal["fan_in", "fan_out", "full_fan_out", "shufflenet", "squeezenet", "torch", "weightnet"]
+Scheme = Literal[
+    "caffe", "condensenet", "fan_in", "fan_out", "full_fan_out", "shufflenet", "squeezenet", "torch", "weightnet"
+]
 
 
 Convolution = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d
@@ -21,7 +23,7 @@ def _fan_out(conv: Convolution) -> float:
 
 
 def _full_fan_out(conv: Convolution) -> float:
-    # MicroNet's release leaves the groups out of the fan.
+    # The releases of MicroNet and CondenseNet leave the groups out of the fan.
     return math.sqrt(2 / (math.prod(conv.kernel_size) * conv.out_channels))
 
 
@@ -41,13 +43,15 @@ _SPREAD: dict[str, Callable[[Convolution], float]] = {
     "full_fan_out": _full_fan_out,
     "shufflenet": _shufflenet,
     "weightnet": _weightnet,
+    "condensenet": _full_fan_out,
 }
 
 
 def initialise(model: nn.Module, scheme: Scheme) -> None:
     """Draw every weight of a net anew, in place: normal convolutions, linear N(0, 0.01), norms 1 and 0, biases 0.
 
-    scheme "squeezenet" draws convolutions from Xavier's uniform distribution instead, "torch" as torch itself does.
+    scheme "squeezenet" draws convolutions from Xavier's uniform distribution instead, "caffe" from Caffe's, which looks
+    at the inputs alone, "torch" as torch itself does; "condensenet" draws linear layers as torch does.
     """
     for module in model.modules():
         if isinstance(module, Convolution):
@@ -55,8 +59,12 @@ def initialise(model: nn.Module, scheme: Scheme) -> None:
                 nn.init.xavier_uniform_(module.weight)
             elif scheme == "torch":
                 module.reset_parameters()
+            elif scheme == "caffe":
+                nn.init.kaiming_uniform_(module.weight, nonlinearity="linear")
             else:
                 nn.init.normal_(module.weight, 0.0, _SPREAD[scheme](module))
+        elif isinstance(module, nn.Linear) and scheme == "condensenet":
+            module.reset_parameters()
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.01)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):

@@ -7,6 +7,7 @@ trainer       Lightning around one network; train_once, training without a folde
 net           the network, the head and the weights that a configuration asks for
 module        the step, the loss, the optimiser, what an epoch came to
 schedule      learning rate as a function of the step
+condense      nets that learn their groups: prunings on time, the condensed form at the end
 freeze        training the last layer alone
 ema           moving average of the weights
 stream        the batches of an epoch from any one on

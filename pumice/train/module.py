@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pumice.errors import BadInput, CheckFailed, nearest
+from pumice.models.condense import group_lasso
 from pumice.tasks.classify import score
 from pumice.train.config import TrainConfig
 from pumice.train.freeze import set_frozen
@@ -157,6 +158,8 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
             even = len(images) // 2 * 2  # it mixes pairs
             images, target = self._mixup(images[:even], target[:even])
         loss = loss_of(self.net(images), target, self.config.label_smoothing)
+        if self.config.group_lasso:
+            loss = loss + self.config.group_lasso * group_lasso(self.net)
         self.read_losses()
         self._unread = (self.steps_done + 1, loss.detach())
         return loss

@@ -26,6 +26,7 @@ class TrainResult:
     epochs: that have ended.
     best_epoch: counted from 1; None before the first has ended.
     interrupted: whether the user stopped it; `resume(out)` goes on.
+    condensed: what became of the condensed form of a net that learns its groups, in words; "" of other nets.
     """
 
     out: Path
@@ -34,6 +35,7 @@ class TrainResult:
     epochs: int
     best_epoch: int | None
     interrupted: bool
+    condensed: str = ""
 
     @property
     def sentence(self) -> str:
@@ -41,7 +43,8 @@ class TrainResult:
         if self.interrupted:
             return f"stopped at epoch {self.epochs + 1}; continue with `pumice train --resume {self.out}`"
         assert self.scores is not None
-        return f"{self.out}: top-1 {self.scores.top1:.1%} at epoch {self.best_epoch} of {self.epochs}"
+        end = f"; {self.condensed}" if self.condensed else ""
+        return f"{self.out}: top-1 {self.scores.top1:.1%} at epoch {self.best_epoch} of {self.epochs}{end}"
 
 
 def train(
@@ -112,6 +115,8 @@ def _train(
     if find_spec("lightning") is None or find_spec("timm") is None:
         raise BadInput("training needs lightning and timm; install them with `pip install 'pumice[train]'`")
     from pumice.models.checkpoint import manifest_of
+    from pumice.tasks.classify import evaluate
+    from pumice.train.condense import learning_form, learns_groups, save_condensed
     from pumice.train.console import Console
     from pumice.train.net import build_net
     from pumice.train.records import Records, write_metrics
@@ -123,7 +128,7 @@ def _train(
         write_state(saved, state)
     elif saved.is_file():
         state = read_state(saved)
-    net = build_net(config, splits.classes)
+    net = build_net(learning_form(config), splits.classes)
     manifest = manifest_of(net, classes=splits.classes, task=config.task)
     if state is not None:
         _check_classes(out, splits.classes, state)
@@ -145,7 +150,16 @@ def _train(
             "seconds": module.history[-1]["seconds"],
             "val": module.best["scores"],
         }
+        if learns_groups(net):
+            record["condensed"] = None
+            if (written := save_condensed(out)) is not None:
+                small, made = written
+                record["condensed"] = {
+                    "params": sum(p.numel() for p in small.parameters()),
+                    "val": evaluate(small, made.preprocess, splits.val).to_json(),
+                }
         write_json(out / "metrics.json", record)
+        return _finished(out)
     last = module.history[-1]
     scores = Scores(**module.best["scores"])
     return TrainResult(out, scores, last["seconds"], last["epoch"], module.best["epoch"], interrupted=False)
@@ -161,7 +175,20 @@ def _finished(out: Path) -> TrainResult:
     """The result of a finished run, from its record."""
     record = read_json(out / "metrics.json")
     scores = Scores(**record["val"])
-    return TrainResult(out, scores, record["seconds"], record["epochs"], record["best_epoch"], interrupted=False)
+    return TrainResult(
+        *(out, scores, record["seconds"], record["epochs"], record["best_epoch"]),
+        interrupted=False,
+        condensed=_condensed(record),
+    )
+
+
+def _condensed(record: dict[str, Any]) -> str:
+    """What metrics.json says of a net's condensed form, in words."""
+    if "condensed" not in record:
+        return ""
+    if record["condensed"] is None:
+        return "no condensed form, for training ended before the last pruning"
+    return f"condensed.safetensors: top-1 {record['condensed']['val']['top1']:.1%}"
 
 
 def _stopped(out: Path) -> TrainResult:

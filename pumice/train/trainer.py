@@ -16,6 +16,7 @@ from pumice.data.images import Splits
 from pumice.data.pipeline import make_loaders
 from pumice.errors import BadInput
 from pumice.models.described import preprocess_of
+from pumice.train.condense import Condense, learns_groups
 from pumice.train.config import TrainConfig
 from pumice.train.ema import Ema
 from pumice.train.interrupt import Interrupt, Interrupted
@@ -58,7 +59,10 @@ def run_epochs(
     """
     if isinstance(config.freeze, int) and config.devices not in (1, "auto"):
         raise BadInput("freezing for some epochs works on one device; set model.freeze=backbone or train.devices=1")
+    if config.group_lasso and not learns_groups(net):
+        raise BadInput("group_lasso is for nets that learn their groups; this one does not, so leave it at 0")
     callbacks = [
+        *([Condense()] if learns_groups(net) else []),
         *([Ema(config.ema_decay, None if state is None else state["average"])] if config.ema_decay else []),
         *([Restore(state)] if state is not None else []),
         *([records] if records is not None else []),

@@ -33,7 +33,8 @@ def test_examples_in_docstrings(name: str) -> None:
         if isinstance(cls, type) and issubclass(cls, nn.Module) and cls.__module__ == name
     ]
     assert all(">>>" in (cls.__doc__ or "") for cls in layers), "every layer shows itself"
-    assert (results.failed, results.attempted) == (0, len(layers))
+    assert results.failed == 0
+    assert results.attempted >= len(layers)
 
 
 def test_activations() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from pumice.models.conversion import (
+    condensenet,
     efficientnet,
     espnet,
     espnet_v2,
@@ -15,6 +16,7 @@ from pumice.models.conversion import (
     mobilenet_v1,
     mobilenet_v2,
     mobilenet_v3,
+    peleenet,
     shufflenet_v1,
     shufflenet_v2,
     squeezenet,
@@ -36,8 +38,10 @@ CONVERSIONS: dict[str, Mapping[str, Conversion]] = {
         mobilenet_v3,
         mnasnet,
         efficientnet,
+        condensenet,
         espnet,
         espnet_v2,
+        peleenet,
         igc,
         weightnet,
         micronet,
