@@ -42,6 +42,7 @@ def command(
         manifest = session.manifest
         if manifest is None:
             raise BadInput(f"{model} does not say how images are fed to it; export it with Pumice")
+        manifest.needs_classifier("val counts the images whose class is right")
         if manifest.classes and manifest.classes != splits.classes:
             missing = sorted(set(splits.classes) ^ set(manifest.classes))
             what = f"{missing[0]!r} is in one of them only" if missing else "they are in another order"

@@ -75,6 +75,7 @@ def predict(
     manifest = session.manifest
     if manifest is None:
         raise BadInput("this file does not say how images are fed to it; open it with manifest=, or export it again")
+    manifest.needs_classifier("predict names the class of an image")
     names = manifest.classes
     records: list[Prediction] = []
     queue = iter(track(list(images), "predict"))

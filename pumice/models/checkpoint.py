@@ -9,6 +9,7 @@ from pumice.errors import BadInput
 from pumice.files import atomic
 from pumice.models.build import rebuild
 from pumice.models.described import config_of, describe, preprocess_of
+from pumice.models.families import variants
 from pumice.models.manifest import Manifest
 
 KEY = "pumice"
@@ -75,4 +76,6 @@ def manifest_of(model: nn.Module, **changes: object) -> Manifest:
     config = config_of(model)
     if config is None:
         raise BadInput(f"{type(model).__name__} was not made by create_model, so a checkpoint could not rebuild it")
-    return replace(Manifest(model=config, preprocess=preprocess_of(model)), **changes)  # type: ignore[arg-type]
+    task = variants()[config.name].task if config.name in variants() else "classify"
+    manifest = Manifest(model=config, preprocess=preprocess_of(model), task=task)
+    return replace(manifest, **changes)  # type: ignore[arg-type]

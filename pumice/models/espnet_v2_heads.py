@@ -134,7 +134,7 @@ class DetectionHead(DenseHead):
         self.classifier = nn.ModuleList(nn.Conv2d(c, BOXES * num_classes, 1) for c in self.widths)
         initialise(self.classifier, "squeezenet")
 
-    def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(self, maps: list[Tensor]) -> Tensor:
         """Maps at 1/2 to 1/32 -> boxes (N, B, 4), scores (N, B, classes)."""
         *_, f3, f4, f5 = maps
         m6 = self.down6(f5)
@@ -145,7 +145,7 @@ class DetectionHead(DenseHead):
         p4 = self.pyramid4(joined(p5, f4))
         p3 = self.pyramid3(joined(p4, f3))
         read = (p3, p4, p5, p6, m7, m8)
-        return listed(self.boxes, read, 4), listed(self.classifier, read, self.classes)
+        return torch.cat((listed(self.boxes, read, 4), listed(self.classifier, read, self.classes)), dim=2)
 
 
 def joined(coarse: Tensor, fine: Tensor) -> Tensor:

@@ -36,8 +36,8 @@ class DenseHead(nn.Module, ABC):
     classifier: nn.Module
 
     @abstractmethod
-    def forward(self, maps: list[Tensor]) -> Tensor | tuple[Tensor, ...]:
-        """The encoder's maps, finest first -> the net's output; its family's docstring gives the shape."""
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """The encoder's maps, finest first -> (N, classes, H, W), or a detector's (N, boxes, 4 + classes)."""
 
     @abstractmethod
     def reset(self, num_classes: int) -> None:

@@ -48,6 +48,14 @@ class Manifest:
         """(C, H, W)."""
         return (self.model.in_chans, *self.preprocess.size)
 
+    def needs_classifier(self, reason: str) -> None:
+        """
+        Raises:
+            BadInput: the network is for another task; `reason` says what a classifier is needed for.
+        """
+        if self.task != "classify":
+            raise BadInput(f"{self.model.name} is a net to {self.task}, and {reason}; choose a net to classify")
+
     def at(self, height: int, width: int) -> "Manifest":
         """The same, for another input size."""
         return replace(self, preprocess=replace(self.preprocess, size=(height, width)))

@@ -168,7 +168,7 @@ class PeleeEncoder(Encoder):
 
 
 class PeleeHead(DenseHead):
-    """Boxes of every size from five maps: the encoder's maps -> (N, priors, 4), (N, priors, classes).
+    """Boxes of every size from five maps: the encoder's maps -> (N, priors, 4 + classes).
 
     The two coarsest maps, and three coarser ones made from the last, each pass a ResBlock.  Six levels predict, the
     first two from the finest of the five, with PRIORS boxes a pixel: 4 offsets, and a logit for every class, the
@@ -205,8 +205,8 @@ class PeleeHead(DenseHead):
         self.classifier: nn.ModuleList = nn.ModuleList(self.predictors(num_classes))
         initialise(self.classifier, "caffe")
 
-    def forward(self, maps: list[Tensor]) -> tuple[Tensor, ...]:
-        """Maps, finest first -> (N, priors, 4), (N, priors, classes)."""
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Maps, finest first -> (N, priors, 4 + classes)."""
         maps = maps[-2:]
         for extra in self.extras:
             maps = [*maps, extra(maps[-1])]
@@ -214,7 +214,7 @@ class PeleeHead(DenseHead):
         levels = [maps[0], *maps]
         boxes = [flat(conv(x), 4) for conv, x in zip(self.boxes, levels, strict=True)]
         logits = [flat(conv(x), self.num_classes) for conv, x in zip(self.classifier, levels, strict=True)]
-        return torch.cat(boxes, dim=1), torch.cat(logits, dim=1)
+        return torch.cat((torch.cat(boxes, dim=1), torch.cat(logits, dim=1)), dim=2)
 
 
 def flat(x: Tensor, values: int) -> Tensor:

@@ -129,6 +129,7 @@ def _train(
     elif saved.is_file():
         state = read_state(saved)
     net = build_net(learning_form(config), splits.classes)
+    manifest_of(net).needs_classifier("train learns the classes of whole images")
     manifest = manifest_of(net, classes=splits.classes, task=config.task)
     if state is not None:
         _check_classes(out, splits.classes, state)

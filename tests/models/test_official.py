@@ -9,6 +9,7 @@ import torch
 from official import inputs, sample, weights
 
 from pumice.models.create import create_model
+from pumice.models.families import variant
 from pumice.models.weights import load_weights
 
 FIXTURES = sorted((Path(__file__).parents[1] / "golden" / "official").glob("*.json"))
@@ -22,7 +23,7 @@ def test_our_net_answers_what_theirs_did(path: Path) -> None:
     load_weights(ours, weights(fixture["tensors"], fixture["seed"]), "official")
     with torch.no_grad():
         output = ours(inputs(fixture["seed"], tuple(fixture["size"])))
-    output = output[0] if isinstance(output, tuple) else output
+    output = output[..., :4] if variant(fixture["model"]).task == "detect" else output  # boxes
     assert list(output.shape) == fixture["shape"]
     theirs = torch.tensor(fixture["outputs"], dtype=torch.float64)
     moves = (theirs[0] - theirs[1]).abs().max()

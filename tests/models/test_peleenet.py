@@ -30,7 +30,7 @@ def test_logits_are_those_of_the_prototxt() -> None:
     ours = create_model("pelee_voc").double().eval()
     load_weights(ours, weights(PROTOTXT["tensors"], PROTOTXT["seed"]), "official")
     with torch.no_grad():
-        boxes, logits = ours(inputs(PROTOTXT["seed"], (304, 304)))
+        boxes, logits = ours(inputs(PROTOTXT["seed"], (304, 304))).split((4, 21), dim=2)
     assert (list(boxes.shape), list(logits.shape)) == (PROTOTXT["shape"], PROTOTXT["logits_shape"])
     theirs = torch.tensor(PROTOTXT["logits"], dtype=torch.float64)
     assert (sample(logits) - theirs).abs().max() <= 1e-6 * (theirs[0] - theirs[1]).abs().max()
@@ -56,7 +56,7 @@ def test_priors_grow_with_the_image(name: str) -> None:
     with torch.device("meta"):
         model = create_model(name, num_classes=5).eval()
         for height, width in ((304, 304), (257, 257), (300, 411)):
-            boxes, logits = model(torch.zeros(1, 3, height, width))
+            boxes, logits = model(torch.zeros(1, 3, height, width)).split((4, 21), dim=2)
             sides = [[math.ceil(side / 16), math.ceil(side / 32)] for side in (height, width)]
             levels = [(h, w) for h, w in zip(*sides, strict=True)]
             h, w = (math.ceil(side[1] / 2) for side in sides)
@@ -70,8 +70,8 @@ def test_priors_grow_with_the_image(name: str) -> None:
 
 def test_a_wider_kernel_predicts_as_many() -> None:
     with torch.device("meta"):
-        boxes, _ = create_model("pelee_voc", kernel_size=3).eval()(torch.zeros(1, 3, 304, 304))
-    assert boxes.shape == (1, 5142, 4)
+        y = create_model("pelee_voc", kernel_size=3).eval()(torch.zeros(1, 3, 304, 304))
+    assert y.shape == (1, 5142, 4 + 21)
 
 
 @pytest.mark.parametrize(
