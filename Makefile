@@ -17,8 +17,9 @@ demo: setup
 	$(BIN)/pumice fit digits --max-latency 2ms --time 3m --out runs/demo
 	$(BIN)/pumice verify runs/demo/model.onnx --against runs/demo --data digits
 
+# One process a core, one thread each: most tests are small networks.
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 slow: setup
 	$(BIN)/python -m pytest -m slow

@@ -79,7 +79,7 @@ def accuracy(model: nn.Module, images: Tensor, targets: Tensor, batch: int) -> f
     return right / total
 
 
-def learn(name: str, cifar10: Path, camvid: Path, rate: float) -> dict[str, object]:
+def learn(name: str, cifar10: Path, camvid: Path, rate: float, steps: int) -> dict[str, object]:
     """Train one network; what it reached, and when it first reached 90 %."""
     torch.manual_seed(0)
     dense = variant(name).task == "segment"
@@ -93,17 +93,17 @@ def learn(name: str, cifar10: Path, camvid: Path, rate: float) -> dict[str, obje
     set_norm(model, momentum=0.1)  # a rate of 0.01 would need more steps than there are
     batch = 8 if dense else 32
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, STEPS, pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=0.2)
     generator, order = torch.Generator().manual_seed(0), torch.empty(0, dtype=torch.long)
     started, reached = time.process_time(), None
-    for step in range(STEPS):
+    for step in range(steps):
         if len(order) < batch:
             order = torch.randperm(len(images), generator=generator)
         chosen, order = order[:batch], order[batch:]
         if condensing:
             from pumice.models.condense import set_progress
 
-            set_progress(model, step / STEPS)
+            set_progress(model, step / steps)
         model.train()
         loss = F.cross_entropy(
             logits_of(model, images[chosen], targets[chosen]), targets[chosen], ignore_index=VOID if dense else -100
@@ -121,6 +121,7 @@ def learn(name: str, cifar10: Path, camvid: Path, rate: float) -> dict[str, obje
         "name": name,
         "size": "x".join(map(str, images.shape[-2:])),
         "rate": rate,
+        "steps": steps,
         "accuracy": round(share, 4),
         "loss": round(loss.item(), 4),
         "90% at step": reached or "-",
@@ -134,11 +135,12 @@ def main() -> None:
     parser.add_argument("--cifar10", type=Path, required=True)
     parser.add_argument("--camvid", type=Path, required=True)
     parser.add_argument("--rate", type=float, default=LEARNING_RATE)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     rows = []
     for name in arguments.names or smallest():
-        rows.append(learn(name, arguments.cifar10, arguments.camvid, arguments.rate))
+        rows.append(learn(name, arguments.cifar10, arguments.camvid, arguments.rate, arguments.steps))
         print("  ".join(f"{k} {v}" for k, v in rows[-1].items()), flush=True)
         if arguments.out:
             with arguments.out.open("w", newline="") as file:

@@ -1,7 +1,7 @@
 """What every network promises: timm's interface, checked over all of them.
 
 Shapes and structure, on the meta device where nothing has to be computed; tests/models compares what they compute.
-One network of each kind (a family's function with its words) runs in the fast tier, all of them in the slow one.
+The smallest networks of a family's first functions run in the fast tier, all of them in the slow one.
 """
 
 import json
@@ -36,22 +36,25 @@ ODD_MAPS = (
     "squeezenext",
     "fbnetv3",
 )  # they pad less than half a kernel
+KINDS = 2  # of classifiers of a family in the fast tier
 HEAVY = 30e6  # parameters: beyond, a net is built for real in the slow tier only
 
 
 def kind(name: str) -> tuple[Any, ...]:
-    """What makes a network another program than its siblings: not its numbers."""
-    net = variant(name)
-    words = {k: v for k, v in options_of(name).items() if isinstance(v, bool | str)}
-    return family_of(name), net.net, tuple(words.items())
+    """What makes a network another program than its siblings: its family's function."""
+    return family_of(name), variant(name).net
 
 
 def tiers() -> list[Any]:
-    """Every network; those that repeat a kind in the slow tier."""
-    params, smallest = {e.name: e.params for e in catalogue.entries()}, dict[Any, str]()
+    """Every network; those that repeat a kind, or are of their family's further kinds, in the slow tier."""
+    params = {e.name: e.params for e in catalogue.entries()}
+    smallest: dict[Any, dict[Any, str]] = {}
     for name in sorted(variants(), key=lambda n: params.get(n, math.inf)):
-        smallest.setdefault(kind(name), name)
-    chosen = set(smallest.values())
+        family, function = kind(name)
+        kinds = smallest.setdefault(family, {})
+        if len(kinds) < KINDS or variant(name).task != "classify":
+            kinds.setdefault(function, name)
+    chosen = {name for kinds in smallest.values() for name in kinds.values()}
     return [
         pytest.param(n, marks=() if n in chosen and params.get(n, 0) < HEAVY else pytest.mark.slow) for n in variants()
     ]

@@ -37,6 +37,17 @@ EXTRA = {
 }
 
 
+# Exact nets that are not the printed size, and why.
+OFF = {
+    "mobilenetv1_025": "printed as 0.5 M in the paper, as 0.47 M in its repository",
+    "mobilenetv2_140": "the paper's 6.9 M is a misprint",
+    "igcv1_resnet18_l4m32": "printed without the classifier",
+    "igcv1_resnet18_l16m16": "the printed 11.3 M follows no convention",
+    "fbnet_b": "the release replaced the paper's separable blocks",
+    "fbnetv2_f0": "printed without the classifier",
+}
+
+
 def as_listed(name: str) -> dict[str, Any]:
     row = writer.describe(name)
     return catalogue.Entry(**{**row, "input_size": tuple(row["input_size"])}).to_json()
@@ -48,7 +59,7 @@ def on_meta(name: str, **arguments: Any) -> torch.nn.Module:
 
 
 def test_the_table_names_every_network() -> None:
-    assert set(variants()) <= set(FACTS)
+    assert set(FACTS) == set(variants()) - {"igcv2_small_ours"}, "that net is ours; no list of facts has it"
     assert list(variants()) == [e.name for e in catalogue.entries()]
 
 
@@ -97,9 +108,9 @@ def test_published_figures_are_those_of_the_table() -> None:
     for entry in catalogue.entries():
         published = variants()[entry.name].published
         assert entry.published == (printed[entry.family, published] if published else None)
-        if entry.published and entry.published["params_m"]:
-            # Printed sizes are rounded, some generously; a row of another net is off by far more.
-            assert entry.params == pytest.approx(entry.published["params_m"] * 1e6, rel=0.05)
+        if entry.status == "exact" and abs(entry.deviation.get("params", 0)) > 0.05:
+            # Printed sizes are rounded; a row of another net is off by far more.
+            assert entry.name in OFF, (entry.name, entry.deviation)
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="needs ../shared/reference/variants.csv")

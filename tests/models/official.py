@@ -103,9 +103,14 @@ def difference(name: str, peer: Peer) -> float:
     theirs = create_model(peer.name, **peer.options)
     if peer.library == "pytorchcv" and peer.net.startswith("shufflenetv2"):
         theirs.features.init_block.pool = nn.MaxPool2d(3, 2, 1)  # its own pads nothing and rounds up
-    state = seeded(theirs.state_dict(), seed=0)
-    theirs.double().eval().load_state_dict(state)
     ours = create_model(name).double().eval()
+    state = seeded(theirs.state_dict(), seed=0)
+    shuffled = [key for key, value in state.items() if key.endswith("index")]
+    chosen = [value for key, value in ours.state_dict().items() if key.endswith("index")]
+    for key, index in zip(shuffled, chosen, strict=True):  # which inputs a convolution keeps: no library draws them
+        state[key] = index[torch.randperm(len(index), generator=torch.Generator().manual_seed(0))]
+    for key, value in theirs.double().eval().state_dict().items():
+        value.copy_(state[key])
     loaded = load_weights(ours, state, peer.conventions)
     assert (loaded.source, loaded.missing) == (peer.conventions, ())
     x = inputs(0, size)
