@@ -64,14 +64,12 @@ def command(
     )
     guessed = [e for e in found if e.status == "reconstruction"]
     if guessed:
-        typer.echo("\nReconstructions: what is inferred, and how far they are from the published size")
-        for e in guessed:
-            typer.echo(f"  {e.name}: {e.note}{distance(e)}")
+        typer.echo("\nReconstructions: what is inferred, and how far they are from the published size\n")
+        show.facts([(e.name, f"{e.note}{distance(e)}") for e in guessed])
+        typer.echo()
     families = len({e.family for e in found})
-    typer.echo(
-        f"{len(found)} networks in {families} {'family' if families == 1 else 'families'}.  "
-        "Counts at the input and classes of the published net; ImageNet top-1 as its paper printed it."
-    )
+    typer.echo(f"{len(found)} networks in {families} {'family' if families == 1 else 'families'}.")
+    typer.echo("Counts at the published input and classes; top-1 on ImageNet as printed.")
 
 
 def published_as(e: Entry) -> str:

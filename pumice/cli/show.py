@@ -45,7 +45,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     view = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for i in kept:
         right = ">" in columns[i]
-        view.add_column(names[i], justify="right" if right else "left", no_wrap=right, overflow="fold")
+        view.add_column(names[i], justify="right" if right else "left", no_wrap=right or i == 0, overflow="fold")
     for row in cells:
         view.add_row(*(row[i] for i in kept))
     _print(view, width)

@@ -32,12 +32,24 @@ def test_list_for_people(pumice: Any) -> None:
     said = pumice("list", "micronet")
     assert said.code == 0
     assert [line.split()[0] for line in said.out.splitlines()[2:6]] == [f"micronet_m{i}" for i in range(4)]
-    assert "4 networks" in said.out
+    assert "5 networks in 1 family" in said.out
+
+
+def test_list_says_what_a_reconstruction_infers(pumice: Any) -> None:
+    said = pumice("list", "squeezenext_34_100").out
+    assert "reconstruction" in said
+    assert "squeezenext_34_100" in said.split("what is inferred")[1]
+    assert "parameters +5.3%" in said
+    assert "what is inferred" not in pumice("list", "mobilenetv1").out
+    every = pumice("list").out
+    assert "212 networks in 21 families" in every
+    assert every.split("what is inferred")[1].count("against the printed figures") > 25
 
 
 def test_list_filters(pumice: Any) -> None:
     every = pumice("list", "--json").json
-    assert names(pumice("list", "squeezenet", "--json")) == ["squeezenet1_0", "squeezenet1_1"]
+    assert names(pumice("list", "squeezenet1_?", "--json")) == ["squeezenet1_0", "squeezenet1_1"]
+    assert names(pumice("list", "complex", "--json")) == ["squeezenet1_0_complex_bypass"]
     assert names(pumice("list", "*_m[01]", "--json")) == ["micronet_m0", "micronet_m1"]
     assert names(pumice("list", "no such", "--json")) == []
     for option, field, limit, text in [
