@@ -13,7 +13,7 @@ from torch import nn
 
 from pumice.models.create import create_model
 from pumice.models.described import preprocess_of
-from pumice.models.families import variants
+from pumice.models.families import variant, variants
 
 
 def _register(name: str) -> None:
@@ -25,7 +25,7 @@ def _register(name: str) -> None:
         model.__dict__["pretrained_cfg"] = model.__dict__["default_cfg"] = {
             "architecture": name,
             "input_size": (own.get("in_chans", 3), *how.size),
-            "num_classes": own.get("num_classes", 1000),
+            "num_classes": own.get("num_classes", variant(name).num_classes),
             "crop_pct": how.crop_pct,
             "interpolation": how.interpolation,
             "mean": how.mean,

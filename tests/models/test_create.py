@@ -174,6 +174,13 @@ def test_the_bridge_registers_what_timm_lacks_and_replaces_nothing() -> None:
     assert model.head.dropout.p == 0.3
     data = timm.data.resolve_model_data_config(model)
     assert (data["input_size"], data["mean"]) == ((1, 224, 224), (0.485, 0.456, 0.406))
+    # What timm's own train, validate and benchmark scripts do with a model.
+    import_module("timm.optim").create_optimizer_v2(model, opt="sgd", lr=0.1, weight_decay=1e-4)
+    assert timm.data.create_transform(**data, is_training=True) is not None
+    assert import_module("timm.utils").ModelEmaV2(model).module(torch.zeros(2, 1, 64, 64)).shape == (2, 10)
+    assert model.default_cfg["num_classes"] == 10
+    assert timm.create_model("condensenet50_cifar").default_cfg["input_size"] == (3, 32, 32)
+    assert timm.create_model("espnet_c_p2_q3").default_cfg["num_classes"] == 20
     maps = timm.create_model("tv_shufflenetv2_050", features_only=True, out_indices=(1, -1))
     assert maps.feature_info.reduction() == [4, 32]
     with pytest.raises(BadInput, match="no published weights of micronet_m0"):
