@@ -58,6 +58,12 @@ def build(
     return model
 
 
+def set_eps(model: nn.Module, config: ModelConfig) -> None:
+    """Give every norm of one of our networks the eps that its config names, else the paper's own, in place."""
+    eps = spec_of(config.name, dict(config.options)).bn_eps if config.bn_eps is None else config.bn_eps
+    set_norm(model, eps=eps)
+
+
 def rebuild(config: ModelConfig, *, drop_rate: float | None = None, drop_path_rate: float = 0.0) -> nn.Module:
     """The network that a config describes, with fresh weights."""
     settings: dict[str, Any] = {

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from pumice.errors import BadInput
 from pumice.files import write_json
-from pumice.models.build import build
+from pumice.models.build import build, set_eps
 from pumice.models.checkpoint import manifest_of, save_checkpoint
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.external import create_external
 from pumice.models.peers import Source, published_weights
 from pumice.models.weights import load_weights, read_state_dict
-from pumice.nn.conv import set_norm, set_padding
+from pumice.nn.conv import set_padding
 
 
 def _efficientnet_lite0() -> dict[str, Tensor]:
@@ -89,6 +89,7 @@ def adopt(model: nn.Module, trained: nn.Module) -> None:
     mine, theirs = config_of(model), config_of(trained)
     if mine is None or theirs is None:
         raise BadInput("only networks of create_model take over weights")
-    set_padding(model, theirs.padding)
-    set_norm(model, eps=1e-5 if theirs.bn_eps is None else theirs.bn_eps)
-    describe(model, replace(mine, padding=theirs.padding, bn_eps=theirs.bn_eps), preprocess_of(trained))
+    changed = replace(mine, padding=theirs.padding, bn_eps=theirs.bn_eps)
+    set_padding(model, changed.padding)
+    set_eps(model, changed)
+    describe(model, changed, preprocess_of(trained))

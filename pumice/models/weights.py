@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from pumice.errors import BadInput
-from pumice.models.build import build
+from pumice.models.build import build, set_eps
 from pumice.models.catalogue import entry
 from pumice.models.checkpoint import read_manifest
 from pumice.models.conversion.rule import Settings
 from pumice.models.conversion.tables import conversion, source_by_keys
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.external import create_external
-from pumice.models.families import family_of, spec_of, variants
+from pumice.models.families import family_of, variants
 from pumice.models.peers import PEERS, Source
-from pumice.nn.conv import set_norm, set_padding
+from pumice.nn.conv import set_padding
 
 StateDict = Mapping[str, Tensor]
 SHOWN = 3  # tensors of another shape that a report names
@@ -120,10 +120,9 @@ def load_weights(
     elif not isinstance(weights, Mapping):
         settings = _recorded(weights)
     if settings is not None and config is not None and _family(model):
-        set_padding(model, settings.padding)
-        eps = spec_of(config.name, dict(config.options)).bn_eps if settings.bn_eps is None else settings.bn_eps
-        set_norm(model, eps=eps)
         changed = replace(config, padding=settings.padding, bn_eps=settings.bn_eps)
+        set_padding(model, settings.padding)
+        set_eps(model, changed)
         describe(model, changed, settings.preprocess)
     return Loaded(source, missing)
 

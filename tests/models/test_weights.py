@@ -267,6 +267,14 @@ def test_a_file_in_the_cache_serves_a_net_without_published_weights(
     assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), model.state_dict().values(), strict=True))
 
 
+def test_weights_from_the_cache_keep_the_papers_eps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PUMICE_CACHE", str(tmp_path))
+    model = create_model("espnet_c_p2_q3")
+    save_checkpoint(tmp_path / "espnet_c_p2_q3.safetensors", model, manifest_of(model))
+    again = create_model("espnet_c_p2_q3", pretrained=True)
+    assert {m.eps for m in again.modules() if isinstance(m, nn.BatchNorm2d)} == {1e-3}
+
+
 def test_a_checkpoint_of_another_net_is_reported_by_shape() -> None:
     model = create_model("micronet_m0")
     before = {key: value.clone() for key, value in model.state_dict().items()}
