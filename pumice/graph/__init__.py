@@ -9,5 +9,6 @@ recorder  the dispatch mode that writes every operator down
 layers    nodes -> layer records: multiply-adds, parameters, memory access
 inputs    the input size that a model declares or implies
 trace     `trace(model, input_size) -> Graph`
+edit      `apply(graph, changes)`: operators bypassed, swapped or of another width, every shape inferred anew
 fold      `fold_norms(model)`: batch norms folded into the layers that feed them, where that is exact
 """

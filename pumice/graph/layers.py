@@ -12,11 +12,14 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
+import torch
+
 from pumice.graph.modules import Extra
 from pumice.graph.ops import MATRIX_OPERANDS
 from pumice.graph.records import Layer, Node, Shape, Value
 
 _FREE = ("view", "create")
+_STORED = ("parameter", "buffer")
 _STATISTICS = ("bias", "running_mean", "running_var")
 
 
@@ -33,12 +36,22 @@ def layer_records(
     for node in nodes:
         while waiting and waiting[0].after <= node.index:
             layers.append(_extra(waiting.pop(0)))
-        if node.kind in _FREE or not node.outputs:
+        if not works(node):
             continue
         used = {values[i].name for i in node.inputs if values[i].kind == "parameter"} - seen
         seen |= used
         layers.append(_layer(node, values, sum(sizes[name] for name in used)))
     return (*layers, *map(_extra, waiting))
+
+
+def works(node: Node) -> bool:
+    """Whether a node does work, and so has a layer record; records other than extras follow these nodes in order."""
+    return node.kind not in _FREE and bool(node.outputs)
+
+
+def _bytes(value: Value) -> int:
+    dtype: torch.dtype = getattr(torch, value.dtype)
+    return value.elements * dtype.itemsize
 
 
 def _extra(extra: Extra) -> Layer:
@@ -54,10 +67,12 @@ def _layer(node: Node, values: Sequence[Value], params: int) -> Layer:
         name=node.path,
         op=node.kind,
         function=operator.lstrip("_"),
-        input_shapes=tuple(v.shape for v in operands if v.kind not in ("parameter", "buffer")),
+        input_shapes=tuple(v.shape for v in operands if v.kind not in _STORED),
         output_shape=output.shape,
         params=params,
         memory_access=sum(v.elements for v in operands) + output.elements,
+        memory_bytes=sum(map(_bytes, operands)) + _bytes(output),
+        weight_bytes=sum(_bytes(v) for v in operands if not v.from_input),
     )
     if node.kind == "conv":
         return _convolution(layer, node, values)
@@ -106,7 +121,7 @@ def _product(layer: Layer, node: Node, values: Sequence[Value], operator: str) -
     if left is None or right is None:
         raise AssertionError(f"{node.op} without its matrices")
     shape = values[right].shape
-    learned = any(values[i].kind in ("parameter", "buffer") for i in (left, right))
+    learned = any(values[i].kind in _STORED for i in (left, right))
     return replace(
         layer,
         op="linear" if learned else "matmul",

@@ -91,6 +91,10 @@ class Calls:
             after.remove()
             self._stack.clear()
 
+    def stand_at(self, path: str, leaf: Leaf | None) -> None:
+        """Say which module runs, where operators run without their modules."""
+        self._stack[:] = [(path, "edited", leaf)]
+
     def _enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         if get_ident() != self._thread:
             return

@@ -91,6 +91,8 @@ class Layer:
     kernel, stride, padding, dilation: one number for each spatial dimension; empty when they do not apply.
     params: learnable elements that no earlier layer used.
     memory_access: elements of the operands, the weight and the result; the bias is left out.
+    memory_bytes: the same in bytes, each tensor in the dtype that was traced.
+    weight_bytes: what of them does not depend on the input: parameters, buffers and what is computed from them alone.
     """
 
     name: str
@@ -107,11 +109,18 @@ class Layer:
     madds: int = 0
     extra_madds: int = 0
     memory_access: int = 0
+    memory_bytes: int = 0
+    weight_bytes: int = 0
 
     @property
     def counted(self) -> bool:
         """Whether its multiply-adds count: convolutions and matrix products."""
         return self.op in COUNTED
+
+    @property
+    def intensity(self) -> float:
+        """Multiply-adds for each byte of memory access; 0 where there are none."""
+        return self.madds / self.memory_bytes if self.memory_bytes else 0.0
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ an activation, say) is copied and run for real on one random image.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,18 +16,19 @@ from torch.nn.parameter import is_lazy
 
 from pumice.errors import BadInput
 from pumice.graph.layers import layer_records
-from pumice.graph.modules import Calls, tensors_in, unchanged
+from pumice.graph.modules import Calls, Extra, tensors_in, unchanged
 from pumice.graph.recorder import Recorder
 from pumice.graph.records import Graph, Shape
 from pumice.graph.stand_in import StandIns
 
 
-def trace(model: nn.Module, input_size: Shape = (3, 224, 224), *, name: str = "") -> Graph:
-    """The graph of `model` in evaluation mode on one image of `input_size` = (C, H, W).
+def trace(model: nn.Module, input_size: Shape = (3, 224, 224), *, name: str = "", batch: int = 1) -> Graph:
+    """The graph of `model` in evaluation mode on `batch` images of `input_size` = (C, H, W).
 
     The model is left exactly as it was, also when this raises: modes, hooks, tensors, attributes, random state.
 
     name: what messages call it; the model's own name by default.
+    batch: images a pass; counts are of all of them together.
 
     Raises:
         UnknownOp: it calls an operator whose cost is not known.
@@ -43,14 +44,14 @@ def trace(model: nn.Module, input_size: Shape = (3, 224, 224), *, name: str = ""
     try:
         with _quiet():
             try:
-                return _trace_shapes(model, name, input_size)
+                return _trace_shapes(model, name, (batch, *input_size))
             except BadInput:
                 raise
             except Exception:
                 # Numbers may be what was missing; without any there is nothing more to try.
                 if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
                     raise
-            return _trace_real(model, name, input_size)
+            return _trace_real(model, name, (batch, *input_size))
     except BadInput as error:
         raise type(error)(f"{name} on a {size} input: {error}") from error
     except Exception as error:
@@ -66,7 +67,7 @@ def model_name(model: nn.Module) -> str:
     return name if isinstance(name, str) and name else type(model).__name__
 
 
-def _trace_shapes(model: nn.Module, name: str, input_size: Shape) -> Graph:
+def _trace_shapes(model: nn.Module, name: str, images: Shape) -> Graph:
     parameters = dict(model.named_parameters(remove_duplicate=False))
     buffers = dict(model.named_buffers(remove_duplicate=False))
     stand_in = StandIns(detached=True).of
@@ -79,7 +80,7 @@ def _trace_shapes(model: nn.Module, name: str, input_size: Shape) -> Graph:
             for tensors in places:
                 tensors.update({key: stand_in(tensor) for key, tensor in tensors.items() if tensor is not None})
         model.eval()
-        image = torch.empty((1, *input_size), dtype=_dtype(model), device="meta")
+        image = torch.empty(images, dtype=_dtype(model), device="meta")
         return _record(
             model,
             name,
@@ -89,10 +90,10 @@ def _trace_shapes(model: nn.Module, name: str, input_size: Shape) -> Graph:
         )
 
 
-def _trace_real(model: nn.Module, name: str, input_size: Shape) -> Graph:
+def _trace_real(model: nn.Module, name: str, images: Shape) -> Graph:
     model = copy.deepcopy(model).eval()
     device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
-    image = torch.rand((1, *input_size), generator=torch.Generator().manual_seed(0)).to(device, _dtype(model))
+    image = torch.rand(images, generator=torch.Generator().manual_seed(0)).to(device, _dtype(model))
     return _record(
         model,
         name,
@@ -110,22 +111,38 @@ def _record(
     with calls.watching(), torch.no_grad(), recorder:
         result = model(image)
     outputs = tuple(recorder.read(tensor) for tensor in tensors_in(result))
+    sizes = {key: t.numel() for key, t in parameters.items()}
+    return assemble(name, tuple(image.shape[1:]), recorder, outputs, calls.extras, sizes, calls.counts)
+
+
+def assemble(
+    name: str,
+    input_size: Shape,
+    recorder: Recorder,
+    outputs: Shape,
+    extras: Iterable[Extra],
+    sizes: Mapping[str, int],
+    calls: Mapping[str, int],
+) -> Graph:
+    """The graph of what a recorder saw.
+
+    outputs: indices of values.  extras, sizes: as `layer_records` takes them.  calls: of every module.
+    """
     nodes, values = recorder.nodes(), tuple(recorder.values)
-    layers = layer_records(nodes, values, calls.extras, {key: t.numel() for key, t in parameters.items()})
     used = dict.fromkeys(
         values[i].name for node in nodes if node.kind != "view" for i in node.inputs if values[i].kind == "parameter"
     )
     return Graph(
         name=name,
-        input_size=tuple(image.shape[1:]),
+        input_size=input_size,
         values=values,
         nodes=nodes,
         inputs=(recorder.entry,),
         outputs=outputs,
-        layers=layers,
-        params=sum(parameters[key].numel() for key in used),
+        layers=layer_records(nodes, values, extras, sizes),
+        params=sum(sizes[key] for key in used),
         parameters=tuple(used),
-        calls=dict(calls.counts),
+        calls=dict(calls),
     )
 
 
