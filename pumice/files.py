@@ -38,6 +38,20 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             scratch.unlink(missing_ok=True)
 
 
+def check_place(path: str | os.PathLike[str]) -> None:
+    """See that a file can be written there, before long work.
+
+    Raises:
+        BadInput: it is a folder, or its folder cannot be written.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder; name a file")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise BadInput(f"{path} cannot be written, because {folder} cannot; name another place")
+
+
 def _usual_mode() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -5,13 +5,15 @@ and exported file, so that a model is never fed differently from how it was trai
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pumice.errors import BadInput
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Channels = Literal["RGB", "BGR"]
@@ -46,8 +48,11 @@ class Preprocess:
                 f"a preprocessing of size {self.size}, crop {self.crop_pct} and std {self.std} is impossible"
             )
 
-    def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+    def pixels(self, image: "Image.Image") -> NDArray[np.uint8]:
         """The resized and cropped RGB image, (H, W, 3), before normalisation."""
+        # A machine that only times files, which carry their preprocessing, needs no Pillow.
+        from PIL import Image
+
         height, width = self.size
         scale = max(height / image.height, width / image.width) / self.crop_pct
         # At least the crop's own size: rounding a thin image down would leave nothing to cut from.
@@ -71,7 +76,7 @@ class Preprocess:
         scaled = (pixels.astype(np.float32) / 255.0 - mean) / std
         return np.ascontiguousarray(np.moveaxis(scaled, -1, -3), dtype=np.float32)
 
-    def __call__(self, image: Image.Image) -> NDArray[np.float32]:
+    def __call__(self, image: "Image.Image") -> NDArray[np.float32]:
         """(3, H, W) float32 network input of one RGB image."""
         return self.normalise(self.pixels(image))
 

@@ -1,8 +1,13 @@
 """From a network to a file that runs elsewhere, and the proof that it computes the same.
 
-session.py    one interface to every runtime; `open_session` picks by name
+session.py    one interface to every runtime; `open_session` picks by name, without torch for a file
+network_session.py a network, name or checkpoint as a session
 eager.py      the network itself, folded, in PyTorch
-onnx.py       .onnx files: export through torch's exporter, ONNX Runtime
+onnx.py       .onnx files through torch's exporter
+onnx_header.py what an .onnx file says of its input and of itself, read without the onnx package
+onnxruntime.py .onnx files in ONNX Runtime
+direct/       .onnx straight from the traced graph in tenths of a second, for measuring
+op_times.py   how long each operator of a file takes, by the runtime's own profiler
 openvino.py   .xml + .bin pairs: conversion from ONNX, OpenVINO
 export.py     `export`: write a file whole, compare it with the network, record what agreed
 verify.py     `verify`: is this file that checkpoint, fed the same way, with the same classes

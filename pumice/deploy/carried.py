@@ -8,8 +8,8 @@ import json
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+from pumice.deploy.onnx_header import read_header
 from pumice.errors import BadInput
-from pumice.models import checkpoint
 from pumice.models.manifest import Manifest
 
 MANIFEST = "pumice"
@@ -46,9 +46,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     if not file.is_file():
         raise BadInput(f"no file {path}")
     if file.suffix.lower() == ".onnx":
-        from pumice.deploy.onnx import read_onnx
-
-        return {entry.key: entry.value for entry in read_onnx(file).metadata_props}
+        return dict(read_header(file).metadata)
     if file.suffix.lower() == ".xml":
         try:
             root = ElementTree.parse(file).getroot()
@@ -67,6 +65,8 @@ def read_manifest(path: str | Path) -> Manifest | None:
         BadInput: the file is missing or damaged, or its manifest is.
     """
     if Path(path).suffix == ".safetensors":
+        from pumice.models import checkpoint  # imports torch
+
         return checkpoint.read_manifest(path)
     text = read_metadata(path).get(MANIFEST)
     if text is None:

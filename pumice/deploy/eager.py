@@ -1,7 +1,7 @@
 """The network itself in PyTorch: batch norms folded, evaluation mode."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar, final
 
 import numpy as np
@@ -27,6 +27,11 @@ def torch_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def float32_alone() -> AbstractContextManager[None]:
+    """TF32 rounds the factors of CUDA convolutions to 10 bits, which is not the float32 that a session states."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 @final
@@ -60,9 +65,26 @@ class EagerSession(Session):
         with torch.inference_mode(), torch_threads(self.threads):
             if self.device == "cpu":
                 return self._model(torch.from_numpy(x)).numpy()
-            # TF32 rounds the factors to 10 bits, which is not the float32 that this session states.
-            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            with float32_alone():
                 return self._model(torch.from_numpy(x).to(self.device)).cpu().numpy()
+
+    def device_ms(self, x: NDArray[np.float32], passes: int = 1) -> float:
+        """ms per pass on the CUDA device, between two events in its queue.
+
+        The images are there already and the logits stay there: what is timed is the network, and where its kernels
+        are shorter than their launch, the launching.  ShuffleNetV2's GPU figures are of this kind (arXiv:1807.11164,
+        section 2).
+        """
+        with torch.inference_mode(), torch_threads(self.threads), float32_alone():
+            images = torch.from_numpy(x).to(self.device)
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            torch.cuda.synchronize()
+            start.record()
+            for _ in range(passes):
+                self._model(images)
+            end.record()
+            end.synchronize()
+        return start.elapsed_time(end) / passes
 
     def close(self) -> None:
         """Let go of the network."""

@@ -1,4 +1,4 @@
-"""ONNX files: export through torch's own exporter, and ONNX Runtime.
+"""ONNX files, written by torch's own exporter.
 
 A file holds one graph and all its weights, input "image" (N, C, H, W), output "logits" (N, classes), float32.
 """
@@ -10,16 +10,13 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal, final
+from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from pumice.deploy.carried import MANIFEST, read_manifest
+from pumice.deploy.carried import MANIFEST
 from pumice.deploy.network import folded, name_of
-from pumice.deploy.session import Session
 from pumice.errors import BadInput
 from pumice.models.manifest import Manifest
 
@@ -60,7 +57,7 @@ def export_onnx(
         BadInput: the exporter cannot express the network.
         OSError: the file cannot be written.
     """
-    _require_onnx()
+    require_onnx()
     axes = _AXES[dynamic]
     name = name_of(model, manifest)
     network = folded(model, input_size)
@@ -102,7 +99,7 @@ def export_to_measure(
     Raises:
         BadInput: neither can express the network.
     """
-    _require_onnx()
+    require_onnx()
     try:
         with _quiet(), torch.no_grad():
             torch.onnx.export(
@@ -134,7 +131,7 @@ def read_onnx(path: Path) -> Any:
     Raises:
         BadInput: it is no ONNX model.
     """
-    onnx = _require_onnx()
+    onnx = require_onnx()
     try:
         proto = onnx.load(str(path), load_external_data=False)
     except Exception as error:  # protobuf's own error class depends on its implementation
@@ -145,7 +142,12 @@ def read_onnx(path: Path) -> Any:
     return proto
 
 
-def _require_onnx() -> Any:
+def require_onnx() -> Any:
+    """The onnx package.
+
+    Raises:
+        BadInput: the deploy extra is not installed.
+    """
     try:
         import onnx
         import onnxscript  # noqa: F401
@@ -197,89 +199,3 @@ def _reason(error: BaseException) -> str:
             return f"ONNX export does not know the operator {operator} as it is used here"
     lines = [line for line in str(chain[-1]).splitlines() if line.strip()]
     return (lines[0].strip() if lines else type(chain[-1]).__name__)[:200]
-
-
-@final
-class OnnxRuntimeSession(Session):
-    """A file in ONNX Runtime on the CPU: one pool of `threads` that sleeps between passes instead of spinning."""
-
-    runtime: ClassVar[str] = "onnxruntime"
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        threads: int = 1,
-        batch: int | None = 1,
-        input_size: tuple[int, int, int] | None = None,
-        manifest: Manifest | None = None,
-    ) -> None:
-        import onnxruntime
-
-        proto = read_onnx(path)
-        # Files of old exporters list their weights among the inputs.
-        weights = {tensor.name for tensor in proto.graph.initializer}
-        inputs = [value for value in proto.graph.input if value.name not in weights]
-        if len(inputs) != 1 or len(_dims(inputs[0])) != 4:
-            raise BadInput(f"{path} does not read one batch of images (N, C, H, W); only image classifiers open here")
-        shape = [dim.dim_value for dim in inputs[0].type.tensor_type.shape.dim]
-        names = _dims(inputs[0])
-        manifest = manifest or read_manifest(path)
-        batch, size = fit_size(path, shape, batch, input_size, manifest)
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        for name, value in zip(names, (batch, *size), strict=True):
-            if name not in ("", "?"):
-                options.add_free_dimension_override_by_name(name, value)
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its errors have no common class
-            raise BadInput(f"onnxruntime cannot open {path}: {str(error).splitlines()[0][:200]}") from error
-        self._input = inputs[0].name
-        self._outputs = [self._session.get_outputs()[0].name]
-        super().__init__(
-            threads=threads, batch=batch, input_size=size, manifest=manifest, file_bytes=path.stat().st_size
-        )
-
-    def infer(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """One forward pass of `batch` images."""
-        return self._session.run(self._outputs, {self._input: x})[0]
-
-    def close(self) -> None:
-        """Free the runtime's memory."""
-        self._session = None
-
-
-def fit_size(
-    path: Path,
-    shape: list[int],
-    batch: int | None,
-    input_size: tuple[int, int, int] | None,
-    manifest: Manifest | None,
-) -> tuple[int, tuple[int, int, int]]:
-    """The batch and (C, H, W) to open a file at: those asked for, else the file's, else the manifest's.
-
-    Args:
-        path: the file, for the sentence.
-        shape: the file's (N, C, H, W), where anything below 1 is open.
-        batch: images a pass, None for the file's own.
-        input_size: the size asked for.
-        manifest: what the file carries.
-
-    Raises:
-        BadInput: the file is fixed to another size or batch, or is open and nobody says at which size.
-    """
-    wanted = input_size or (manifest.input_size if manifest else None)
-    size = [have if have > 0 else (wanted[i] if wanted else 0) for i, have in enumerate(shape[1:])]
-    if min(size) < 1:
-        raise BadInput(f"{path} is open to any input size and carries none; give input_size=(C, H, W)")
-    if input_size is not None and tuple(size) != tuple(input_size):
-        raise BadInput(f"{path} is fixed to input size {tuple(size)}, not {tuple(input_size)}; export it at that size")
-    if batch is not None and shape[0] > 0 and shape[0] != batch:
-        raise BadInput(f"{path} is fixed to batch {shape[0]}, not {batch}; export it with dynamic='batch'")
-    channels, height, width = size
-    return batch or max(shape[0], 1), (channels, height, width)

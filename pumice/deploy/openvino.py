@@ -6,29 +6,34 @@ opened here unwatched: `export` and `verify` compare every file with its network
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from pumice.deploy.carried import MANIFEST, read_manifest
-from pumice.deploy.onnx import Dynamic, export_onnx, fit_size
-from pumice.deploy.session import Session, require
+from pumice.deploy.session import Session, fit_size, require
 from pumice.errors import BadInput
 from pumice.models.manifest import Manifest
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pumice.deploy.onnx import Dynamic
+
 
 def export_openvino(
-    model: nn.Module,
+    model: "nn.Module",
     path: Path,
     input_size: tuple[int, int, int],
     *,
     manifest: Manifest | None = None,
     batch: int = 1,
-    dynamic: Dynamic | None = None,
+    dynamic: "Dynamic | None" = None,
 ) -> None:
     """Write `path` (.xml) and its .bin, in float32, by way of ONNX; arguments and errors as `export_onnx`."""
+    from pumice.deploy.onnx import export_onnx
+
     require("openvino")
     with TemporaryDirectory(prefix="pumice-", ignore_cleanup_errors=True) as folder:
         file = Path(folder) / "model.onnx"

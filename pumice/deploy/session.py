@@ -1,34 +1,35 @@
-"""One interface to every runtime.
+"""One interface to every runtime.  A file opens without torch; a network brings it along.
 
 with open_session("model.onnx", threads=1) as session:
     logits = session.run(session.manifest.preprocess(image)[None])
 """
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import ClassVar, Self, cast, final
+from typing import TYPE_CHECKING, ClassVar, Self, cast, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from pumice.deploy.carried import model_file, read_checked, read_manifest
-from pumice.deploy.compare import TOLERANCE, relative_error
-from pumice.deploy.network import frozen, load, size_of
-from pumice.deploy.probes import probe_inputs
+from pumice.deploy.compare import TOLERANCE
 from pumice.errors import BadInput, CheckFailed, nearest
 from pumice.models.manifest import Manifest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    Source = str | Path | nn.Module
 
 # Runtime -> where its session class lives; the classes are imported when asked for.
 _CLASSES = {
     "eager": "pumice.deploy.eager:EagerSession",
-    "onnxruntime": "pumice.deploy.onnx:OnnxRuntimeSession",
+    "onnxruntime": "pumice.deploy.onnxruntime:OnnxRuntimeSession",
     "openvino": "pumice.deploy.openvino:OpenVinoSession",
 }
 RUNTIMES = tuple(_CLASSES)
@@ -108,16 +109,25 @@ def installed(runtime: str) -> bool:
     return runtime == "eager" or find_spec(runtime) is not None
 
 
+def known(runtime: str) -> str:
+    """The runtime's name, when it is one of ours, installed here or not.
+
+    Raises:
+        BadInput: it is none.
+    """
+    if runtime not in _CLASSES:
+        hint = nearest(runtime, [*RUNTIMES, "auto"]) or f"; choose auto, {', '.join(RUNTIMES)}"
+        raise BadInput(f"no runtime {runtime!r}{hint}")
+    return runtime
+
+
 def require(runtime: str) -> str:
     """The runtime's name, when it exists and is installed.
 
     Raises:
         BadInput: it is neither a runtime of ours, nor installed.
     """
-    if runtime not in _CLASSES:
-        hint = nearest(runtime, [*RUNTIMES, "auto"]) or f"; choose auto, {', '.join(RUNTIMES)}"
-        raise BadInput(f"no runtime {runtime!r}{hint}")
-    if not installed(runtime):
+    if not installed(known(runtime)):
         raise BadInput(f"runtime {runtime} is not installed; run `pip install 'pumice[deploy]'`")
     return runtime
 
@@ -134,7 +144,12 @@ def readers(file: Path) -> tuple[str, ...]:
     return names
 
 
-def resolve_runtime(source: str | Path | nn.Module, runtime: str = "auto") -> str:
+def _file_of(source: "Source") -> Path | None:
+    """The .onnx or .xml file that a source means; None for a network, a name or a checkpoint."""
+    return model_file(source) if isinstance(source, str | os.PathLike) else None
+
+
+def resolve_runtime(source: "Source", runtime: str = "auto") -> str:
     """The runtime that opens a source: the one asked for, or for "auto" the best one known to be right.
 
     A network, name or checkpoint runs eager.  A file runs in the runtime that it was made for (its budget's
@@ -146,12 +161,12 @@ def resolve_runtime(source: str | Path | nn.Module, runtime: str = "auto") -> st
     """
     if runtime != "auto":
         require(runtime)
-    file = None if isinstance(source, nn.Module) else model_file(source)
+    file = _file_of(source)
     if file is None:
         return "eager" if runtime == "auto" else runtime
     able = READERS[file.suffix.lower()]
     if runtime == "eager":
-        if Path(cast(str | Path, source)).is_dir():
+        if Path(cast("str | Path", source)).is_dir():
             return runtime  # a run folder has its weights beside the file
         raise BadInput(f"eager runs networks and checkpoints, not {file.name}; choose {' or '.join(able)}")
     if runtime != "auto":
@@ -169,7 +184,7 @@ def resolve_runtime(source: str | Path | nn.Module, runtime: str = "auto") -> st
 
 
 def open_session(
-    source: str | Path | nn.Module,
+    source: "Source",
     *,
     runtime: str = "auto",
     threads: int = 1,
@@ -202,39 +217,43 @@ def open_session(
         raise BadInput(f"runtime {chosen} runs on the cpu here; use runtime eager for {device}")
     module, name = _CLASSES[chosen].split(":")
     opener: Callable[..., Session] = getattr(import_module(module), name)
-    file = None if isinstance(source, nn.Module) or chosen == "eager" else model_file(source)
+    file = None if chosen == "eager" else _file_of(source)
     if file is not None:
         return opener(file, threads=threads, batch=batch, input_size=input_size, manifest=manifest)
 
-    model, manifest = load(source, manifest)
-    size, batch = size_of(model, manifest, input_size), batch or 1
-    if chosen == "eager":
-        return opener(model, threads=threads, batch=batch, input_size=size, manifest=manifest, device=device)
-    return _exported(model, opener, threads, batch, size, manifest)
+    from pumice.deploy.network_session import open_network
+
+    return open_network(
+        source, opener, threads=threads, batch=batch or 1, input_size=input_size, manifest=manifest, device=device
+    )
 
 
-def _exported(
-    model: nn.Module,
-    opener: Callable[..., Session],
-    threads: int,
-    batch: int,
-    size: tuple[int, int, int],
+def fit_size(
+    path: Path,
+    shape: list[int],
+    batch: int | None,
+    input_size: tuple[int, int, int] | None,
     manifest: Manifest | None,
-) -> Session:
-    """A session on a temporary static export of the network, compared with the network on two inputs."""
-    from pumice.deploy.onnx import export_onnx
+) -> tuple[int, tuple[int, int, int]]:
+    """The batch and (C, H, W) to open a file at: those asked for, else the file's, else the manifest's.
 
-    model = frozen(model)
-    with TemporaryDirectory(prefix="pumice-", ignore_cleanup_errors=True) as folder:
-        file = Path(folder) / "model.onnx"
-        export_onnx(model, file, size, manifest=manifest, batch=batch)
-        session = opener(file, threads=threads, batch=batch, input_size=size, manifest=manifest)
-    x = probe_inputs(2, size, manifest.preprocess if manifest else None)
-    with torch.inference_mode():
-        error = relative_error(session.run(x), model(torch.from_numpy(x)).numpy())
-    if error > TOLERANCE:
-        session.close()
-        raise CheckFailed(
-            f"{session.runtime} disagrees with the network by {error:.1e} of its largest output; use another runtime"
-        )
-    return session
+    Args:
+        path: the file, for the sentence.
+        shape: the file's (N, C, H, W), where anything below 1 is open.
+        batch: images a pass, None for the file's own.
+        input_size: the size asked for.
+        manifest: what the file carries.
+
+    Raises:
+        BadInput: the file is fixed to another size or batch, or is open and nobody says at which size.
+    """
+    wanted = input_size or (manifest.input_size if manifest else None)
+    size = [have if have > 0 else (wanted[i] if wanted else 0) for i, have in enumerate(shape[1:])]
+    if min(size) < 1:
+        raise BadInput(f"{path} is open to any input size and carries none; give input_size=(C, H, W)")
+    if input_size is not None and tuple(size) != tuple(input_size):
+        raise BadInput(f"{path} is fixed to input size {tuple(size)}, not {tuple(input_size)}; export it at that size")
+    if batch is not None and shape[0] > 0 and shape[0] != batch:
+        raise BadInput(f"{path} is fixed to batch {shape[0]}, not {batch}; export it with dynamic='batch'")
+    channels, height, width = size
+    return batch or max(shape[0], 1), (channels, height, width)

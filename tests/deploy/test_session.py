@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import time
@@ -134,6 +135,13 @@ def test_one_thread_uses_one_core(runtime: str):
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     # A second thread at work, or spinning, would near 2; the clock's own error is far below a fifth.
     assert cpu / wall < 1.2
+
+
+def test_onnxruntime_does_not_report_to_its_makers(tmp_path: Path, case: Case):
+    code = f"from pumice.deploy.session import open_session; open_session({str(case.onnx.path)!r})"
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env={**environment, "TMPDIR": str(tmp_path)}, check=True)
+    assert list(tmp_path.iterdir()) == []  # it notes its session there
 
 
 def test_auto_passes_over_a_runtime_that_disagreed(tmp_path: Path, case: Case):

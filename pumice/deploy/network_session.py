@@ -1,0 +1,53 @@
+"""A session on a network: itself in eager, a temporary file of it in another runtime."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import nn
+
+from pumice.deploy.compare import TOLERANCE, relative_error
+from pumice.deploy.direct import write_network
+from pumice.deploy.eager import EagerSession
+from pumice.deploy.network import frozen, load, size_of
+from pumice.deploy.probes import probe_inputs
+from pumice.deploy.session import Session
+from pumice.errors import CheckFailed
+from pumice.models.manifest import Manifest
+
+
+def open_network(
+    source: str | Path | nn.Module,
+    opener: Callable[..., Session],
+    *,
+    threads: int,
+    batch: int,
+    input_size: tuple[int, int, int] | None,
+    manifest: Manifest | None,
+    device: str,
+) -> Session:
+    """Open what is not a file; `opener` is the runtime's session class, the rest as `open_session`.
+
+    Raises:
+        BadInput: there is no such network, or its input size is unknown.
+        CheckFailed: the runtime disagrees with the network.
+    """
+    model, manifest = load(source, manifest)
+    size = size_of(model, manifest, input_size)
+    if opener is EagerSession:
+        return opener(model, threads=threads, batch=batch, input_size=size, manifest=manifest, device=device)
+    model = frozen(model)
+    with TemporaryDirectory(prefix="pumice-", ignore_cleanup_errors=True) as folder:
+        file = Path(folder) / "model.onnx"
+        write_network(model, file, size, batch=batch, manifest=manifest)
+        session = opener(file, threads=threads, batch=batch, input_size=size, manifest=manifest)
+    x = probe_inputs(2, size, manifest.preprocess if manifest else None)
+    with torch.inference_mode():
+        error = relative_error(session.run(x), model(torch.from_numpy(x)).numpy())
+    if error > TOLERANCE:
+        session.close()
+        raise CheckFailed(
+            f"{session.runtime} disagrees with the network by {error:.1e} of its largest output; use another runtime"
+        )
+    return session
