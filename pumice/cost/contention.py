@@ -5,6 +5,7 @@ own CPU time, are the time that others took; `steal` is what the hypervisor took
 CPU time in one-thread passes means that we were waiting for a core.
 """
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def core_times() -> dict[int, CoreTimes]:
 
 
 class Watch:
-    """Started before a series and read after it.
+    """Of a series on some cores, from now on; `pause` and `resume` when the process works elsewhere in between.
 
     cores: those the process is pinned to, None when it is not pinned (then nothing is known of others).
     """
@@ -69,27 +70,72 @@ class Watch:
         self.cores = cores or ()
         # The other hardware threads of our cores: work there slows ours down without taking time from our own.
         self.watched = {other for core in self.cores for other in siblings(core)}
-        self.start = core_times()
-        self.cpu_start = time.process_time()
-        self.wall_start = time.perf_counter()
+        self.seen = _Stretch()
+        self.stretches = 0
+        self.since: _Reading | None = None
+        self.resume()
+
+    def resume(self) -> None:
+        """A stretch begins, if none is under way."""
+        if self.since is None:
+            self.since = _Reading(core_times(), time.process_time(), time.perf_counter())
+            self.stretches += 1
+
+    def pause(self) -> None:
+        """The stretch ends."""
+        self.seen = self._so_far()
+        self.since = None
 
     def shares(self) -> Shares:
-        """What others took since the start, in parts of the pinned cores' time."""
-        own_s = time.process_time() - self.cpu_start
-        elapsed_s = time.perf_counter() - self.wall_start
-        end = core_times()
-        if not self.cores or not self.watched <= self.start.keys() & end.keys():
+        """What others took in all stretches so far, in parts of the pinned cores' time."""
+        seen, hertz = self._so_far(), _hertz()
+        if not self.cores or not seen.readable:
             return Shares(None, None)
-        hertz = _hertz()
-        available = elapsed_s * hertz * len(self.cores)
-        counted = sum(end[core].total - self.start[core].total for core in self.cores)
+        available = seen.elapsed_s * hertz * len(self.cores)
         # Sandboxes show a /proc/stat that stands still: then it is no evidence.
-        if counted < available / 2:
+        if seen.counted < available / 2:
             return Shares(None, None)
-        busy = sum(end[core].busy - self.start[core].busy for core in self.watched)
-        foreign = busy - own_s * hertz - SLACK_TICKS * len(self.cores)
-        steal = sum(end[core].steal - self.start[core].steal for core in self.cores) - SLACK_TICKS * len(self.cores)
-        return Shares(max(0.0, foreign / available), max(0.0, steal / available))
+        # Errors of whole ticks are as often up as down: over many stretches they add up as their root.
+        slack = SLACK_TICKS * len(self.cores) * math.sqrt(self.stretches)
+        foreign = seen.busy - seen.own_s * hertz - slack
+        return Shares(max(0.0, foreign / available), max(0.0, (seen.steal - slack) / available))
+
+    def _so_far(self) -> "_Stretch":
+        if self.since is None:
+            return self.seen
+        start, end = self.since.cores, core_times()
+        own_s, elapsed_s = time.process_time() - self.since.cpu_s, time.perf_counter() - self.since.wall_s
+        if not self.watched <= start.keys() & end.keys():
+            return _Stretch(readable=False)
+        return _Stretch(
+            self.seen.readable,
+            self.seen.own_s + own_s,
+            self.seen.elapsed_s + elapsed_s,
+            self.seen.busy + sum(end[core].busy - start[core].busy for core in self.watched),
+            self.seen.steal + sum(end[core].steal - start[core].steal for core in self.cores),
+            self.seen.counted + sum(end[core].total - start[core].total for core in self.cores),
+        )
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """All clocks at one moment."""
+
+    cores: dict[int, CoreTimes]
+    cpu_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """What the clocks showed: our own CPU time, seconds that passed, and ticks of the watched and the pinned cores."""
+
+    readable: bool = True
+    own_s: float = 0.0
+    elapsed_s: float = 0.0
+    busy: int = 0
+    steal: int = 0
+    counted: int = 0
 
 
 def verdict(shares: Shares, *, threads: int, wall_ms: float, cpu_ms: float) -> str:

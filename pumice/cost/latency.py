@@ -1,34 +1,36 @@
 """Wall and CPU time of one pass, all contenders interleaved in this process.
 
-How a figure is made.  The process is pinned to as many quiet cores as it uses threads.  Each contender is warmed up
-until its time stands still; then rounds follow, each giving every contender one turn, in an order shuffled anew, so
-that drift of the machine falls on all alike.  A turn is one untimed pass, which brings the contender's weights back
-into the caches and lets the threads of the one before go to sleep, and then a few timed samples.  Rounds go on until
-the median of every contender is known closely enough, or time is up.
+How a figure is made.  Each contender is warmed up until its time stands still; then rounds follow, each giving every
+contender one turn, in an order shuffled anew, so that drift of the machine falls on all alike.  A turn is one untimed
+pass, which brings the contender's weights back into the caches and lets the threads of the one before go to sleep, and
+then a few timed samples.  Contenders of as many threads take their turns one after the other, the process pinned to as
+many quiet cores, and those cores watched.  Rounds go on until the figure of every contender is known closely enough, or
+time is up.  Where asked for, a stream of queries of each ends the series, for the single-stream p90.
 """
 
 import gc
+import itertools
 import math
 import os
 import random
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pumice.cost import machine
-from pumice.cost.contention import MIN_INTERVAL_S, Shares, Watch, verdict
-from pumice.cost.pinning import pinned
-from pumice.cost.spread import median_interval
+from pumice.cost.contender import FEWEST_SAMPLES, MIN_SAMPLES, Contender, cpu_clock_step_ms
+from pumice.cost.contention import MIN_INTERVAL_S, Watch
+from pumice.cost.pinning import pins
+from pumice.cost.single_stream import stream, stream_s
 from pumice.cost.timing import Timing
 from pumice.errors import BadInput
-from pumice.progress import track
+from pumice.progress import pulse, track
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,66 +40,21 @@ if TYPE_CHECKING:
     Model = str | Path | nn.Module
 
 PRECISION = 0.02
-"""Half-width of the interval of the median, as a share of the median, at which a contender is known well enough."""
-MIN_SAMPLES = 30
-"""Sought whenever time allows, so that neither p90 nor the interval rests on the outermost samples."""
-FEWEST_SAMPLES = 6
-"""Of five samples not even the smallest and the largest enclose the median with 95 %: 1 - 2 / 2^5 is 94 %."""
-SAMPLES_PER_TURN = 3
-WARM_WINDOW = 5
-"""Passes in a window of the warm-up; it ends when the medians of two windows in a row are within WARM_CHANGE."""
-WARM_CHANGE = 0.03
+"""Half-width of the interval of a figure, as a share of the figure, at which a contender is known well enough."""
 WARM_LIMIT_S = 1.0
-STEPS_PER_SAMPLE = 100
-"""A sample lasts at least so many steps of the CPU clock, so that the clock adds 1 % at most."""
+CUDA_BATCH = 8
+"""Images a pass on CUDA when nobody says: as on the GPU of ShuffleNetV2 (arXiv:1807.11164, section 1)."""
+Say = Callable[[str], None]
 
 
 @dataclass
-class _Contender:
-    """One session with its fixed input, and what was seen of it: ms per pass."""
+class Group:
+    """The contenders of one number of threads, the cores that they share, and what others do there."""
 
-    session: "Session"
-    name: str
-    image: NDArray[np.float32]
-    passes: int = 1
-    wall_ms: list[float] = field(default_factory=list)
-    cpu_ms: list[float] = field(default_factory=list)
-
-    def sample(self) -> tuple[float, float]:
-        """Wall and CPU ms per pass.  The wall clock is read inside, so that the slower CPU clock costs it nothing."""
-        run, image = self.session.run, self.image
-        cpu = time.process_time_ns()
-        wall = time.perf_counter_ns()
-        for _ in range(self.passes):
-            run(image)
-        wall = time.perf_counter_ns() - wall
-        cpu = time.process_time_ns() - cpu
-        return wall / self.passes / 1e6, cpu / self.passes / 1e6
-
-    def turn(self, alone: bool) -> None:
-        if not alone:
-            self.session.run(self.image)
-        for _ in range(SAMPLES_PER_TURN):
-            wall, cpu = self.sample()
-            self.wall_ms.append(wall)
-            self.cpu_ms.append(cpu)
-
-    def busy(self, shares: Shares) -> str:
-        """Why its figures count as taken on a busy machine, `""` when they do not."""
-        wall, cpu = statistics.median(self.wall_ms), statistics.median(self.cpu_ms)
-        threads = self.session.threads if self.session.device == "cpu" else 0
-        return verdict(shares, threads=threads, wall_ms=wall, cpu_ms=cpu)
-
-    def known(self, precision: float, shares: Shares) -> bool:
-        """Whether the medians that count are known: on a busy machine the wall time of a processor is not one."""
-        if len(self.wall_ms) < MIN_SAMPLES:
-            return False
-        by_cpu_alone = self.session.device == "cpu" and self.busy(shares)
-        for values in (self.cpu_ms,) if by_cpu_alone else (self.cpu_ms, self.wall_ms):
-            low, high = median_interval(values)
-            if high - low > 2 * precision * statistics.median(values):
-                return False
-        return True
+    threads: int
+    contenders: list[Contender]
+    cores: tuple[int, ...]
+    watch: Watch
 
 
 def time_sessions(
@@ -107,37 +64,58 @@ def time_sessions(
     time_limit_s: float | None = None,
     precision: float = PRECISION,
     seed: int = 0,
+    single_stream: bool = False,
 ) -> list[Timing]:
     """Measure open sessions against each other.
 
     Args:
-        sessions: all with the same number of threads, since they share the cores that the process is pinned to.
+        sessions: of any numbers of threads.
         names: one a session; their runtimes by default.
         time_limit_s: of all together, warm-up included; 5 s a session, at most 60, by default.  Every session gets
             its six samples even when that takes longer.
-        precision: half-width of the interval of the medians to reach, as a share of the median.
+        precision: half-width of the interval of the figures to reach, as a share of the figure.
         seed: of the inputs and of the order in each round.
+        single_stream: end with a stream of queries of every session of batch 1, for `single_stream_p90_ms`; left out
+            where it would take more than half of the session's share of the time.
 
     Returns:
         A Timing a session, in their order.
 
     Raises:
-        BadInput: no session, different numbers of threads, or more threads than cores.
+        BadInput: no session, or more threads than cores.
     """
-    threads = _common_threads(sessions)
+    if not sessions:
+        raise BadInput("nothing to measure: give at least one model")
+    for session in sessions:
+        machine.check_threads(session.threads)
     titles = [session.runtime for session in sessions] if names is None else names
-    contenders = [_Contender(s, name, _image(s, seed)) for s, name in zip(sessions, titles, strict=True)]
+    contenders = [Contender(s, name, _image(s, seed)) for s, name in zip(sessions, titles, strict=True)]
     limit_s = min(60.0, 5.0 * len(sessions)) if time_limit_s is None else time_limit_s
+    share_s = limit_s / len(sessions)
     deadline = time.perf_counter() + limit_s
-    with pinned(threads) as cores, _no_collection():
+    with pins() as move, _no_collection(), _saying() as say:
         step_ms = cpu_clock_step_ms()
+        cores = {}
         for contender in contenders:
-            pass_ms = warm_up(contender.sample, min(WARM_LIMIT_S, limit_s / 4 / len(sessions)))
-            contender.passes = passes_per_sample(pass_ms, step_ms, limit_s * 1e3 / 2 / len(sessions))
-        watch = Watch(cores)
-        _rounds(contenders, watch, deadline, precision, random.Random(seed))
-        shares = watch.shares()
-    return [_timing(contender, shares, cores or ()) for contender in contenders]
+            say(f"warming up {contender.name}")
+            cores[contender.session.threads] = move(contender.session.threads)
+            contender.prepare(step_ms, min(WARM_LIMIT_S, share_s / 4), share_s / 2)
+        groups = [
+            Group(threads, [c for c in contenders if c.session.threads == threads], on or (), Watch(on))
+            for threads, on in cores.items()
+        ]
+        streams = [c for c in contenders if single_stream and c.session.batch == 1 and _affords(c, share_s)]
+        deadline -= sum(stream_s(c.pass_ms) for c in streams)
+        _rounds(groups, move, deadline, precision, random.Random(seed), say)
+        for contender in streams:
+            say(f"single stream of {contender.name}")
+            move(contender.session.threads)
+            contender.stream_ms = stream(contender.query, time.perf_counter, share_s)
+    found = {}
+    for group in groups:
+        shares = group.watch.shares()
+        found.update({contender: contender.timing(shares, group.cores) for contender in group.contenders})
+    return [found[contender] for contender in contenders]
 
 
 def benchmark(
@@ -145,158 +123,115 @@ def benchmark(
     input_size: tuple[int, int, int] | None = None,
     *,
     runtime: str | Sequence[str] = "auto",
-    threads: int = 1,
-    batch: int = 1,
+    threads: int | Sequence[int] = 1,
+    batch: int | Sequence[int] | None = None,
     device: str = "cpu",
     time_limit_s: float | None = None,
     precision: float = PRECISION,
     seed: int = 0,
 ) -> Timing | list[Timing]:
-    """Measure models in runtimes, every pair interleaved with every other.
+    """Measure models in runtimes, every combination interleaved with every other.
 
     Args:
         models: a name, a run folder, a model file or a module; or several.
         input_size: (C, H, W); each model's own by default.
         runtime: of `pumice.deploy.session.RUNTIMES`, or several; "auto" runs a file in the best runtime that reads it
             and anything else eager.
-        threads: of the runtime; the process is pinned to as many cores.
-        batch: images a pass.
-        device: "cpu", or "cuda" for eager.
-        time_limit_s: of the measuring, not of loading and exporting; 5 s a pair, at most 60, by default.
-        precision: half-width of the interval of the medians to reach, as a share of the median.
+        threads: of the runtime, or several numbers; the process is pinned to as many cores meanwhile.
+        batch: images a pass, or several numbers; 1 by default, on CUDA 8.
+        device: "cpu", or "cuda" for eager, timed by CUDA events.
+        time_limit_s: of the measuring, not of loading and exporting; 5 s a combination, at most 60, by default.
+        precision: half-width of the interval of the figures to reach, as a share of the figure.
         seed: of the inputs and of the order in each round.
 
     Returns:
-        One Timing for one model and one runtime; a list, models outside and runtimes inside, when either is several.
+        One Timing when none of models, runtime, threads and batch is a list; else a list of all combinations, models
+        outermost and batches innermost.
 
     Raises:
         BadInput: a model, runtime, size or device that cannot be measured.
     """
+    if batch is None:
+        batch = 1 if device == "cpu" else CUDA_BATCH
+    given = (models, runtime, threads, batch)
+    for count in _several(threads):
+        machine.check_threads(count)
     from pumice.deploy.session import open_session
 
-    single = not isinstance(models, list | tuple) and isinstance(runtime, str)
-    many: list[Model] = list(models) if isinstance(models, list | tuple) else [models]  # type: ignore[list-item]
-    runtimes = [runtime] if isinstance(runtime, str) else list(runtime)
-    _check_threads(threads)
-    pairs = [(model, name) for model in many for name in runtimes]
-    titles = [_title(model) for model, _ in pairs]
+    combinations = list(itertools.product(*map(_several, given)))
     with ExitStack() as opened:
         sessions = [
             opened.enter_context(
-                open_session(model, runtime=name, threads=threads, batch=batch, input_size=input_size, device=device)
+                open_session(model, runtime=name, threads=count, batch=images, input_size=input_size, device=device)
             )
-            for model, name in track(pairs, "loading")
+            for model, name, count, images in track(combinations, "loading")
         ]
-        timings = time_sessions(sessions, titles, time_limit_s=time_limit_s, precision=precision, seed=seed)
-    return timings[0] if single else timings
-
-
-def warm_up(sample: Callable[[], tuple[float, float]], limit_s: float) -> float:
-    """Run until the medians of two windows in a row agree, or `limit_s` is over; the last median wall time, ms."""
-    deadline = time.perf_counter() + limit_s
-    before = 0.0
-    while True:
-        window: list[float] = []
-        while len(window) < WARM_WINDOW and (not window or time.perf_counter() < deadline):
-            window.append(sample()[0])
-        now = statistics.median(window)
-        if abs(now - before) <= WARM_CHANGE * before or time.perf_counter() >= deadline:
-            return now
-        before = now
-
-
-def passes_per_sample(pass_ms: float, step_ms: float, available_ms: float) -> int:
-    """How many passes make one sample, so that it lasts STEPS_PER_SAMPLE steps of the CPU clock.
-
-    Clocks of 16 ms steps would make that 1.6 s; it is cut down so that FEWEST_SAMPLES samples take no longer than
-    `available_ms`.
-    """
-    wanted = math.ceil(STEPS_PER_SAMPLE * step_ms / max(pass_ms, 1e-6))
-    affordable = int(available_ms / FEWEST_SAMPLES / max(pass_ms, 1e-6))
-    return max(1, min(wanted, affordable))
-
-
-def cpu_clock_step_ms() -> float:
-    """The smallest difference that two readings of the CPU clock showed: its resolution or the cost of reading it."""
-    steps: list[int] = []
-    end = time.perf_counter() + 0.05
-    while len(steps) < 20 and time.perf_counter() < end:
-        first = time.process_time_ns()
-        while (now := time.process_time_ns()) == first and time.perf_counter() < end:
-            pass
-        if now > first:
-            steps.append(now - first)
-    # No step in 50 ms: it is at least that long.
-    return min(steps) / 1e6 if steps else 50.0
+        timings = time_sessions(
+            sessions,
+            [_title(model) for model, *_ in combinations],
+            time_limit_s=time_limit_s,
+            precision=precision,
+            seed=seed,
+            single_stream=True,
+        )
+    return timings if any(isinstance(one, list | tuple) for one in given) else timings[0]
 
 
 def _rounds(
-    contenders: list[_Contender], watch: Watch, deadline: float, precision: float, order: random.Random
+    groups: list[Group],
+    move: Callable[[int], tuple[int, ...] | None],
+    deadline: float,
+    precision: float,
+    order: random.Random,
+    say: Say,
 ) -> None:
     """Whole rounds until every contender is known, the series is long enough for a verdict, or time is up."""
-    alone = len(contenders) == 1
+    contenders = [contender for group in groups for contender in group.contenders]
+    alone, several = len(contenders) == 1, len(groups) > 1
     start = time.perf_counter()
     check_at = MIN_SAMPLES
-    for _ in _shown(contenders):
-        for contender in order.sample(contenders, len(contenders)):
-            contender.turn(alone)
+    for group in groups if several else ():
+        group.watch.pause()
+    while True:
+        for group in order.sample(groups, len(groups)):
+            if several:
+                move(group.threads)
+                group.watch.resume()
+            for contender in order.sample(group.contenders, len(group.contenders)):
+                contender.turn(alone)
+            if several:
+                group.watch.pause()
         samples = len(contenders[0].wall_ms)
+        say(f"measuring {len(contenders)}, {samples} samples each")
         now = time.perf_counter()
         if now >= deadline and samples >= FEWEST_SAMPLES:
-            return
-        if now - start < MIN_INTERVAL_S or samples < check_at:
+            break
+        if now - start < MIN_INTERVAL_S * len(groups) or samples < check_at:
             continue
-        shares = watch.shares()
-        if all(contender.known(precision, shares) for contender in contenders):
-            return
+        if all(c.known(precision, shares) for g in groups for shares in [g.watch.shares()] for c in g.contenders):
+            break
         # Sorting thousands of samples after every round would cost more than the rounds.
         check_at = math.ceil(1.2 * samples)
+    for group in groups:
+        group.watch.pause()
 
 
-def _shown(contenders: list[_Contender]) -> Iterator[None]:
-    """Endless rounds.  The bar is drawn between them: a thread that redraws it would run on the measured core."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+@contextmanager
+def _saying() -> Iterator[Say]:
+    """Shows what is said last."""
+    last = ["measuring"]
+    beats = pulse(lambda: last[0])
 
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("measuring")
-        drawn = time.perf_counter()
-        while True:
-            if (now := time.perf_counter()) - drawn > 0.5:
-                bar.update(task, description=f"measuring {len(contenders)}, {len(contenders[0].wall_ms)} samples each")
-                bar.refresh()
-                drawn = now
-            yield
+    def say(words: str) -> None:
+        last[0] = words
+        next(beats)
+
+    with closing(beats):
+        yield say
 
 
-def _timing(contender: _Contender, shares: Shares, cores: tuple[int, ...]) -> Timing:
-    session = contender.session
-    why = contender.busy(shares)
-    return Timing(
-        name=contender.name,
-        runtime=session.runtime,
-        device=session.device,
-        threads=session.threads,
-        batch=session.batch,
-        dtype=session.dtype,
-        input_size=session.input_size,
-        repeats=len(contender.wall_ms),
-        passes_per_sample=contender.passes,
-        p50_ms=statistics.median(contender.wall_ms),
-        p90_ms=float(np.percentile(contender.wall_ms, 90)),
-        cpu_p50_ms=statistics.median(contender.cpu_ms),
-        ci95=median_interval(contender.wall_ms),
-        cpu_ci95=median_interval(contender.cpu_ms),
-        busy=bool(why),
-        busy_why=why,
-        machine=machine.describe(),
-        cores=cores,
-        runtime_version=machine.runtime_version(session.runtime),
-    )
+def _affords(contender: Contender, share_s: float) -> bool:
+    return stream_s(contender.pass_ms) <= share_s / 2
 
 
 def _image(session: "Session", seed: int) -> NDArray[np.float32]:
@@ -305,20 +240,8 @@ def _image(session: "Session", seed: int) -> NDArray[np.float32]:
     return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
 
-def _common_threads(sessions: "Sequence[Session]") -> int:
-    if not sessions:
-        raise BadInput("nothing to measure: give at least one model")
-    threads = {session.threads for session in sessions}
-    if len(threads) > 1:
-        raise BadInput(f"sessions of {sorted(threads)} threads cannot share pinned cores; measure them one by one")
-    _check_threads(max(threads))
-    return threads.pop()
-
-
-def _check_threads(threads: int) -> None:
-    usable = machine.usable_cores()
-    if not 1 <= threads <= usable:
-        raise BadInput(f"{threads} threads cannot run at once on the {usable} cores usable here; ask for 1 to {usable}")
+def _several(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def _title(model: "Model") -> str:

@@ -5,11 +5,15 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from pumice.errors import BadInput
 
 # Instruction sets that the runtimes choose their kernels by, on x86 and on ARM, as /proc/cpuinfo spells them.
 ISA_FLAGS = (
@@ -30,8 +34,40 @@ PACKAGES = {
 """The package whose version decides the speed of a runtime."""
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What other machines need to know of one.
+
+    key: of `machine_key`.  line: of `describe`.  versions: of the packages behind the runtimes that it has.
+    """
+
+    key: str
+    line: str
+    usable_cores: int
+    versions: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; `from_json` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Machine":
+        """Inverse of `to_json`."""
+        return cls(**value)
+
+
+def this_machine() -> Machine:
+    """The one that this process runs on."""
+    versions = {name: version for name in PACKAGES if (version := runtime_version(name)) is not None}
+    return Machine(machine_key(), describe(), usable_cores(), versions)
+
+
+@functools.cache
 def runtime_version(runtime: str) -> str | None:
-    """Version of the installed package behind a runtime, None when it is absent or the runtime unknown."""
+    """Version of the installed package behind a runtime, None when it is absent or the runtime unknown.
+
+    Kept, since `fit` and `list` ask for hundreds of networks and every answer reads files.
+    """
     try:
         return metadata.version(PACKAGES[runtime])
     except (KeyError, metadata.PackageNotFoundError):
@@ -70,9 +106,29 @@ def describe() -> str:
     return f"{hardware['cpu']}, {cores} core{'s' * (cores != 1)}, {hardware['os']} ({machine_key()})"
 
 
+def cache_levels() -> dict[str, int]:
+    """Bytes of the first core's caches for data, {"L1": 32768, "L2": ...}; empty where the system does not say."""
+    found = {}
+    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        size = re.fullmatch(r"(\d+)K", _read(f"{folder}/size"))
+        if size and _read(f"{folder}/type") != "Instruction":
+            found[f"L{_read(f'{folder}/level')}"] = 1024 * int(size[1])
+    return found
+
+
 def usable_cores() -> int:
     """How many cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_threads(threads: int) -> None:
+    """
+    Raises:
+        BadInput: so many threads cannot run at once on the cores that this process may use.
+    """
+    usable = usable_cores()
+    if not 1 <= threads <= usable:
+        raise BadInput(f"{threads} threads cannot run at once on the {usable} cores usable here; ask for 1 to {usable}")
 
 
 @functools.cache

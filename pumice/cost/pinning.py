@@ -6,7 +6,7 @@ thread leaves those where they were: every thread of the process is moved, and m
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,29 +24,45 @@ def pinned(cores: int) -> Iterator[tuple[int, ...] | None]:
     With fewer usable cores than asked for, all of them.  The masks come back at the end, however the block ends;
     threads that were started inside it get the mask of the thread that called.
     """
+    with pins() as move:
+        yield move(cores)
+
+
+@contextmanager
+def pins() -> Iterator[Callable[[int], tuple[int, ...] | None]]:
+    """A function that moves every thread of this process onto so many of the least busy cores, as often as one likes.
+
+    How busy they are is looked at once, so that fewer cores are always among those that more would be.  Everything
+    else as for `pinned`.
+    """
     if not hasattr(os, "sched_setaffinity") or not TASKS.is_dir():
-        yield None
+        yield lambda cores: None
         return
     before = {tid: mask for tid in _threads() if (mask := _mask(tid))}
     home = os.sched_getaffinity(0)
-    chosen = quietest(cores, home)
-    try:
+    order = by_quietness(home)
+
+    def move(cores: int) -> tuple[int, ...]:
+        chosen = tuple(sorted(order[:cores]))
         for tid in _threads():
             _move(tid, set(chosen))
-        yield chosen
+        return chosen
+
+    try:
+        yield move
     finally:
         for tid in _threads():
             _move(tid, before.get(tid, home))
 
 
-def quietest(count: int, among: set[int]) -> tuple[int, ...]:
-    """The `count` cores of `among` that were least used over the last tenth of a second while this process slept.
+def by_quietness(among: set[int]) -> list[int]:
+    """Cores, those first that were least used over the last tenth of a second while this process slept.
 
     Between equals: the fastest first (processors mix large and small cores), then one per physical core, then the
     lowest number.
     """
-    if count >= len(among):
-        return tuple(sorted(among))
+    if len(among) < 2:
+        return list(among)
     before = core_times()
     time.sleep(LOOK_S)
     after = core_times()
@@ -56,10 +72,9 @@ def quietest(count: int, among: set[int]) -> tuple[int, ...]:
         else 0.0
         for core in among
     }
-    order = sorted(
+    return sorted(
         among, key=lambda core: (round(used[core], 1), -_max_khz(core), sorted(siblings(core)).index(core), core)
     )
-    return tuple(sorted(order[:count]))
 
 
 def _threads() -> list[int]:

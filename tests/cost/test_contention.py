@@ -110,6 +110,21 @@ def test_the_hypervisor(fake: FakeMachine) -> None:
     assert "hypervisor" in verdict(watch.shares(), threads=1, wall_ms=2.0, cpu_ms=2.0)
 
 
+def test_only_stretches_that_are_watched_count(fake: FakeMachine) -> None:
+    """Work of others while the series is paused is not in it; work in its second stretch is."""
+    watch = Watch((0,))
+    fake.run(2.0, own=1.0)
+    watch.pause()
+    fake.run(4.0, own=0.1, others=0.9)
+    assert watch.shares() == Shares(0.0, 0.0)
+    watch.resume()
+    fake.run(2.0, own=0.5, others=0.5)
+    # Half of the second of two stretches, less the slack of two stretches: 2 sqrt(2) of 400 ticks.
+    assert watch.shares().foreign == pytest.approx(0.25 - 0.0071, abs=0.002)
+    watch.pause()
+    assert watch.shares().foreign == pytest.approx(0.25 - 0.0071, abs=0.002)
+
+
 @pytest.mark.parametrize("text", ["", "cpu 1 2 3\n", "cpu0 x y\n"])
 def test_a_machine_without_accounts_is_judged_by_the_ratio(fake: FakeMachine, text: str) -> None:
     fake.path.write_text(text)

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pumice.cost import contention, latency
+from pumice.cost import contender, contention, latency, machine
+from pumice.cost.contender import FEWEST_SAMPLES, MIN_SAMPLES, passes_per_sample, warm_up
 from pumice.cost.contention import Shares
-from pumice.cost.latency import FEWEST_SAMPLES, MIN_SAMPLES, benchmark, passes_per_sample, time_sessions, warm_up
+from pumice.cost.latency import benchmark, time_sessions
 from pumice.errors import BadInput
 
 QUIET = Shares(0.0, 0.0)
@@ -35,6 +36,13 @@ class FakeSession:
         self.runtime, self.threads, self.device = "eager", 1, "cpu"
         self.__dict__.update(given)
         self.inputs: list[np.ndarray[Any, Any]] = []
+
+    def device_ms(self, x: np.ndarray[Any, Any], passes: int) -> float:
+        """On another device: the clock's own time, as its events would give it."""
+        start = contender.time.perf_counter()
+        for _ in range(passes):
+            self.run(x)
+        return (contender.time.perf_counter() - start) / passes * 1e3
 
     def run(self, x: np.ndarray[Any, Any]) -> None:
         self.log.append(self.name)
@@ -72,20 +80,24 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     fake = Clock()
-    monkeypatch.setattr(latency, "time", fake)
-    monkeypatch.setattr(contention, "time", fake)
+    for module in (latency, contender, contention):
+        monkeypatch.setattr(module, "time", fake)
     shares(monkeypatch, QUIET)
 
     @contextmanager
-    def nowhere(threads: int) -> Iterator[tuple[int, ...]]:
-        yield (0,)
+    def nowhere() -> Iterator[Callable[[int], tuple[int, ...]]]:
+        yield lambda cores: tuple(range(cores))
 
-    monkeypatch.setattr(latency, "pinned", nowhere)
+    monkeypatch.setattr(latency, "pins", nowhere)
+    monkeypatch.setattr(machine, "usable_cores", lambda: 4)
     return fake
 
 
 def shares(monkeypatch: pytest.MonkeyPatch, seen: Shares) -> None:
-    monkeypatch.setattr(latency, "Watch", lambda cores: SimpleNamespace(shares=lambda: seen))
+    def watch(cores: tuple[int, ...] | None) -> SimpleNamespace:
+        return SimpleNamespace(shares=lambda: seen, pause=lambda: None, resume=lambda: None)
+
+    monkeypatch.setattr(latency, "Watch", watch)
 
 
 def test_known_times_are_recovered(clock: Clock) -> None:
@@ -111,8 +123,8 @@ def test_rounds_are_interleaved_and_shuffled(clock: Clock) -> None:
     # Warm-up stops at once: it is not what is looked at.
     sessions = [FakeSession(lambda: clock.take(1.0), name, log) for name in "abc"]
     timings = time_sessions(sessions, list("abc"), seed=3)
-    turn = 1 + latency.SAMPLES_PER_TURN  # one untimed pass first
-    rounds = timings[0].repeats // latency.SAMPLES_PER_TURN
+    turn = 1 + contender.SAMPLES_PER_TURN  # one untimed pass first
+    rounds = timings[0].repeats // contender.SAMPLES_PER_TURN
     passes = log[-rounds * 3 * turn :]
     turns = [passes[i : i + turn] for i in range(0, len(passes), turn)]
     assert all(len(set(one)) == 1 for one in turns), "a turn belongs to one contender"
@@ -141,7 +153,7 @@ def test_the_first_pass_after_another_contender_is_not_timed(clock: Clock) -> No
 
 def test_a_lone_contender_wastes_no_pass(clock: Clock) -> None:
     log: list[str] = []
-    warm = latency.WARM_WINDOW * 2
+    warm = contender.WARM_WINDOW * 2
     timing = time_sessions([FakeSession(lambda: clock.take(1.0), "a", log)])[0]
     assert len(log) == warm + timing.repeats
 
@@ -199,7 +211,7 @@ def test_short_passes_are_timed_together(clock: Clock) -> None:
     assert short.passes_per_sample == 50
     assert short.p50_ms == pytest.approx(0.02, abs=1e-6)
     assert short.cpu_p50_ms == pytest.approx(0.015, rel=0.02)
-    assert len(log) == latency.WARM_WINDOW * 2 + 50 * short.repeats
+    assert len(log) == contender.WARM_WINDOW * 2 + 50 * short.repeats
     long = time_sessions([FakeSession(lambda: clock.take(2.0))])[0]
     assert long.passes_per_sample == 1
 
@@ -236,7 +248,7 @@ def test_warm_up_lasts_until_the_time_stands_still(clock: Clock) -> None:
 def test_the_step_of_the_clock_is_found(clock: Clock, step_us: float) -> None:
     clock.step_us = step_us
     expected = max(step_us, clock.read_us) / 1e3
-    assert latency.cpu_clock_step_ms() == pytest.approx(expected, rel=0.2)
+    assert contender.cpu_clock_step_ms() == pytest.approx(expected, rel=0.2)
 
 
 def test_busy_is_bounded_by_cpu_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,6 +274,90 @@ def test_another_device_is_bounded_by_wall_time(clock: Clock, monkeypatch: pytes
     assert not time_sessions([session])[0].busy
     shares(monkeypatch, Shares(0.4, 0.0))
     assert time_sessions([session])[0].bound_ms == (pytest.approx(3.0), "wall")
+
+
+def test_a_busy_machine_is_figured_by_the_lower_tenth_of_cpu_time(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two passes in three find their caches emptied: the tenth is that of the others, and so is the order."""
+    draw = random.Random(0)
+
+    def disturbed(ms: float, worst: float) -> Callable[[], None]:
+        return lambda: clock.take(3 * ms, ms * draw.choice((1.0, worst, worst)))
+
+    def one() -> list[Any]:
+        return time_sessions([FakeSession(disturbed(2.0, 1.9)), FakeSession(disturbed(3.0, 1.1))], ["a", "b"])
+
+    fast, slow = one()
+    assert fast.busy
+    assert fast.cpu_p50_ms > slow.cpu_p50_ms, "the median is misled"
+    assert (fast.figure_ms, slow.figure_ms) == (pytest.approx(2.0, rel=0.01), pytest.approx(3.0, rel=0.01))
+    assert fast.figure_clock == "cpu"
+    assert fast.figure_ci[0] <= fast.figure_ms <= fast.figure_ci[1]
+    assert fast.images_per_s == pytest.approx(1000.0, rel=0.01)  # two images a pass
+    monkeypatch.setattr(contender, "verdict", lambda *_, **__: "")
+    quiet = one()[0]
+    assert (quiet.figure_ms, quiet.figure_ci, quiet.figure_clock) == (quiet.p50_ms, quiet.ci95, "wall")
+
+
+def test_different_numbers_of_threads_in_one_series(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each group runs on its own cores, which are watched while it runs and at no other time; rounds interleave all."""
+    log: list[str] = []
+
+    @contextmanager
+    def moving() -> Iterator[Callable[[int], tuple[int, ...]]]:
+        def move(cores: int) -> tuple[int, ...]:
+            log.append(f"on {cores}")
+            return tuple(range(cores))
+
+        yield move
+
+    def watch(cores: tuple[int, ...]) -> SimpleNamespace:
+        name = len(cores)
+        return SimpleNamespace(
+            shares=lambda: Shares(0.4 if name == 2 else 0.0, 0.0),
+            pause=lambda: log.append(f"pause {name}"),
+            resume=lambda: log.append(f"watch {name}"),
+        )
+
+    monkeypatch.setattr(latency, "pins", moving)
+    monkeypatch.setattr(latency, "Watch", watch)
+    sessions = [
+        FakeSession(lambda: clock.take(5.0), name, log, threads=n) for name, n in (("a", 1), ("b", 2), ("c", 1))
+    ]
+    one, two, third = time_sessions(sessions, ["a", "b", "c"])
+    assert [t.threads for t in (one, two, third)] == [1, 2, 1]
+    assert [t.cores for t in (one, two, third)] == [(0,), (0, 1), (0,)]
+    assert [t.busy for t in (one, two, third)] == [False, True, False]
+    assert one.repeats == two.repeats == third.repeats
+    rounds = log[log.index("pause 1") :]
+    where, watched, turns = 0, 0, []
+    for line in rounds:
+        word, _, number = line.partition(" ")
+        if word == "on":
+            where = int(number)
+        elif word in ("watch", "pause"):
+            watched = int(number) if word == "watch" else 0
+        else:
+            assert where == watched == (2 if word == "b" else 1)
+            turns.append(word)
+    blocks = ["".join(turns[i : i + 12]) for i in range(0, len(turns), 12)]
+    assert all(sorted(block) == sorted("aaaabbbbcccc") for block in blocks), "everyone has one turn a round"
+    assert {block.index("bbbb") for block in blocks} == {0, 8}, "either group may be first"
+
+
+def test_single_stream(clock: Clock) -> None:
+    """After the series, every session of one image answers queries one after the other; the slow one has no time to."""
+    draw = random.Random(0)
+    fast = FakeSession(lambda: clock.take(draw.choice([2.0] * 9 + [4.0])), "fast", batch=1)
+    slow = FakeSession(lambda: clock.take(100.0), "slow", batch=1)
+    many = FakeSession(lambda: clock.take(2.0), "many", batch=4)
+    found = time_sessions([fast, slow, many], ["fast", "slow", "many"], time_limit_s=15.0, single_stream=True)
+    assert [t.single_stream_p90_ms for t in found] == [pytest.approx(4.0), None, None]
+    assert found[0].single_stream_queries == pytest.approx(0.5 / 2.2e-3, rel=0.05)
+    assert found[0].mean_ms == pytest.approx(2.2, rel=0.05)
+    assert found[0].p50_ms == pytest.approx(2.0, rel=0.01)
+    assert time_sessions([fast])[0].single_stream_p90_ms is None, "only where asked for"
 
 
 def test_inputs_are_fixed(clock: Clock) -> None:
@@ -295,7 +391,8 @@ def test_json_round_trip(clock: Clock) -> None:
     value = timing.to_json()
     wanted = (
         "name runtime device threads batch dtype input_size repeats p50_ms p90_ms cpu_p50_ms ci95 cpu_ci95 busy "
-        "machine runtime_version passes_per_sample bound_ms bound_clock measured_at"
+        "machine runtime_version passes_per_sample bound_ms bound_clock measured_at figure_ms figure_ci figure_clock "
+        "mean_ms images_per_s single_stream_p90_ms single_stream_queries cpu_p10_ms cpu_p10_ci95"
     )
     assert set(wanted.split()) <= value.keys()
     assert value["input_size"] == [3, 4, 5]
@@ -308,7 +405,7 @@ def test_bad_series_are_refused() -> None:
     def one(threads: int) -> FakeSession:
         return FakeSession(lambda: None, threads=threads)
 
-    for sessions in ([], [one(1), one(2)], [one(10_000)], [one(0)]):
+    for sessions in ([], [one(1), one(10_000)], [one(10_000)], [one(0)]):
         with pytest.raises(BadInput):
             time_sessions(sessions)
 
@@ -397,6 +494,26 @@ def test_benchmark_takes_one_or_many(clock: Clock, monkeypatch: pytest.MonkeyPat
     with pytest.raises(BadInput, match="threads"):
         benchmark("a", threads=10_000)
     assert len(asked) == 7, "refused before anything was loaded"
+
+
+def test_benchmark_of_all_combinations(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pumice.deploy import session as sessions
+
+    def open_session(source: Any, **options: Any) -> OpenSession:
+        return OpenSession(lambda: clock.take(1.0), **options)
+
+    monkeypatch.setattr(sessions, "open_session", open_session)
+    size = (3, 4, 5)
+    many = benchmark("a", size, runtime="eager", threads=[1, 2], batch=(1, 8))
+    assert isinstance(many, list)
+    assert [(t.threads, t.batch) for t in many] == [(1, 1), (1, 8), (2, 1), (2, 8)]
+    assert [t.single_stream_p90_ms is not None for t in many] == [True, False, True, False]
+    on_cuda = benchmark("a", size, device="cuda")
+    assert not isinstance(on_cuda, list)
+    assert (on_cuda.batch, on_cuda.device, on_cuda.figure_clock) == (8, "cuda", "wall")
+    one = benchmark("a", size, device="cuda", batch=1)
+    assert not isinstance(one, list)
+    assert one.batch == 1
 
 
 def test_benchmark_of_a_module() -> None:

@@ -70,6 +70,21 @@ def test_processors_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["virtual"] is False
 
 
+def test_caches_by_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = [("1", "Data", "32K"), ("1", "Instruction", "64K"), ("2", "Unified", "1024K"), ("3", "Unified", "")]
+    folders = [Path(f"/cache/index{i}") for i in range(4)]
+    files = {
+        f"{folder}/{name}": value
+        for folder, kind in zip(folders, kinds, strict=True)
+        for name, value in zip(("level", "type", "size"), kind, strict=True)
+    }
+    monkeypatch.setattr(machine, "_read", lambda path: files.get(path, ""))
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(folders))
+    assert machine.cache_levels() == {"L1": 32 << 10, "L2": 1 << 20}
+    monkeypatch.setattr(machine, "_read", lambda path: "")
+    assert machine.cache_levels() == {}
+
+
 def test_the_key_is_that_of_what_changes_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     def key(cpuinfo: str = X86, memory: int = 1, cores: int = 4, **files: str) -> str:
         monkeypatch.setattr(machine, "_memory_bytes", lambda: memory)

@@ -8,7 +8,7 @@ import pytest
 
 from pumice.cost import pinning
 from pumice.cost.contention import CoreTimes
-from pumice.cost.pinning import pinned, quietest
+from pumice.cost.pinning import by_quietness, pinned, pins
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot pin a process")
 
@@ -85,24 +85,40 @@ def test_the_least_used_cores_are_chosen(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     monkeypatch.setattr(pinning, "core_times", lambda: next(readings))
     monkeypatch.setattr(pinning, "siblings", lambda core: {core})
-    assert quietest(2, {0, 1, 2, 3}) == (1, 2)
+    assert by_quietness({0, 1, 2, 3}) == [2, 1, 3, 0]
 
 
 def test_between_quiet_cores_one_per_physical_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pinning, "core_times", dict)
     monkeypatch.setattr(pinning, "siblings", lambda core: {core, core ^ 1})
-    assert quietest(2, {0, 1, 2, 3}) == (0, 2)
+    assert by_quietness({0, 1, 2, 3}) == [0, 2, 1, 3]
 
 
 def test_between_quiet_cores_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pinning, "core_times", dict)
     monkeypatch.setattr(pinning, "siblings", lambda core: {core})
     monkeypatch.setattr(pinning, "_max_khz", lambda core: 5_000_000 if core == 2 else 3_000_000)
-    assert quietest(1, {0, 1, 2, 3}) == (2,)
+    assert by_quietness({0, 1, 2, 3}) == [2, 0, 1, 3]
 
 
 def test_all_cores_when_no_fewer_are_asked_for() -> None:
-    assert quietest(9, {3, 1}) == (1, 3)
+    with pinned(10_000) as cores:
+        assert cores == tuple(sorted(os.sched_getaffinity(0)))
+
+
+def test_moving_back_and_forth(thread_id: int) -> None:
+    """Fewer cores are among the more, every thread follows, and all are set free at the end."""
+    everything = os.sched_getaffinity(0)
+    if len(everything) < 2:
+        pytest.skip("one core leaves nothing to choose")
+    with pins() as move:
+        for cores in (1, 2, 1):
+            chosen = move(cores)
+            assert chosen is not None
+            assert len(chosen) == cores
+            assert os.sched_getaffinity(0) == os.sched_getaffinity(thread_id) == set(chosen)
+        assert set(move(1) or ()) < set(move(2) or ())
+    assert os.sched_getaffinity(0) == os.sched_getaffinity(thread_id) == everything
 
 
 def test_systems_that_cannot_pin(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pumice.cost.spread import median_interval, median_rank
+from pumice.cost.spread import median_interval, quantile_interval, rank_below
 
 
 def exact_rank(n: int) -> int:
@@ -19,15 +19,13 @@ def exact_rank(n: int) -> int:
 
 
 def test_ranks_are_those_of_the_binomial() -> None:
-    for n in range(1, 1000):
-        assert median_rank(n, 0.95) == exact_rank(n), n
-    for n in range(1000, 3000, 37):
-        assert exact_rank(n) - 1 <= median_rank(n, 0.95) <= exact_rank(n), n
+    for n in (*range(1, 300), *range(300, 5000, 97)):
+        assert rank_below(n, 0.5, 0.025) == exact_rank(n), n
 
 
 def test_known_ranks() -> None:
     """Tables of the sign test: n = 6 -> 1, 10 -> 2, 20 -> 6, 50 -> 18, 100 -> 40."""
-    assert [median_rank(n, 0.95) for n in (5, 6, 10, 20, 50, 100)] == [0, 1, 2, 6, 18, 40]
+    assert [rank_below(n, 0.5, 0.025) for n in (5, 6, 10, 20, 50, 100)] == [0, 1, 2, 6, 18, 40]
 
 
 @pytest.mark.parametrize("n", [6, 9, 31, 60, 300])
@@ -55,3 +53,20 @@ def test_too_few_samples() -> None:
     with pytest.raises(ValueError, match="5 samples"):
         median_interval([1.0] * 5)
     assert median_interval([3.0, 1.0, 2.0, 6.0, 5.0, 4.0]) == (1.0, 6.0)
+
+
+def test_a_tenth() -> None:
+    """35 samples cannot bound the lower tenth from below, 36 can: 0.9^35 is 2.503 %, 0.9^36 is 2.25 %."""
+    assert [rank_below(n, 0.1, 0.025) for n in (35, 36)] == [0, 1]
+    assert quantile_interval([5.0, 4.0, 3.0], 0.1) == (3.0, 5.0)
+    assert quantile_interval([float(i) for i in range(1000)], 0.5) == median_interval([float(i) for i in range(1000)])
+    with pytest.raises(ValueError, match="no samples"):
+        quantile_interval([], 0.1)
+
+
+@pytest.mark.parametrize("n", [40, 90, 400])
+def test_coverage_of_a_tenth(n: int) -> None:
+    samples = np.random.default_rng(n).exponential(1.0, (1000, n))
+    intervals = [quantile_interval(row.tolist(), 0.1) for row in samples]
+    covered = np.mean([low <= -math.log(0.9) <= high for low, high in intervals])
+    assert 0.93 <= covered <= 0.999
