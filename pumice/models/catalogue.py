@@ -92,10 +92,3 @@ def select(
         and (max_params is None or e.params <= max_params)
         and (e.pretrained or not pretrained)
     ]
-
-
-def list_models(
-    filter: str = "", *, max_madds: float | None = None, max_params: float | None = None, pretrained: bool = False
-) -> list[str]:
-    """Names of networks: `list_models("mobilenet*", max_madds=60e6)`."""
-    return [e.name for e in select(filter, max_madds=max_madds, max_params=max_params, pretrained=pretrained)]

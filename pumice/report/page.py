@@ -1,29 +1,20 @@
-"""One or several runs as one HTML file that opens offline.
+"""One or several runs as one HTML file that opens offline."""
 
-The file holds everything: style, script, thumbnails and plotly.js (4.8 MB, embedded once).  A content security policy
-inside it forbids every request, so that opening a report tells nobody anything.
-"""
-
-import json
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from pumice.errors import BadInput
 from pumice.files import write_text
 from pumice.report import listings, sections
 from pumice.report.curves import rungs_figure, runs_training_figure, training_figure
+from pumice.report.document import Figures, document, keep_plot, section
 from pumice.report.fields import number
-from pumice.report.html import esc, plot, script_json
+from pumice.report.html import esc
 from pumice.report.layers import confusion_figure, layers_figure
 from pumice.report.plots import candidates_figure, runs_figure
 from pumice.report.records import RunRecords, read_run
 from pumice.report.theme import plotly
 from pumice.report.verdict import verdict
-
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-Figures = dict[str, Any]
 
 
 def write_page(runs: Sequence[str | Path], out: str | Path) -> Path:
@@ -42,29 +33,13 @@ def write_page(runs: Sequence[str | Path], out: str | Path) -> Path:
 
 def render(records: Sequence[RunRecords]) -> str:
     """The page as text."""
-    from plotly.offline import get_plotlyjs
-
     named = list(zip(_names(records), records, strict=True))
     figures: Figures = {}
     body = "".join(_run(name, run, f"run{i}", figures, alone=len(named) == 1) for i, (name, run) in enumerate(named))
     title = f"{sections.heading(records[0])}, {named[0][0]}" if len(named) == 1 else f"{len(named)} runs compared"
     if len(named) > 1:
         body = _comparison(named, figures) + body
-    here = files("pumice.report")
-    style, script = (here.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark"><meta name="generator" content="pumice">'
-        f'<title>{esc(title)} · Pumice</title><link rel="icon" href="data:,">'
-        f"<style>{style}</style></head>\n<body>\n<main>"
-        f"{body}</main>\n<footer>Made by Pumice from the records of the run. "
-        "This file is complete: it loads nothing from anywhere.</footer>\n"
-        '<noscript><p class="warn">The plots need JavaScript; the tables do not.</p></noscript>\n'
-        f'<script type="application/json" id="figures">{script_json(figures)}</script>\n'
-        f"<script>{get_plotlyjs()}</script>\n<script>{script}</script>\n</body></html>\n"
-    )
+    return document(title, body, figures, source="the records of the run")
 
 
 def _names(records: Sequence[RunRecords]) -> list[str]:
@@ -77,15 +52,17 @@ def _names(records: Sequence[RunRecords]) -> list[str]:
 
 
 def _comparison(named: Sequence[tuple[str, RunRecords]], figures: Figures) -> str:
-    plots = _plot(
+    plots = keep_plot(
         figures,
         "runs-cost",
         runs_figure(named),
         "Stars: what each run ships. Faint dots: its other trained candidates.",
-    ) + _plot(figures, "runs-training", runs_training_figure(named), "Validation top-1 of each run's final training.")
+    ) + keep_plot(
+        figures, "runs-training", runs_training_figure(named), "Validation top-1 of each run's final training."
+    )
     return (
         f'<header class="top"><p class="brand">Pumice · report</p><h1>{len(named)} runs compared</h1></header>'
-        f"{_section('Side by side', listings.comparison(named) + plots)}"
+        f"{section('Side by side', listings.comparison(named) + plots)}"
     )
 
 
@@ -108,11 +85,7 @@ def _run(name: str, run: RunRecords, prefix: str, figures: Figures, *, alone: bo
         ("Inside the file", sections.inside(run)),
         ("Machine and settings", sections.machine(run)),
     ]
-    return f'<article class="run">{summary}{"".join(_section(part, html) for part, html in parts)}</article>'
-
-
-def _section(title: str, html: str) -> str:
-    return f"<section><h2>{esc(title)}</h2>{html}</section>" if html else ""
+    return f'<article class="run">{summary}{"".join(section(part, html) for part, html in parts)}</article>'
 
 
 def _candidates(run: RunRecords, prefix: str, figures: Figures) -> str:
@@ -122,16 +95,16 @@ def _candidates(run: RunRecords, prefix: str, figures: Figures) -> str:
     if unmeasured and unmeasured < len(run.candidates):
         were = "candidate was" if unmeasured == 1 else "candidates were"
         caption += f" {unmeasured} {were} not measured: see the table."
-    return _plot(figures, f"{prefix}-candidates", figure, caption)
+    return keep_plot(figures, f"{prefix}-candidates", figure, caption)
 
 
 def _training(run: RunRecords, prefix: str, figures: Figures) -> str:
-    return _plot(
+    return keep_plot(
         figures,
         f"{prefix}-rungs",
         rungs_figure(run),
         "Every candidate that was trained: each rung keeps the better ones.",
-    ) + _plot(figures, f"{prefix}-training", training_figure(run), "The final training.")
+    ) + keep_plot(figures, f"{prefix}-training", training_figure(run), "The final training.")
 
 
 def _confusion(run: RunRecords, prefix: str, figures: Figures) -> str:
@@ -145,23 +118,15 @@ def _confusion(run: RunRecords, prefix: str, figures: Figures) -> str:
     # Cells stay square-ish and labels legible: a small matrix is not stretched, a large one scrolls on a phone.
     width = figure.layout.height - figure.layout.margin.b + figure.layout.margin.l
     css = "narrow" if width < 760 else ""
-    return _plot(
+    return keep_plot(
         figures, f"{prefix}-confusion", figure, caption, css=css, least=min(int(width), 900) if len(matrix) > 8 else 0
     )
 
 
 def _layers(run: RunRecords, prefix: str, figures: Figures) -> str:
-    figure = layers_figure(run)
+    figure = layers_figure(run.profile)
     caption = "Layers in order. Bars: share of the multiply-adds; ticks: share of the elements read and written."
     extra = number(run.profile, "extra_madds")
     if extra:
         caption += f" {extra:,.0f} extra multiply-adds (generated weights, dynamic activations) are not in the bars."
-    return _plot(figures, f"{prefix}-layers", figure, caption, css="tall")
-
-
-def _plot(figures: Figures, div: str, figure: Any, caption: str, *, css: str = "", least: int = 0) -> str:
-    """Keep the figure's JSON for the script at the end of the page; give its place in the page."""
-    if figure is None:
-        return ""
-    figures[div] = json.loads(figure.to_json())
-    return plot(div, int(figure.layout.height), caption, css=css, least=least)
+    return keep_plot(figures, f"{prefix}-layers", figure, caption, css="tall")

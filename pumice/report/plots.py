@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pumice.report.fields import Record, number
@@ -17,6 +17,7 @@ from pumice.report.theme import (
     SHIPS,
     TEAL,
     axis,
+    log_ticks,
     new_figure,
     plotly,
     safe,
@@ -39,12 +40,16 @@ class Cost:
 
 
 LATENCY = Cost("p50_ms", "max_latency_ms", "latency, ms per image (p50, log scale)")
+PREDICTED = replace(LATENCY, title="latency, ms per image (predicted, not measured; log scale)")
 MADDS = Cost("madds", "max_madds", "multiply-adds (log scale)")
 
 
 def cost_of(candidates: Sequence[Record]) -> Cost:
-    """Latency if any of the candidates was measured."""
-    return LATENCY if any(number(c, "p50_ms") for c in candidates) else MADDS
+    """Latency if that of any of the candidates is known."""
+    known = [c for c in candidates if number(c, "p50_ms")]
+    if not known:
+        return MADDS
+    return PREDICTED if all(c.get("predicted") for c in known) else LATENCY
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -97,7 +102,8 @@ def _hover(candidate: Record) -> str:
         f"<b>{safe(candidate.get('model', '?'))}</b>  {image_size(candidate.get('input_size'))}",
         safe(candidate.get("runtime") or ""),
         f"latency {milliseconds(number(candidate, 'p50_ms'))}, 95 % bound {milliseconds(candidate_bound(candidate))}"
-        + (" (busy machine)" if candidate.get("busy") else ""),
+        + (" (busy machine)" if candidate.get("busy") else "")
+        + (" (predicted, not measured)" if candidate.get("predicted") else ""),
         f"{count(number(candidate, 'params'))} parameters, {count(number(candidate, 'madds'))} multiply-adds",
         f"top-1 {percent(number(candidate, 'val_top1'))}" if number(candidate, "val_top1") is not None else "",
         safe(candidate.get("reason") or candidate.get("status") or ""),
@@ -173,7 +179,7 @@ def _axes(
     pad = max(0.06 * (high - low), 0.05)
     ticks = {"tickvals": list(range(len(lanes))), "ticktext": list(lanes), "showgrid": False}
     strip = axis("", range=[-0.6, len(lanes) - 0.4], **ticks)
-    figure.update_layout(xaxis=axis(cost.title, type="log", range=[low - pad, high + pad], **_log_ticks(values)))
+    figure.update_layout(xaxis=axis(cost.title, type="log", range=[low - pad, high + pad], **log_ticks(values)))
     if lanes:
         figure.update_layout(margin={"l": 92})
     if not accuracies:
@@ -186,14 +192,6 @@ def _axes(
     figure.update_layout(yaxis=axis("validation top-1", tickformat=".0%", domain=domain, range=span))
     if lanes:
         figure.update_layout(yaxis2=strip | {"domain": [0, 0.18]}, xaxis={"anchor": "free", "position": 0})
-
-
-def _log_ticks(values: Sequence[float]) -> dict[str, Any]:
-    """Ticks at 1, 2, 5 of each decade, written out; plotly's own abbreviate the 2 and the 5."""
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    steps = (1, 2, 5) if high - low <= 3 else (1,)
-    ticks = [step * 10.0**power for power in range(low - 1, high + 1) for step in steps]
-    return {"tickvals": ticks, "ticktext": [f"{tick:g}" if tick < 1e4 else count(tick) for tick in ticks]}
 
 
 def _vertical(figure: Any, x: float, label: str, y: float, left: bool) -> None:
@@ -236,8 +234,7 @@ def _name(figure: Any, candidate: Record, cost: Cost, left: bool) -> None:
 def runs_figure(runs: Sequence[tuple[str, RunRecords]]) -> Any:
     """What several runs ship, by cost and accuracy, each over its own faint candidates; None with nothing to place."""
     everything = [c for _, run in runs for c in run.candidates]
-    measured = any(number(run.benchmark, "p50_ms") for _, run in runs)
-    cost = LATENCY if measured else cost_of(everything)
+    cost = cost_of([*everything, *(run.benchmark for _, run in runs)])
     figure = new_figure(420)
     placed: list[float] = []
     for place, (name, run) in enumerate(runs):
@@ -246,16 +243,17 @@ def runs_figure(runs: Sequence[tuple[str, RunRecords]]) -> Any:
         trained = [c for c in trained if c.get("status") != "shipped"]
         marker = {"size": 7, "color": colour, "opacity": 0.35}
         _points(figure, trained, cost, safe(name), marker, legendgroup=name, showlegend=False)
-        x = number(run.benchmark, "p50_ms") or number(run.shipped, "p50_ms") if cost is LATENCY else run.madds
+        x = number(run.benchmark, "p50_ms") or number(run.shipped, "p50_ms") if cost.key == "p50_ms" else run.madds
         placed += [c[cost.key] for c in trained] + ([x] if x and run.top1 is not None else [])
         if x and run.top1 is not None:
-            hover = f"<b>{safe(name)}</b><br>{safe(run.model)}<br>{cost.text(x)}, top-1 {percent(run.top1)}"
+            said = " (predicted)" if run.predicted and cost.key == "p50_ms" else ""
+            hover = f"<b>{safe(name)}</b><br>{safe(run.model)}<br>{cost.text(x)}{said}, top-1 {percent(run.top1)}"
             figure.add_trace(
                 plotly().Scatter(
                     x=[x],
                     y=[run.top1],
                     mode="markers",
-                    name=short(name, 32),
+                    name=short(name, 32) + said,
                     legendgroup=name,
                     marker={"symbol": "star", "size": 18, "color": colour, "line": {"width": 1, "color": "white"}},
                     text=[hover],
@@ -265,6 +263,6 @@ def runs_figure(runs: Sequence[tuple[str, RunRecords]]) -> Any:
     if not placed:
         return None
     figure.update_layout(
-        xaxis=axis(cost.title, type="log", **_log_ticks(placed)), yaxis=axis("validation top-1", tickformat=".0%")
+        xaxis=axis(cost.title, type="log", **log_ticks(placed)), yaxis=axis("validation top-1", tickformat=".0%")
     )
     return figure

@@ -4,11 +4,14 @@ Backgrounds are transparent and every colour is of middle lightness, so that one
 page; page.css sets the colour of text and grid lines.
 """
 
+import math
+from collections.abc import Sequence
 from html import escape
 from types import ModuleType
 from typing import Any
 
 from pumice.errors import BadInput
+from pumice.report.units import count
 
 BLUE, TEAL, ORANGE, RED, GREY, PURPLE = "#3d7fd0", "#159a86", "#dd7f26", "#cf4b4b", "#8b95a5", "#8d68c9"
 PINK, OLIVE = "#c75d94", "#8a9a2b"
@@ -67,6 +70,14 @@ def axis(title: str = "", **options: Any) -> dict[str, Any]:
         "ticks": "",
         **options,
     }
+
+
+def log_ticks(values: Sequence[float]) -> dict[str, Any]:
+    """Ticks at 1, 2, 5 of each decade, written out; plotly's own abbreviate the 2 and the 5."""
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    steps = (1, 2, 5) if high - low <= 3 else (1,)
+    ticks = [step * 10.0**power for power in range(low - 1, high + 1) for step in steps]
+    return {"tickvals": ticks, "ticktext": [f"{tick:g}" if tick < 1e4 else count(tick) for tick in ticks]}
 
 
 def safe(words: object) -> str:

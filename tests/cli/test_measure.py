@@ -36,6 +36,31 @@ def test_one_name_is_an_array_too_and_is_remembered(
         assert [row["name"] for row in found] == ["micronet_m0"]
 
 
+def test_threads_and_batches_in_one_series(pumice: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every combination has a line; they go to the CSV and the page as well, and each is kept under its own key."""
+    monkeypatch.setenv("PUMICE_CACHE", str(tmp_path / "measured"))
+    monkeypatch.setattr("pumice.cost.machine.usable_cores", lambda: 2)
+    said = pumice(
+        "benchmark", "condensenet_light94_cifar", "--threads", "1,2", "--batch", "1,2", "--runtime", "eager",
+        "--time", "1s", "--csv", tmp_path / "t.csv", "--page", tmp_path / "t.html", "--json",
+    )  # fmt: skip
+    assert said.code == 0
+    rows = said.json
+    assert [(row["threads"], row["batch"]) for row in rows] == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    for row in rows:
+        assert row["images_per_s"] == pytest.approx(1e3 * row["batch"] / row["figure_ms"])
+        assert row["figure_clock"] == ("cpu" if row["busy"] else "wall")
+        assert row["mean_ms"] >= row["ci95"][0]
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 5
+    assert "Measured 4 latencies" in (tmp_path / "t.html").read_text()
+    assert len(pumice("list", "--measured", "--json").json) == 4
+    # A net of ten classes is found by `list` too.
+    found = pumice(
+        "list", "condensenet_light94_cifar", "--runtime", "eager", "--threads", "2", "--no-measure", "--json"
+    )
+    assert [row["threads"] for row in found.json] == [2]
+
+
 def test_a_run_for_people(pumice: Any, digits_run: Path) -> None:
     said = pumice("benchmark", digits_run, "--time", "1s")
     assert said.code == 0
@@ -52,6 +77,9 @@ def test_a_run_for_people(pumice: Any, digits_run: Path) -> None:
         (("benchmark", "micronet_m0", "--time", "30"), "--time 30 has no unit"),
         (("benchmark", "micronet_m0", "--device", "gpu"), "--device 'gpu' is unknown"),
         (("benchmark", "missing.onnx"), "no file missing.onnx"),
+        (("benchmark", "micronet_m0", "--threads", "two"), "--threads 'two' is no number"),
+        (("benchmark", "micronet_m0", "--threads", "1,4096"), "4096 threads cannot run at once"),
+        (("benchmark", "micronet_m0", "--batch", "0"), "--batch '0' is no number"),
         (("predict", "digits", "--model", "micronet_m0", "--device", "tpu"), "--device 'tpu' is unknown"),
         (("fit", "digits", "--runtime", "eager"), "fit cannot ship for runtime 'eager'"),
         (("fit", "digits", "--runtime", "onnxruntim"), "onnxruntime"),

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pumice.cost.database import measurement_key, store
+from pumice.cost import machine
+from pumice.cost.database import measurement_key, published_key, store
 from pumice.cost.timing import Timing
 from pumice.models.manifest import ModelConfig
 
@@ -72,17 +74,15 @@ def test_list_pareto(pumice: Any) -> None:
         assert (name in front) == (not beaten)
 
 
-def seed(name: str, runtime: str, p50_ms: float) -> None:
-    """Keep a measurement as `pumice benchmark` would."""
-    size = (3, 224, 224)
-    timing = Timing(
+def timing(name: str, runtime: str, p50_ms: float) -> Timing:
+    return Timing(
         name=name,
         runtime=runtime,
         device="cpu",
         threads=1,
         batch=1,
         dtype="float32",
-        input_size=size,
+        input_size=(3, 224, 224),
         repeats=50,
         passes_per_sample=1,
         p50_ms=p50_ms,
@@ -92,7 +92,12 @@ def seed(name: str, runtime: str, p50_ms: float) -> None:
         cpu_ci95=(p50_ms, p50_ms),
         busy=False,
     )
-    store(timing, measurement_key(ModelConfig(name), runtime=runtime, input_size=size, threads=1))
+
+
+def seed(name: str, runtime: str, p50_ms: float) -> None:
+    """Keep a measurement as `pumice benchmark` would."""
+    key = measurement_key(ModelConfig(name), runtime=runtime, input_size=(3, 224, 224), threads=1)
+    store(timing(name, runtime, p50_ms), key)
 
 
 def test_list_by_latency(pumice: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -106,10 +111,96 @@ def test_list_by_latency(pumice: Any, monkeypatch: pytest.MonkeyPatch, tmp_path:
     seed("micronet_m2", "openvino", 4.5)
     seed("micronet_m2", "onnxruntime", 6.0)
     assert names(pumice("list", "--max-latency", "4ms", "--json")) == ["micronet_m0", "micronet_m1"]
-    assert names(pumice("list", "--max-latency", "0.005s", "--runtime", "openvino", "--json")) == [
+    asked = ("list", "--max-latency", "0.005s", "--runtime", "openvino", "--no-measure", "--json")
+    assert names(pumice(*asked)) == ["micronet_m1", "micronet_m2"]
+    # micronet_m2 is the better net, and in its fastest runtime not as fast.
+    assert names(pumice("list", "--max-latency", "5ms", "--pareto", "--json")) == [
+        "micronet_m0",
         "micronet_m1",
         "micronet_m2",
     ]
+
+
+def test_latency_in_the_table_and_the_json(pumice: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PUMICE_CACHE", str(tmp_path / "measured"))
+    seed("micronet_m0", "onnxruntime", 1.5)
+    seed("micronet_m1", "onnxruntime", 0.5)
+    (row,) = pumice("list", "micronet_m1", "--runtime", "onnxruntime", "--no-measure", "--json").json
+    assert (row["p50_ms"], row["ci95"], row["busy"]) == (0.5, [0.5, 0.5], False)
+    assert (row["figure_ms"], row["figure_clock"], row["runtime"], row["threads"]) == (0.5, "wall", "onnxruntime", 1)
+    # The faster one is the better one: it is the front.
+    front = pumice("list", "micronet", "--runtime", "onnxruntime", "--no-measure", "--pareto", "--json")
+    assert names(front) == ["micronet_m1"]
+    out = pumice("list", "micronet", "--runtime", "onnxruntime", "--no-measure").out
+    assert "0.500 to 0.500" in out
+    assert "micronet_m2" not in out, "what was not measured has no place beside what was"
+    assert names(pumice("list", "micronet", "--threads", "2", "--max-latency", "9ms", "--json")) == []
+
+
+def test_what_is_missing_is_measured_once(pumice: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Only nets that pass the other limits and can keep this one; then the database answers."""
+    monkeypatch.setenv("PUMICE_CACHE", str(tmp_path / "measured"))
+    monkeypatch.setattr("pumice.cost.sweep.product_madds_per_ms", lambda: 1e6)
+    asked: list[list[str]] = []
+
+    def sweep(nets: Any, *, runtime: str, threads: int) -> Any:
+        asked.append([net.name for net in nets])
+        for net in nets:
+            store(timing(net.name, runtime, net.madds / 1e7), published_key(net, runtime=runtime))
+        timings = {net.name: timing(net.name, runtime, net.madds / 1e7) for net in nets}
+        return SimpleNamespace(timings=timings, failed={"micronet_m3": "it does not like it"})
+
+    monkeypatch.setattr("pumice.cost.sweep.sweep", sweep)
+    query = ("list", "micronet*", "--max-madds", "15M", "--max-latency", "1ms", "--runtime", "onnxruntime", "--json")
+    said = pumice(*query)
+    madds = {row["name"]: row["madds"] for row in pumice("list", "micronet*", "--json").json}
+    # A matrix product does 1 M multiply-adds a ms: at four times that speed, 4 M are the most for 1 ms.
+    assert asked == [[name for name, count in madds.items() if count <= 4e6]]
+    assert 0 < len(asked[0]) < len(madds)
+    assert names(said) == asked[0]
+    assert f"measuring {len(asked[0])} network" in said.err
+    assert "micronet_m3 was not measured: it does not like it" in said.err
+    again = pumice(*query)
+    assert (len(asked), again.out) == (1, said.out)
+    large = sum(4e6 < count <= 15e6 for count in madds.values())
+    assert again.err == f"too large for 1 ms by their multiply-adds alone: {large} networks\n"
+
+
+def test_measured(pumice: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PUMICE_CACHE", str(tmp_path / "measured"))
+    said = pumice("list", "--measured")
+    assert "nothing was measured" in said.out
+    seed("micronet_m0", "onnxruntime", 1.5)
+    seed("micronet_m1", "openvino", 0.5)
+    assert names(pumice("list", "--measured", "--json")) == ["micronet_m0", "micronet_m1"]
+    assert names(pumice("list", "m1", "--measured", "--json")) == ["micronet_m1"]
+    assert names(pumice("list", "--measured", "--runtime", "onnxruntime", "--json")) == ["micronet_m0"]
+    assert pumice("list", "--measured", "--csv", tmp_path / "t.csv").code == 0
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    assert lines[0].startswith(
+        "model,infer_img_size,infer_samples_per_sec,infer_step_time,infer_batch_size,param_count"
+    )
+    assert lines[1].startswith("micronet_m1,224,2000.0,0.5,1,")
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--runtime", "openvin"), "did you mean 'openvino'?"),
+        (("--runtime", "tvm"), "no runtime 'tvm'; choose eager"),
+        (("--runtime", "ncnn"), "runtime ncnn is not installed; run `pip install 'pumice[mobile]'`"),
+        (("--threads", "4096", "--max-latency", "4ms"), "4096 threads cannot run at once"),
+        (("--csv", "t.csv"), "--csv writes measurements; add --measured"),
+    ],
+)
+def test_a_latency_that_cannot_be_asked_for(
+    pumice: Any, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], words: str
+) -> None:
+    real = machine.runtime_version
+    monkeypatch.setattr(machine, "runtime_version", lambda name: None if name == "ncnn" else real(name))
+    said = pumice("list", *args)
+    assert said.code == 2
+    assert words in said.sentence
 
 
 def test_info(pumice: Any) -> None:

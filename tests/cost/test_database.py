@@ -133,13 +133,71 @@ def test_a_locked_database_is_ignored(
     assert not file.with_suffix(".damaged").exists()
 
 
-def test_another_schema_starts_afresh(file: Path) -> None:
+def test_an_older_schema_starts_afresh(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(TIMING, "k")
+    monkeypatch.setattr(database, "SCHEMA", database.SCHEMA + 1)
+    assert lookup("k") is None
+    store(replace(TIMING, p50_ms=2.5), "k")
+    assert lookup("k") == replace(TIMING, p50_ms=2.5)
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT count(*) FROM measurements").fetchone() == (1,)
+
+
+def test_a_newer_database_is_left_alone(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     store(TIMING, "k")
     with sqlite3.connect(file) as connection:
         connection.execute("PRAGMA user_version = 99")
-    assert lookup("k") is None
+    before = file.read_bytes()
+    for _ in range(2):
+        assert lookup("k") is None
+        store(TIMING, "k")
+    assert file.read_bytes() == before
+    assert [record.getMessage() for record in caplog.records] == [
+        f"measurements are not kept, because {file} is of a newer Pumice; PUMICE_CACHE names another folder"
+    ]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no users here")
+def test_a_database_that_cannot_be_written_is_read(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     store(TIMING, "k")
+    connect = sqlite3.connect
+
+    def refuse(name: object, **given: object) -> sqlite3.Connection:
+        """What a folder without write access does; root, who often runs tests, may write everywhere."""
+        if "mode=ro" not in str(name):
+            raise sqlite3.OperationalError("attempt to write a readonly database")
+        return connect(name, **given)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(database.sqlite3, "connect", refuse)
+    store(replace(TIMING, p50_ms=2.5), "k")
     assert lookup("k") == TIMING
+    assert len(caplog.records) == 1
+    assert "readonly" in caplog.text
+
+
+def test_many_at_once() -> None:
+    store(TIMING, "a")
+    store(replace(TIMING, busy=True), "b")
+    assert database.lookup_all(["a", "b", "c"]) == {"a": TIMING}
+    assert set(database.lookup_all(["a", "b", "c"], allow_busy=True)) == {"a", "b"}
+
+
+def test_the_newest_of_everything_measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pumice.cost import machine
+
+    def key(name: str) -> str:
+        return measurement_key(ModelConfig(name), runtime="onnxruntime", input_size=(3, 96, 96))
+
+    store(TIMING, key("net"))
+    store(replace(TIMING, name="other"), key("other"))
+    store(replace(TIMING, p50_ms=2.5), key("net"))
+    with monkeypatch.context() as patch:
+        patch.setattr(machine, "machine_key", lambda: "another")
+        store(replace(TIMING, name="elsewhere"), key("elsewhere"))
+    assert [(t.name, t.p50_ms) for t in database.newest()] == [("other", 1.5), ("net", 2.5)]
+    assert database.newest(max_age_days=-1) == []
 
 
 def test_a_row_that_cannot_be_read_is_a_miss(file: Path) -> None:
