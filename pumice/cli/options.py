@@ -10,7 +10,14 @@ from pumice.errors import BadInput
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Threads = Annotated[int, typer.Option(metavar="N", min=1, help="Threads of the runtime.")]
+OwnThreads = Annotated[
+    int | None, typer.Option("--threads", metavar="N", min=1, help="Threads of the runtime; 1, or the table's own.")
+]
+Lut = Annotated[
+    str | None, typer.Option("--lut", metavar="FILE", help="Predict latencies by this lookup table of another device.")
+]
 Device = Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")]
+On = Annotated[str | None, typer.Option(metavar="DEVICE", help="Measure there: ssh:HOST or adb:SERIAL.")]
 Pretrained = Annotated[bool, typer.Option("--pretrained", help="Published weights (may download).")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting: model.width=0.6")]
 
@@ -68,6 +75,18 @@ def model_options(pairs: list[str] | None) -> dict[str, Any]:
             raise BadInput(f"--set {pair!r} cannot be read; write --set model.width=0.6")
         options[key.removeprefix("model.")] = read_value(value)
     return options
+
+
+def read_counts(text: str, option: str) -> list[int]:
+    """`"1,2"` -> [1, 2].
+
+    Raises:
+        BadInput: anything but whole numbers above zero.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise BadInput(f"{option} {text!r} is no number; write whole numbers such as 1 or 1,2")
+    return list(dict.fromkeys(int(part) for part in parts))
 
 
 def words(values: list[str] | None) -> list[str]:
