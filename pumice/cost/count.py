@@ -20,7 +20,8 @@ class Profile:
     madds: multiply-adds of convolutions, transposed convolutions and matrix products.
     extra_madds: further terms that modules declare (the application of Dynamic Shift-Max), no part of `madds`.
     memory_access: elements read and written by the same layers, inputs + outputs + weights.
-    memory_access_other: the same for norms, activations, elementwise work, pooling and data movement, as torch runs
+    memory_bytes: `memory_access` in bytes of the traced dtypes, float32 unless the model says otherwise.
+    memory_access_other: elements for norms, activations, elementwise work, pooling and data movement, as torch runs
         them one by one; a runtime that fuses them saves most of it.
     peak_activation_bytes: by `pumice.cost.memory`.
     layers: every piece of work in order of execution.
@@ -32,15 +33,17 @@ class Profile:
     madds: int
     extra_madds: int
     memory_access: int
+    memory_bytes: int
     memory_access_other: int
     peak_activation_bytes: int
     layers: tuple[Layer, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values."""
-        value = asdict(self)
-        value["input_size"] = list(self.input_size)
-        value["layers"] = [_listed(layer) for layer in value["layers"]]
+        """JSON values; each layer with its intensity, multiply-adds per byte."""
+        value = {key: _listed(item) for key, item in asdict(self).items()}
+        value["layers"] = [
+            {**listed, "intensity": layer.intensity} for layer, listed in zip(self.layers, value["layers"], strict=True)
+        ]
         return value
 
 
@@ -68,6 +71,7 @@ def profile(model_or_name: nn.Module | str, input_size: Shape | None = None) -> 
         madds=graph.madds,
         extra_madds=graph.extra_madds,
         memory_access=sum(layer.memory_access for layer in graph.layers if layer.counted),
+        memory_bytes=sum(layer.memory_bytes for layer in graph.layers if layer.counted),
         memory_access_other=sum(layer.memory_access for layer in graph.layers if not layer.counted),
         peak_activation_bytes=peak_activation_bytes(graph),
         layers=graph.layers,

@@ -4,9 +4,22 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from pumice.report.fields import Record, number
-from pumice.report.records import RunRecords
-from pumice.report.theme import BLUE, GREY, OLIVE, ORANGE, PURPLE, TEAL, axis, new_figure, plotly, safe, short
+from pumice.report.fields import Record, mapping, number
+from pumice.report.theme import (
+    BLUE,
+    GREY,
+    OLIVE,
+    ORANGE,
+    PINK,
+    PURPLE,
+    RED,
+    TEAL,
+    axis,
+    new_figure,
+    plotly,
+    safe,
+    short,
+)
 from pumice.report.units import count, image_size
 
 KINDS = {
@@ -38,12 +51,13 @@ def kind(layer: Record) -> str:
     return {"conv_transpose": "convolution", "linear": "linear", "matmul": "matrix product"}.get(op, "other")
 
 
-def layers_figure(run: RunRecords) -> Any:
+def layers_figure(profile: Record) -> Any:
     """Bars of each layer's share of the multiply-adds in layer order, a tick at its share of memory access.
 
-    Layers without multiply-adds (norms, activations) are left out.  Returns None when no layer was recorded.
+    Where times were measured, a ring for each runtime stands at the layer's share of the time.  Layers without
+    multiply-adds (norms, activations) are left out.  Returns None when no layer was recorded.
     """
-    recorded = [one for one in run.profile.get("layers") or () if isinstance(one, dict)]
+    recorded = [one for one in profile.get("layers") or () if isinstance(one, dict)]
     layers = [one for one in recorded if number(one, "madds")]
     if not layers:
         return None
@@ -76,6 +90,20 @@ def layers_figure(run: RunRecords) -> Any:
             hoverinfo="skip",
         )
     )
+    for colour, (runtime, times) in zip((RED, PINK, GREY), _times(profile).items(), strict=False):
+        shares = [
+            number(mapping(time), "share") for one, time in zip(recorded, times, strict=False) if number(one, "madds")
+        ]
+        figure.add_trace(
+            plotly().Scatter(
+                y=list(range(len(layers))),
+                x=shares,
+                mode="markers",
+                name=f"share of time, {safe(runtime)}",
+                marker={"symbol": "circle-open", "size": 8, "color": colour, "line": {"width": 2}},
+                hoverinfo="skip",
+            )
+        )
     labels = [_label(str(one.get("name") or one.get("op") or "?")) for one in layers]
     figure.update_layout(
         xaxis=axis("share of the net", tickformat=".0%", rangemode="tozero", side="top"),
@@ -86,11 +114,16 @@ def layers_figure(run: RunRecords) -> Any:
             showgrid=False,
             tickfont={"size": 11},
         ),
-        margin={"l": 210, "t": 92, "b": 10},
+        margin={"l": 210, "t": 92 + 18 * len(_times(profile)), "b": 10},
         # The legend stands above the axis, at a distance in pixels whatever the number of layers.
         legend={"y": 1, "yref": "container", "yanchor": "top"},
     )
     return figure
+
+
+def _times(profile: Record) -> dict[str, list[Any]]:
+    """The measured time of every layer, by runtime."""
+    return {name: list(one.get("layers") or ()) for name, one in mapping(profile.get("measured")).items()}
 
 
 def _channels(layer: Record) -> int:
