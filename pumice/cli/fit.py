@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pumice.cli import show
-from pumice.cli.options import Json, Pretrained, Threads, threads_that_sleep, words
+from pumice.cli.options import Json, Lut, On, OwnThreads, Pretrained, threads_that_sleep, words
 
 
 def command(
@@ -17,7 +17,9 @@ def command(
     max_size: Annotated[str | None, typer.Option(metavar="SIZE", help="Of the file: 3MB.")] = None,
     max_memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Peak of the activations: 4MB.")] = None,
     runtime: Annotated[str, typer.Option(metavar="NAME", help="onnxruntime, openvino or auto.")] = "auto",
-    threads: Threads = 1,
+    threads: OwnThreads = None,
+    on: On = None,
+    lut: Lut = None,
     time: Annotated[str, typer.Option(metavar="TIME", help="For everything: 10m.")] = "10m",
     pretrained: Pretrained = False,
     weights: Annotated[str | None, typer.Option(metavar="FILE", help="Start from this weights file.")] = None,
@@ -33,8 +35,10 @@ def command(
     """Choose, train, export, verify and measure a network for these images within this budget."""
     threads_that_sleep()
     from pumice.cost.budget import Budget, parse_count, parse_latency, parse_size, parse_time
+    from pumice.cost.timing import PREDICTED
     from pumice.loop.config import FitConfig
     from pumice.loop.fit import run
+    from pumice.loop.where import own_threads
 
     budget = Budget(
         max_latency_ms=None if max_latency is None else parse_latency(max_latency, "--max-latency"),
@@ -47,7 +51,9 @@ def command(
         data=data,
         budget=budget,
         runtime=runtime,
-        threads=threads,
+        threads=own_threads(threads, lut),
+        on=on,
+        lut=lut,
         time_s=parse_time(time, "--time"),
         seed=seed,
         pretrained=pretrained,
@@ -60,12 +66,16 @@ def command(
     if json:
         show.emit(result.to_json())
         return
+    basis = PREDICTED if result.predicted else f"{result.clock} time, upper 95 % bound of the median"
     show.facts(
         [
             ("model file", str(result.file)),
-            ("network", f"{result.model} at {show.shape(result.input_size)} in {result.runtime}, {threads} thread(s)"),
+            (
+                "network",
+                f"{result.model} at {show.shape(result.input_size)} in {result.runtime}, {config.threads} thread(s)",
+            ),
             ("top-1", show.percent(result.top1)),
-            ("latency", f"at most {result.bound_ms:.3g} ms ({result.clock} time, upper 95 % bound of the median)"),
+            ("latency", f"at most {result.bound_ms:.3g} ms ({basis})"),
             ("took", f"{result.seconds:.0f} s"),
             ("look at", str(result.out / "report.html")),
         ]

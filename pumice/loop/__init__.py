@@ -2,8 +2,9 @@
 
 config          what `fit` was asked
 candidates      network x input size x runtime, and which are promising
-screen          measures candidates as they would ship
+where           which machine measures, or which table predicts
+screen          measures candidates as they would ship, or predicts them
 halving         trains the promising ones by successive halving
-ship            export, verification, measurement and records of the winner
+ship            export, verification, latency and records of the winner
 fit             all of it
 """

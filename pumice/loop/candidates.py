@@ -12,6 +12,8 @@ from pumice.loop.config import FitConfig
 from pumice.models.catalogue import Entry, entries
 
 SIZES = (96, 128, 160, 192, 224)
+JUDGED = ("measured", "predicted")
+"""What a candidate that keeps the budget is, before it is trained."""
 # What MobileNetV2 1.0 loses of its ImageNet top-1 at smaller inputs (71.8 at 224; arXiv:1801.04381 and its repository).
 LOST_AT = {224: 0.0, 192: 1.1, 160: 3.0, 128: 6.5, 96: 11.5}
 # Top-1 of networks whose own papers printed none: arXiv:2108.05894 table 7, torchvision's and timm's retrainings.
@@ -35,8 +37,8 @@ class Candidate:
     params, madds: with the classes of the data.
     size_bytes: of the weights alone; the graph adds some 50 to 200 kB.
     promise: top-1 on ImageNet that its paper leads to expect at this input size, percent.
-    timings: measurements, the latest last.
-    status: "not measured", "over budget", "measured", "trained" or "shipped"; reason: why, for people.
+    timings: measurements or predictions, the latest last.
+    status: "not measured", "over budget", "measured", "predicted", "trained" or "shipped"; reason: why, for people.
     """
 
     model: str
@@ -98,6 +100,7 @@ class Candidate:
             "cpu_p50_ms": last.cpu_p50_ms if last else None,
             "bound_ms": self.bound_ms,
             "busy": last.busy if last else None,
+            "predicted": last.predicted if last else None,
             "status": self.status,
             "reason": self.reason,
             "val_top1": self.val_top1,
@@ -176,7 +179,7 @@ def promising(candidates: Iterable[Candidate], margin: float, budget: Budget) ->
     """
     fastest: dict[tuple[str, int], Candidate] = {}
     for c in candidates:
-        if c.status == "measured" and c.bound_ms is not None:
+        if c.status in JUDGED and c.bound_ms is not None:
             best = fastest.get((c.model, c.size))
             if best is None or c.bound_ms < (best.bound_ms or 0):
                 fastest[c.model, c.size] = c
@@ -193,4 +196,4 @@ def remaining(pool: Iterable[Candidate], budget: Budget) -> list[Candidate]:
     pool = list(pool)
     slower = max([1.0, *(c.timings[-1].bound_ms[0] / c.timings[0].bound_ms[0] for c in pool if len(c.timings) > 1)])
     limit = budget.max_latency_ms
-    return [c for c in pool if c.status == "measured" and (limit is None or slower * (c.bound_ms or 0) <= limit)]
+    return [c for c in pool if c.status in JUDGED and (limit is None or slower * (c.bound_ms or 0) <= limit)]

@@ -15,6 +15,8 @@ class FitConfig:
     budget: limits that the file must keep.
     runtime: "auto" tries every installed one that reads the file.
     threads: of the runtime, and of the measurement.
+    on: the device that the budget is for and that measures (`ssh:HOST`, `adb:SERIAL`); this machine by default.
+    lut: the lookup table (file) of the device that the budget is for; latencies are then predicted, not measured.
     time_s: seconds for everything, from measuring to the report.
     pretrained: start from published weights; only networks that have some take part.
     weights: start from this file; only the network it belongs to takes part.
@@ -26,6 +28,8 @@ class FitConfig:
     budget: Budget = field(default_factory=Budget)
     runtime: str = "auto"
     threads: int = 1
+    on: str | None = None
+    lut: str | None = None
     time_s: float = 600.0
     seed: int = 0
     pretrained: bool = False
@@ -38,6 +42,8 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.pretrained and self.weights is not None:
             raise BadInput("published weights and a weights file exclude each other; give --pretrained or --weights")
+        if self.on is not None and self.lut is not None:
+            raise BadInput("a device that measures and a table that predicts exclude each other; give --on or --lut")
         if self.time_s < 10:
             raise BadInput(f"{self.time_s:g} s are too short to measure, train and export; give --time 1m or more")
 

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pumice.cost.budget import Budget
+from pumice.cost.predicted import guessed
+from pumice.cost.timing import PREDICTED
 from pumice.errors import BadInput, CheckFailed
 from pumice.files import read_json, write_json, write_text
-from pumice.loop.candidates import Candidate, promising, propose, remaining
+from pumice.loop.candidates import JUDGED, Candidate, promising, propose, remaining
 from pumice.loop.config import FitConfig
+from pumice.loop.where import own_threads, table, there
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,6 +37,7 @@ class FitResult:
     out: run folder.  file: the model file.
     model, input_size, runtime: what ships.  top1: of the file, on validation images.
     bound_ms: upper 95 % bound of its latency, measured in a fresh process; clock: "wall", or "cpu" on a busy machine.
+    predicted: that bound was not measured: a lookup table of another device predicts it.
     """
 
     out: Path
@@ -46,6 +50,7 @@ class FitResult:
     clock: str
     within_budget: bool
     seconds: float
+    predicted: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
@@ -66,8 +71,9 @@ def fit(
 ) -> FitResult:
     """Choose, train, export, verify and measure a network for these images within this budget.
 
-    Candidates (network x input size x runtime) are measured on this machine, those over budget dropped, the promising
-    ones trained by successive halving, and the winner's file verified and measured again.
+    Candidates (network x input size x runtime) are measured on this machine, or on the device `on`, those over budget
+    dropped, the promising ones trained by successive halving, and the winner's file verified and measured again.  With
+    `lut`, the lookup table of another device, every latency is predicted instead, and said to be.
 
     Args:
         data: `digits` or an image folder.
@@ -75,12 +81,13 @@ def fit(
         max_madds, max_params, max_size_bytes, max_memory_bytes: further limits.
         out: run folder to make.
         say: told of every step in a sentence.
-        settings: fields of `FitConfig`: runtime, threads, time_s, seed, pretrained, weights, models, freeze, ...
+        settings: fields of `FitConfig`: runtime, threads, on, lut, time_s, seed, pretrained, weights, models, ...
 
     Raises:
         BadInput: data, budget or settings that cannot work.
         CheckFailed: nothing keeps the budget; the message says by how much the closest misses.
     """
+    settings["threads"] = own_threads(settings.get("threads"), settings.get("lut"))
     budget = Budget(max_latency_ms, max_madds, max_params, max_size_bytes, max_memory_bytes)
     return run(FitConfig(data=str(data), budget=budget, **settings), Path(out), say or (lambda sentence: None))
 
@@ -96,7 +103,7 @@ def run(config: FitConfig, out: Path, say: Callable[[str], None]) -> FitResult:
     if splits.skipped:
         total = len(splits.skipped) + len(splits.train) + len(splits.val)
         say(f"{len(splits.skipped)} of {total} files skipped")
-    runtimes = _runtimes(config.runtime)
+    runtimes = _runtimes(config)
     made = _claim(out, config)
     try:
         result = _run(config, out, say, started, splits, runtimes)
@@ -124,10 +131,13 @@ def _run(
     build = _builder(config, len(splits.classes))
     candidates = propose(config, len(splits.classes), runtimes, _only(config))
     say(f"{len(splits.train)} images of {len(splits.classes)} classes to train, {len(splits.val)} to judge")
+    lut = table(config)
+    if lut is not None:
+        say(f"latencies are {PREDICTED}: {lut.machine}, {lut.runtime}, {lut.threads} thread(s)")
     screen(candidates, config, build, started + MEASURING * config.time_s)
     write_json(out / "candidates.json", [c.to_json() for c in candidates])
     pool = promising(candidates, MARGIN, config.budget)
-    _say_measured(candidates, pool, say)
+    _say_judged(candidates, pool, say)
     if not pool:
         _refuse(candidates, config, splits, out, started)
 
@@ -186,7 +196,7 @@ def _ship(
     say(f"shipping {candidate.label}")
     manifest, made, checked, timing, scores = ship(net, candidate, config, splits, out)
     if not keeps(timing, made, candidate, config):
-        candidate.status, candidate.reason = "over budget", f"its file's bound is {timing.bound_ms[0]:.3g} ms"
+        candidate.status, candidate.reason = "over budget", f"its file's bound is {timing.bound_words}"
         say(f"{candidate.label}: {candidate.reason}; the next one is tried")
         return None
     candidate.status, candidate.val_top1 = "shipped", scores.top1
@@ -222,7 +232,7 @@ def _ship(
     )
     write_text(out / "model.md", card(read_run(out)))
     write_page([out], out / "report.html")
-    say(f"{out / MODEL}: verified on {checked.images} images, at most {bound:.3g} ms ({clock} time)")
+    say(f"{out / MODEL}: verified on {checked.images} images, at most {timing.bound_words}")
     return FitResult(
         out,
         out / MODEL,
@@ -234,6 +244,7 @@ def _ship(
         clock,
         True,
         seconds,
+        timing.predicted,
     )
 
 
@@ -242,25 +253,32 @@ def _is_of(one: dict[str, Any], candidate: Candidate) -> bool:
     return same and one["input_size"][1] == candidate.size
 
 
-def _runtimes(wanted: str) -> tuple[str, ...]:
-    """The runtimes that may run the file.
+def _runtimes(config: FitConfig) -> tuple[str, ...]:
+    """The runtimes that may run the file: here, where it is verified, and where it is measured.
+
+    A table is of one runtime, which need not be here: another one verifies the file then.
 
     Raises:
-        BadInput: unknown, not installed, or one that reads no files.
+        BadInput: unknown, not installed, or one that reads no files; or the device that measures cannot be reached, or
+            the table cannot be read.
     """
     from pumice.deploy.session import installed, require
 
-    able = ("onnxruntime", "openvino")
-    if wanted == "auto":
-        found = tuple(name for name in able if installed(name))
-        if not found:
-            raise BadInput(
-                "fit ships files for onnxruntime or openvino; install them with `pip install 'pumice[deploy]'`"
-            )
-        return found
-    if wanted not in able:
+    lut = table(config)
+    able, wanted = ("onnxruntime", "openvino"), config.runtime if lut is None else lut.runtime
+    if wanted != "auto" and wanted not in able:
         raise BadInput(f"fit cannot ship for runtime {wanted!r}; choose {' or '.join(able)}")
-    return (require(wanted),)
+    anything = wanted == "auto" or lut is not None
+    here = tuple(name for name in able if installed(name)) if anything else (require(wanted),)
+    if not here:
+        raise BadInput("fit ships files for onnxruntime or openvino; install them with `pip install 'pumice[deploy]'`")
+    if lut is not None:
+        return (lut.runtime,)
+    device = there(config)
+    found = here if device is None else tuple(name for name in here if name in device.machine.versions)
+    if device is not None and not found:
+        raise BadInput(f"{device.address} has no {' and no '.join(here)}; run `pip install {here[0]} numpy` there")
+    return found
 
 
 def _only(config: FitConfig) -> str | None:
@@ -284,14 +302,17 @@ def _builder(config: FitConfig, num_classes: int) -> Callable[[str], "nn.Module"
     return build
 
 
-def _say_measured(candidates: list[Candidate], pool: list[Candidate], say: Callable[[str], None]) -> None:
-    by = {status: sum(c.status == status for c in candidates) for status in ("measured", "over budget", "not measured")}
+def _say_judged(candidates: list[Candidate], pool: list[Candidate], say: Callable[[str], None]) -> None:
+    judged, over = sum(c.status in JUDGED for c in candidates), sum(c.status == "over budget" for c in candidates)
     say(
-        f"{len(candidates)} candidates: {by['measured']} within budget, {by['over budget']} over, "
-        f"{by['not measured']} not measured"
+        f"{len(candidates)} candidates: {judged} within budget, {over} over, "
+        f"{len(candidates) - judged - over} without a latency"
     )
+    if warning := guessed(timing for c in candidates for timing in c.timings):
+        say(warning)
     for c in pool[:SHOWN]:
-        say(f"  {c.label}: {c.bound_ms:.3g} ms, {c.madds / 1e6:.4g} M multiply-adds")
+        said = " predicted" if c.timings[-1].predicted else ""
+        say(f"  {c.label}: {c.bound_ms:.3g} ms{said}, {c.madds / 1e6:.4g} M multiply-adds")
 
 
 def _refuse(candidates: list[Candidate], config: FitConfig, splits: "Splits", out: Path, started: float) -> FitResult:
@@ -303,8 +324,10 @@ def _refuse(candidates: list[Candidate], config: FitConfig, splits: "Splits", ou
         _, closest, misses = min(judged, key=lambda item: item[0])
         worst = max(misses, key=lambda m: m.ratio)
         reason = f"nothing keeps this budget; the closest is {closest.label}: {worst}"
+        if worst.name == "max_latency_ms" and closest.timings[-1].predicted:
+            reason += f" ({PREDICTED})"
     else:
-        reason = "no candidate could be measured in this time; give a longer --time"
+        reason = f"no candidate could be {'predicted' if config.lut else 'measured'} in this time; give a longer --time"
     write_json(out / "candidates.json", [c.to_json() for c in candidates])
     write_json(
         out / "metrics.json",

@@ -1,21 +1,27 @@
-"""Measure candidates on this machine: folded, exported, in the runtime that they would ship in."""
+"""Measure candidates where the budget is for: folded, exported, in the runtime that they would ship in.
+
+Where a lookup table stands for that device, it says their latencies: nothing is exported, run or kept.
+"""
 
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 
 from torch import nn
 
 from pumice.cost.database import lookup, measurement_key, store
-from pumice.cost.latency import time_sessions
+from pumice.cost.lut.table import Lut
+from pumice.cost.predicted import timing_of
+from pumice.cost.remote.runner import Item, time_items
+from pumice.deploy.network import folded
 from pumice.deploy.onnx import export_to_measure
-from pumice.deploy.session import Session, open_session
 from pumice.errors import BadInput
+from pumice.graph.trace import trace
 from pumice.loop.candidates import Candidate, mark
 from pumice.loop.config import FitConfig
+from pumice.loop.where import table, there
 from pumice.models.described import config_of
 from pumice.models.manifest import ModelConfig
 from pumice.progress import track
@@ -28,29 +34,35 @@ A_CANDIDATE_S = 0.35  # of measuring; the winner's file is measured at length
 
 
 def screen(candidates: list[Candidate], config: FitConfig, build: Callable[[str], nn.Module], deadline: float) -> None:
-    """Measure what may keep the budget, the most promising networks first, until `deadline` (time.perf_counter).
+    """Measure or predict what may keep the budget, the most promising networks first, until `deadline`.
+
+    deadline: of time.perf_counter.
 
     One network is exported once, open in its input size, and all its candidates are timed against each other.
-    Measurements of the last 30 days on this machine are taken from the database.
+    Measurements of the last 30 days on that machine are taken from the database.
     """
     open_ones = [c for c in candidates if c.status == "not measured"]
     models = {name: list(group) for name, group in groupby(open_ones, key=lambda c: c.model)}
     order = sorted(models, key=lambda name: -best_promise(models[name], candidates, config))
-    for name in track(order, "measuring candidates"):
+    lut = table(config)
+    for name in track(order, "measuring candidates" if lut is None else "predicting candidates"):
         wanted = [c for c in models[name] if not hopeless(c, candidates, config)]
         if not wanted:
             continue
         if time.perf_counter() > deadline:
             for c in wanted:
-                c.reason = "no time left to measure it"
+                c.reason = f"no time left to {'measure' if lut is None else 'predict'} it"
             continue
         net = build(name)
-        recall(wanted, config, described(net))
         try:
-            if missing := [c for c in wanted if not c.timings]:
-                measure(missing, config, net)
+            if lut is not None:
+                foretell(wanted, lut, net)
+            else:
+                recall(wanted, config, described(net))
+                if missing := [c for c in wanted if not c.timings]:
+                    measure(missing, config, net)
         except BadInput as error:
-            for c in missing:
+            for c in [c for c in wanted if not c.timings]:
                 c.reason = str(error)
         for c in wanted:
             if c.timings:
@@ -58,15 +70,17 @@ def screen(candidates: list[Candidate], config: FitConfig, build: Callable[[str]
 
 
 def settle(candidate: Candidate, config: FitConfig) -> None:
-    """A measured candidate keeps the budget or does not."""
-    candidate.status = "measured"
+    """A candidate with a latency keeps the budget or does not."""
+    candidate.status = "predicted" if candidate.timings[-1].predicted else "measured"
     mark(candidate, config.budget)
 
 
 def key_of(candidate: Candidate, model: ModelConfig, config: FitConfig) -> str:
     """Under which the database keeps its latency."""
     size = (model.in_chans, candidate.size, candidate.size)
-    return measurement_key(model, runtime=candidate.runtime, input_size=size, threads=config.threads)
+    device = there(config)
+    where = device.machine if device else None
+    return measurement_key(model, runtime=candidate.runtime, input_size=size, threads=config.threads, where=where)
 
 
 def recall(candidates: Iterable[Candidate], config: FitConfig, model: ModelConfig) -> None:
@@ -84,8 +98,8 @@ def described(net: nn.Module) -> ModelConfig:
     return config
 
 
-def predicted(candidate: Candidate, known: list[Candidate]) -> tuple[float, float]:
-    """Latency in ms to expect by its multiply-adds: at the fastest rate measured so far, and at the middle one."""
+def expected(candidate: Candidate, known: list[Candidate]) -> tuple[float, float]:
+    """Latency in ms to expect by its multiply-adds: at the fastest rate known so far, and at the middle one."""
     rates = sorted(c.timings[-1].p50_ms / c.madds**EXPONENT for c in known if c.timings) or [0.0, USUAL_RATE]
     return rates[0] * candidate.madds**EXPONENT, rates[len(rates) // 2] * candidate.madds**EXPONENT
 
@@ -99,11 +113,13 @@ def hopeless(candidate: Candidate, known: list[Candidate], config: FitConfig) ->
         same = (c.model, c.runtime) == (candidate.model, candidate.runtime)
         if same and c.size < candidate.size and c.timings and c.timings[-1].p50_ms > HOPELESS * limit:
             candidate.status = "over budget"
-            candidate.reason = f"at {c.size} it took {c.timings[-1].p50_ms:.3g} ms already"
+            candidate.reason = f"at {c.size} it takes {c.timings[-1].p50_ms:.3g} ms already"
             return True
-    least, _ = predicted(candidate, known)
+    least, _ = expected(candidate, known)
     if least > HOPELESS * limit:
-        candidate.reason = f"at the best speed measured here it would take {least:.3g} ms"
+        candidate.reason = (
+            f"at the best speed {'measured here' if config.lut is None else 'predicted'} it would take {least:.3g} ms"
+        )
         return True
     return False
 
@@ -111,7 +127,7 @@ def hopeless(candidate: Candidate, known: list[Candidate], config: FitConfig) ->
 def best_promise(group: list[Candidate], known: list[Candidate], config: FitConfig) -> float:
     """The best promise of a network among the sizes that look like keeping the budget."""
     limit = config.budget.max_latency_ms
-    near = [c.promise for c in group if limit is None or predicted(c, known)[1] <= 1.2 * limit]
+    near = [c.promise for c in group if limit is None or expected(c, known)[1] <= 1.2 * limit]
     return max(near, default=0.0)
 
 
@@ -122,8 +138,8 @@ def measure(wanted: list[Candidate], config: FitConfig, net: nn.Module) -> None:
         BadInput: it cannot be exported.
     """
     model = described(net)
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
-        sessions: list[Session] = []
+    with tempfile.TemporaryDirectory() as folder:
+        items = []
         for c in wanted:
             size = (model.in_chans, c.size, c.size)
             # TensorFlow's padding is computed from the size: left open, that made EfficientNet-lite0 3 times slower.
@@ -131,11 +147,22 @@ def measure(wanted: list[Candidate], config: FitConfig, net: nn.Module) -> None:
             file = Path(folder, f"{0 if open_size else c.size}.onnx")
             if not file.exists():
                 export_to_measure(net, file, size, open_size=open_size)
-            session = open_session(file, runtime=c.runtime, threads=config.threads, input_size=size)
-            sessions.append(opened.enter_context(session))
-        timings = time_sessions(
-            sessions, [c.model for c in wanted], time_limit_s=A_CANDIDATE_S * len(wanted), seed=config.seed
-        )
+            items.append(Item(str(file), c.model, c.runtime, config.threads, input_size=size))
+        device = there(config)
+        measuring = device.time if device else time_items
+        timings = measuring(items, time_limit_s=A_CANDIDATE_S * len(wanted), seed=config.seed)
     for c, timing in zip(wanted, timings, strict=True):
         c.timings.append(timing)
         store(timing, key_of(c, model, config))
+
+
+def foretell(wanted: list[Candidate], lut: Lut, net: nn.Module) -> None:
+    """Let a table say the latency of one network at every wanted size.
+
+    Raises:
+        BadInput: it cannot be traced.
+    """
+    channels = described(net).in_chans
+    still = folded(net, (channels, wanted[0].size, wanted[0].size))
+    for c in wanted:
+        c.timings.append(timing_of(lut, trace(still, (channels, c.size, c.size), name=c.model), c.model))

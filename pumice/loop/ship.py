@@ -1,4 +1,8 @@
-"""The winner's file: exported, verified, measured again in a fresh process, scored, and written down."""
+"""The winner's file: exported, verified, measured again in a fresh process, scored, and written down.
+
+A lookup table of another device stands for the measurement, where one is given; what this machine says of the file's
+outputs then comes from the runtimes that are here.
+"""
 
 import base64
 import io
@@ -12,17 +16,20 @@ from typing import Any
 from torch import nn
 
 from pumice.cost.count import profile
+from pumice.cost.predicted import predict_timing
+from pumice.cost.remote.runner import Item
 from pumice.cost.timing import Timing
 from pumice.data.images import Splits
 from pumice.deploy.export import Exported, export
 from pumice.deploy.predict import predict
-from pumice.deploy.session import open_session
+from pumice.deploy.session import installed, open_session
 from pumice.deploy.verify import Verification, verify
 from pumice.errors import CheckFailed
 from pumice.files import write_json
 from pumice.loop.candidates import Candidate
 from pumice.loop.config import FitConfig
 from pumice.loop.halving import evenly
+from pumice.loop.where import table, there
 from pumice.models.checkpoint import manifest_of, save_checkpoint
 from pumice.models.manifest import Manifest
 from pumice.tasks.classify import Scores, evaluate
@@ -36,24 +43,45 @@ THUMB = 96  # pixels
 def manifest_for(net: nn.Module, candidate: Candidate, config: FitConfig, classes: tuple[str, ...]) -> Manifest:
     """What the file says of itself; its budget names runtime and threads, since a latency means nothing without."""
     budget = {**config.budget.to_json(), "runtime": candidate.runtime, "threads": config.threads}
+    if lut := table(config):
+        budget["predicted_for"] = lut.machine
     return manifest_of(net, classes=classes, budget=budget)
 
 
-def measure_file(file: Path, candidate: Candidate, threads: int) -> Timing:
-    """Measure a file in a process of its own, as a user would.
+def measure_file(file: Path, candidate: Candidate, config: FitConfig) -> Timing:
+    """Measure a file in a process of its own, as a user would, where the budget is for.
 
     Raises:
         CheckFailed: that process failed.
     """
-    command = [sys.executable, "-m", "pumice.cli.main", "benchmark", str(file), "--runtime", candidate.runtime]
+    runtime, threads = candidate.runtime, config.threads
+    if device := there(config):
+        return device.time([Item(str(file), file.name, runtime, threads)], single_stream=True)[0]
+    command = [sys.executable, "-m", "pumice.cli.main", "benchmark", str(file), "--runtime", runtime]
     done = subprocess.run([*command, "--threads", str(threads), "--json"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise CheckFailed(f"{file} could not be measured: {done.stderr.strip() or done.returncode}")
     return Timing.from_json(json.loads(done.stdout)[0])
 
 
+def latency_of(net: nn.Module, manifest: Manifest, file: Path, candidate: Candidate, config: FitConfig) -> Timing:
+    """Of a file where the budget is for: measured, or what the table says of the network in it.
+
+    Raises:
+        CheckFailed: it could not be measured.
+    """
+    if lut := table(config):
+        return predict_timing(lut, net, manifest.input_size, file.name)
+    return measure_file(file, candidate, config)
+
+
+def runtime_here(candidate: Candidate) -> str:
+    """What runs the file on this machine: its runtime, or any that reads it where a table stands for another device."""
+    return candidate.runtime if installed(candidate.runtime) else "auto"
+
+
 def keeps(timing: Timing, made: Exported, candidate: Candidate, config: FitConfig) -> bool:
-    """Whether a file keeps every limit: measured latency and size, counted the rest."""
+    """Whether a file keeps every limit: measured or predicted latency, measured size, counted the rest."""
     return not config.budget.misses(
         latency_ms=timing.bound_ms[0],
         madds=candidate.madds,
@@ -66,18 +94,17 @@ def keeps(timing: Timing, made: Exported, candidate: Candidate, config: FitConfi
 def try_out(net: nn.Module, candidate: Candidate, config: FitConfig, classes: tuple[str, ...], folder: Path) -> bool:
     """Whether a candidate, exported as it is now, keeps the budget in its runtime; before it is trained at length."""
     file = folder / "trial.onnx"
-    made = export(net, file, manifest=manifest_for(net, candidate, config, classes))
+    manifest = manifest_for(net, candidate, config, classes)
+    made = export(net, file, manifest=manifest)
     try:
-        if candidate.runtime not in made.right:
+        if installed(candidate.runtime) and candidate.runtime not in made.right:
             candidate.reason = f"{candidate.runtime} computes another result than torch"
             return False
-        timing = measure_file(file, candidate, config.threads)
+        timing = latency_of(net, manifest, file, candidate, config)
         candidate.timings.append(timing)
         if not keeps(timing, made, candidate, config):
             candidate.status = "over budget"
-            candidate.reason = (
-                f"exported as it would ship, its bound is {timing.bound_ms[0]:.3g} ms and {made.bytes:,} bytes"
-            )
+            candidate.reason = f"exported as it would ship, its bound is {timing.bound_words} and {made.bytes:,} bytes"
             return False
         return True
     finally:
@@ -96,14 +123,14 @@ def ship(
     save_checkpoint(out / "best.safetensors", net, manifest)
     file = out / MODEL
     made = export(net, file, manifest=manifest)
-    checked = verify(file, out, data=config.data, runtime=candidate.runtime)
+    checked = verify(file, out, data=config.data, runtime=runtime_here(candidate))
     if not checked.ok:
         file.unlink()
         wrong = "; ".join(f"{c.name}: {c.detail}" for c in checked.checks if not c.ok)
         raise CheckFailed(f"{candidate.label} does not verify as a file, which was removed: {wrong}")
-    timing = measure_file(file, candidate, config.threads)
+    timing = latency_of(net, manifest, file, candidate, config)
     candidate.timings.append(timing)
-    with open_session(file, runtime=candidate.runtime, threads=config.threads) as session:
+    with open_session(file, runtime=runtime_here(candidate), threads=config.threads) as session:
         scores = evaluate(session, manifest.preprocess, evenly(splits.val, MOST_SCORED))
         sheet = evenly(splits.val, SHEET)
         said = predict(session, [(name, sheet.loaders[i]) for i, name in enumerate(sheet.names)], top_k=1)

@@ -2,8 +2,10 @@
 
 records.py   a run folder's JSON and CSV files as one frozen `RunRecords`, and what they say about the budget
 fields.py    asking a record for a field that may be missing
+document.py  any page: one HTML file with its style, script and plots inside
 page.py      `write_page`: one or several runs as one HTML file that opens offline
 verdict.py   what was asked, what was measured, and whether the one is within the other
+guidelines.py  the page of `pumice guidelines`
 sections.py  the parts of the page, one function each
 listings.py  the tables of the page: candidates, confused classes, several runs
 html.py      escaping, tables and the other pieces of HTML that the sections are made of
@@ -11,7 +13,13 @@ page.css     how the page looks: light, dark, on paper, on a phone
 page.js      what the page does: draw the plots, sort tables, filter predictions
 theme.py     colours, fonts and safe text that all plots share
 plots.py     plotly figures of candidates by cost and accuracy, of one run and of several
+tradeoff.py  accuracy against multiply-adds and latency of many networks, and how well the two agree in rank
+timings.py   the page of `pumice benchmark`: a dot with its interval for each measurement
 curves.py    plotly figures of training
+profile.py   `write_profile`: what each layer costs, how fast it could be and how fast it is, as one HTML file
+breakdown.py plotly figure of where the time goes: convolution, elementwise work, data movement, shuffles, the rest
+roofline.py  plotly figure of what each layer reaches under the machine's ceilings
+reuse.py     `write_reuse`: who reads whose features, as heat maps in one HTML file
 layers.py    plotly figures of what a net costs layer by layer and of which classes it confuses
 tables.py    `card`: model.md, the model card
 snippets.py  how to load the shipped file, in three lines

@@ -8,7 +8,7 @@ from pumice.report.records import RunRecords, candidate_bound
 from pumice.report.sections import heading
 from pumice.report.units import NOTHING, count, milliseconds, percent, side, size
 
-STATUS_ORDER = ("shipped", "trained", "measured", "over budget", "not measured")
+STATUS_ORDER = ("shipped", "trained", "measured", "predicted", "over budget", "not measured")
 
 
 def candidates_table(run: RunRecords) -> str:
@@ -47,12 +47,17 @@ def _candidate_row(candidate: Record, limit: float | None) -> list[Cell]:
         words(candidate.get("runtime")),
         Cell(f'<span class="chip {css}">{esc(status)}</span>', str(place)),
         figure_cell(percent(top1), top1),
-        Cell(esc(milliseconds(p50)) + busy, p50, numeric=True),
+        Cell(esc(milliseconds(p50)) + busy + _predicted(candidate), p50, numeric=True),
         Cell(esc(milliseconds(bound)), bound, numeric=True, css=over),
         figure_cell(count(number(candidate, "madds")), number(candidate, "madds")),
         figure_cell(count(number(candidate, "params")), number(candidate, "params")),
         Cell(esc(candidate.get("reason") or ""), str(candidate.get("reason") or ""), css="why"),
     ]  # fmt: skip
+
+
+def _predicted(timing: Record) -> str:
+    said = ' <span class="busy" title="by a lookup table, not measured">predicted</span>'
+    return said if timing.get("predicted") else ""
 
 
 def confusions(run: RunRecords, most: int = 12) -> str:
@@ -99,7 +104,7 @@ def comparison(runs: Sequence[tuple[str, RunRecords]]) -> str:
                 ),
                 figure_cell(percent(run.top1), run.top1),
                 figure_cell(percent(balanced), balanced),
-                figure_cell(milliseconds(p50), p50),
+                Cell(esc(milliseconds(p50)) + _predicted(run.benchmark), p50, numeric=True),
                 figure_cell(milliseconds(bound), bound),
                 figure_cell(count(run.madds), run.madds),
                 figure_cell(count(run.params), run.params),

@@ -190,13 +190,20 @@ class RunRecords:
         return (recorded if recorded is not None else float(interval[1]) if interval else None), clock
 
     @property
+    def predicted(self) -> bool:
+        """Whether a lookup table of another device says the latencies, and nothing measured them."""
+        return any(one.get("predicted") is True for one in (self.benchmark, *self.candidates))
+
+    @property
     def limits(self) -> tuple[Limit, ...]:
         """Each limit of the budget beside the shipped net's own figure."""
         bound, clock = self.bound
+        time = "p50 process CPU time" if clock == "cpu" else "p50 wall time"
+        time = "latency that a table predicts, not measured" if self.predicted else time
         figures: dict[str, tuple[float | None, str]] = {
             "max_latency_ms": (
                 bound,
-                f"upper 95 % bound of the p50 {'process CPU' if clock == 'cpu' else 'wall'} time",
+                f"upper 95 % bound of the {time}",
             ),
             "max_madds": (self.madds, "multiply-adds"),
             "max_params": (self.params, "parameters"),

@@ -42,7 +42,9 @@ def tiles(run: RunRecords) -> str:
         )
         if run.top1 is not None
         else "",
-        tile("latency, p50", milliseconds(p50), spread or "before export") if p50 is not None else "",
+        tile("latency, predicted" if run.predicted else "latency, p50", milliseconds(p50), spread or "before export")
+        if p50 is not None
+        else "",
         tile("file", size(run.file_bytes), run.file or "") if run.file_bytes is not None else "",
         tile("multiply-adds", count(run.madds), "per image") if run.madds is not None else "",
         tile("parameters", count(run.params)) if run.params is not None else "",

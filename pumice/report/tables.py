@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pumice.cost.timing import PREDICTED
 from pumice.report import snippets
 from pumice.report.fields import Record, number, text
 from pumice.report.html import flatten
@@ -49,18 +50,14 @@ def _use(run: RunRecords) -> str:
 
 
 def _numbers(run: RunRecords) -> str:
-    p50, interval = number(run.benchmark, "p50_ms"), run.benchmark.get("ci95") or (None, None)
     loss, images = number(run.scores, "loss"), number(run.scores, "count")
     on = f"validation images: {images:,.0f}" if images else "validation images"
-    spread = f"95 % interval of the p50 {milliseconds(interval[0])} to {milliseconds(interval[1])}"
     rows = [
         ("top-1 accuracy", percent(run.top1), on),
         ("top-5 accuracy", percent(number(run.scores, "top5")), on),
         ("balanced accuracy", percent(number(run.scores, "balanced_accuracy")), on),
         ("cross-entropy", NOTHING if loss is None else f"{plain(loss)} nats", on),
-        ("latency p50", milliseconds(p50), f"{conditions(run.benchmark)}; {spread}"),
-        ("latency p90", milliseconds(number(run.benchmark, "p90_ms")), "the same"),
-        ("process CPU time p50", milliseconds(number(run.benchmark, "cpu_p50_ms")), "the same"),
+        *_latency(run),
         ("parameters", _exact(run.params), ""),
         ("multiply-adds", _exact(run.madds), f"per image of {image_size(run.input_size)}"),
         (
@@ -74,11 +71,25 @@ def _numbers(run: RunRecords) -> str:
     ]
     shown = [row for row in rows if row[1] != NOTHING]
     machine = text(run.benchmark, "machine")
-    notes = [f"Measured on: {_line(machine)}." if machine else ""]
+    verb = f"**Latency is {PREDICTED}**, by a lookup table of" if run.predicted else "Measured on"
+    notes = [f"{verb}: {_line(machine)}." if machine else ""]
     if run.benchmark.get("busy"):
         notes.append("**The machine was busy during the measurement**, so the latency is an upper estimate.")
     table = _table(("", "value", "conditions"), shown) if shown else ""
     return "\n\n".join(part for part in (table, *notes) if part)
+
+
+def _latency(run: RunRecords) -> list[tuple[str, str, str]]:
+    p50, (low, high) = number(run.benchmark, "p50_ms"), run.benchmark.get("ci95") or (None, None)
+    where, interval = conditions(run.benchmark), f"{milliseconds(low)} to {milliseconds(high)}"
+    if run.predicted:
+        # A table says one figure, nothing of single passes or of the processor.
+        return [("latency", milliseconds(p50), f"{where}; 95 % interval of the prediction {interval}")]
+    return [
+        ("latency p50", milliseconds(p50), f"{where}; 95 % interval of the p50 {interval}"),
+        ("latency p90", milliseconds(number(run.benchmark, "p90_ms")), "the same"),
+        ("process CPU time p50", milliseconds(number(run.benchmark, "cpu_p50_ms")), "the same"),
+    ]
 
 
 def _exact(value: float | None) -> str:
@@ -88,7 +99,7 @@ def _exact(value: float | None) -> str:
 def _budget(run: RunRecords) -> str:
     answer = {True: "**Within budget: yes.**", False: "**Within budget: no.**", None: ""}[run.within_budget]
     rows = [(*limit_text(limit), "yes" if limit.ok else "no", limit.how) for limit in run.limits]
-    return f"{answer}\n\n" + _table(("", "limit", "measured", "within", "what is compared"), rows) if rows else ""
+    return f"{answer}\n\n" + _table(("", "limit", "figure", "within", "what is compared"), rows) if rows else ""
 
 
 def _loading(run: RunRecords) -> str:

@@ -1,5 +1,6 @@
-"""What was asked, what was measured, and whether the one is within the other."""
+"""What was asked, what was measured or predicted, and whether the one is within the other."""
 
+from pumice.cost.timing import PREDICTED
 from pumice.report.fields import Record, number, text
 from pumice.report.html import esc
 from pumice.report.records import Limit, RunRecords, candidate_bound
@@ -33,7 +34,7 @@ def images_words(run: RunRecords) -> str:
 
 
 def conditions(timing: Record) -> str:
-    """Under what conditions a latency was measured."""
+    """Under what conditions a latency was measured or is predicted."""
     threads, batch = number(timing, "threads"), number(timing, "batch")
     parts = [
         text(timing, "runtime"),
@@ -42,6 +43,7 @@ def conditions(timing: Record) -> str:
         f"batch {batch:g}" if batch else None,
         text(timing, "dtype"),
         f"{number(timing, 'repeats'):g} repeats" if number(timing, "repeats") else None,
+        PREDICTED if timing.get("predicted") else None,
     ]
     return ", ".join(part for part in parts if part)
 
@@ -56,16 +58,22 @@ def verdict(run: RunRecords) -> str:
     measured = all(limit.measured is not None for limit in run.limits)
     answer = "yes" if within else "no" if measured else "not measured"
     gauges = "".join(_gauge(run, limit) for limit in run.limits)
-    busy = ""
+    note = ""
     if run.benchmark.get("busy"):
         why = text(run.benchmark, "busy_why")
         seen = f" Seen: {esc(why)}." if why else ""
-        busy = (
+        note = (
             '<p class="warn">The machine was busy while the file was measured, so process CPU time is compared with '
             f"the budget instead of wall time; measure again on a quiet machine.{seen}</p>"
         )
+    if run.predicted:
+        where = text(run.benchmark, "machine")
+        note = (
+            '<p class="warn">The latency is predicted, not measured: a lookup table of '
+            f"{esc(where or 'another device')} says so. Measure the file there before you rely on it.</p>"
+        )
     css = {"yes": "yes", "no": "no"}.get(answer, "unknown")
-    return f'<div class="verdict {css}"><p class="big">Within budget: {answer}</p>{gauges}{busy}</div>'
+    return f'<div class="verdict {css}"><p class="big">Within budget: {answer}</p>{gauges}{note}</div>'
 
 
 def miss(run: RunRecords) -> str:
@@ -96,7 +104,7 @@ def _gauge(run: RunRecords, limit: Limit) -> str:
         p50 = number(run.benchmark, "cpu_p50_ms" if clock == "cpu" else "p50_ms")
         if p50 is not None:
             marks += f'<i class="dot" style="left:{100 * p50 / full:.2f}%" title="p50"></i>'
-        name_of_p50 = "CPU p50" if clock == "cpu" else "p50"
+        name_of_p50 = "predicted" if run.predicted else "CPU p50" if clock == "cpu" else "p50"
         detail = f"{name_of_p50} {milliseconds(p50)}, 95 % bound {shown} of {asked_for}"
     marks += f'<i class="limit" style="left:{100 * limit.limit / full:.2f}%"></i>'
     return (

@@ -208,3 +208,23 @@ def test_in_a_browser(make_run, tmp_path):
     assert 'aria-sort="ascending"' in table
     assert len(madds) > 3
     assert madds == sorted(madds)
+
+
+def test_a_prediction_is_never_shown_as_measured(make_run, tmp_path):
+    folder = make_run()
+    timing = json.loads((folder / "benchmark.json").read_text())
+    pool = json.loads((folder / "candidates.json").read_text())
+    said = {"predicted": True, "repeats": 0}
+    (folder / "benchmark.json").write_text(json.dumps(timing | said))
+    pool = [one | said if one["p50_ms"] is not None else one for one in pool]
+    (folder / "candidates.json").write_text(json.dumps(pool))
+    text = page_without_plotly(write_page([folder], tmp_path / "report.html"))
+    assert "The latency is predicted, not measured: a lookup table of Example CPU, 2 cores, Linux (0a1b2c3d)" in text
+    assert "float32, predicted, not measured." in text
+    assert "latency, predicted" in text
+    assert "latency, p50" not in text
+    assert text.count(">predicted</span>") == sum("predicted" in one for one in pool) > 0
+    assert "latency, ms per image (predicted, not measured; log scale)" in text
+    both = page_without_plotly(write_page([folder, make_run("other")], tmp_path / "both.html"))
+    assert "latency, ms per image (p50, log scale)" in both, "one of the two is measured"
+    assert "(predicted)" in both

@@ -69,7 +69,7 @@ def test_curves(make_run):
 
 def test_layers_in_order_with_their_share(make_run):
     run = read_run(make_run())
-    figure = layers_figure(run)
+    figure = layers_figure(run.profile)
     counted = [one for one in run.profile["layers"] if one["madds"]]
     bars = sorted((y, x) for t in figure.data if t.type == "bar" for y, x in zip(t.y, t.x, strict=True))
     total = sum(one["madds"] for one in counted)

@@ -115,3 +115,19 @@ def test_lines_depend_on_the_file():
     assert snippets.with_onnxruntime(RunRecords("r", metrics={"file": "model.xml", "preprocess": preprocess})) is None
     assert snippets.with_onnxruntime(RunRecords("r", metrics={"file": "model.onnx"})) is None
     assert '"best.safetensors"' in snippets.with_pumice(RunRecords("r", files={"best.safetensors": 9}))
+
+
+def test_a_prediction_says_one_figure(make_run):
+    folder = make_run()
+    timing = json.loads((folder / "benchmark.json").read_text())
+    (folder / "benchmark.json").write_text(json.dumps(timing | {"predicted": True, "repeats": 0}))
+    text = card(read_run(folder))
+    low, high = timing["ci95"]
+    assert (
+        f"| latency | {timing['p50_ms']:.2f} ms | {timing['runtime']}, cpu, 1 thread, batch 1, float32, predicted, not "
+        f"measured; 95 % interval of the prediction {low:.2f} ms to {high:.2f} ms |"
+    ) in text
+    assert "**Latency is predicted, not measured**, by a lookup table of: Example CPU" in text
+    assert "upper 95 % bound of the latency that a table predicts, not measured" in text
+    for never in ("latency p90", "process CPU time", "Measured on", "| measured |"):
+        assert never not in text
