@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pumice.cost.count import profile as profile
     from pumice.cost.latency import benchmark as benchmark
+    from pumice.cost.query import list_models as list_models
     from pumice.deploy.export import export as export
     from pumice.deploy.session import open_session as open_session
     from pumice.deploy.verify import verify as verify
     from pumice.errors import BadInput as BadInput
     from pumice.errors import CheckFailed as CheckFailed
     from pumice.loop.fit import fit as fit
-    from pumice.models.catalogue import list_models as list_models
     from pumice.models.create import create_model as create_model
     from pumice.models.source import load_source as load_source
     from pumice.models.weights import load_weights as load_weights
@@ -40,7 +40,7 @@ _HOMES = {
     "create_model": "pumice.models.create",
     "export": "pumice.deploy.export",
     "fit": "pumice.loop.fit",
-    "list_models": "pumice.models.catalogue",
+    "list_models": "pumice.cost.query",
     "load_source": "pumice.models.source",
     "load_weights": "pumice.models.weights",
     "open_session": "pumice.deploy.session",

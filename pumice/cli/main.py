@@ -16,7 +16,10 @@ VERBS = {  # in the order in which people need them; a line has room for 63 char
     "list": "Networks, with sizes and published accuracy.",
     "info": "Everything known about one network.",
     "profile": "What a network costs, layer by layer.",
+    "audit": "What makes a network slow, and edits that would mend it.",
     "benchmark": "Measure latency on this machine.",
+    "guidelines": "Do the papers' rules of speed hold on this machine?",
+    "lut": "Tables that predict latency, of this machine or a device.",
     "fit": "Images and a budget in; a trained, verified model file out.",
     "train": "Train one network on images.",
     "val": "Accuracy of a run or file on images.",
@@ -50,8 +53,10 @@ class Verbs(TyperGroup):
         if name not in VERBS:
             hint = nearest(name, list(VERBS)) or "; `pumice --help` names them all"
             raise BadInput(f"there is no verb {name!r}{hint}")
-        function = import_module(f"pumice.cli.{name}").command
-        return name, _command(name, function, function.__doc__), args[1:]
+        module = import_module(f"pumice.cli.{name}")
+        if hasattr(module, "app"):  # a verb with verbs of its own
+            return name, typer.main.get_command(module.app), args[1:]
+        return name, _command(name, module.command, module.command.__doc__), args[1:]
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; say so when it was interrupted, which typer would do without a word."""

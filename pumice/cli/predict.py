@@ -1,7 +1,7 @@
 """`pumice predict`: classes of images."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,9 +30,13 @@ def command(
 
     from pumice.deploy.predict import predict
     from pumice.deploy.session import open_session
-    from pumice.models.source import load_source
 
-    source, manifest = load_source(model, pretrained=True) if pretrained else (model, None)
+    source: Any = model
+    manifest = None
+    if pretrained:
+        from pumice.models.source import load_source  # imports torch, which a file does without
+
+        source, manifest = load_source(model, pretrained=True)
     with open_session(source, runtime=runtime, threads=threads, device=device, manifest=manifest) as session:
         found = predict(session, images, top_k, strict=strict)
     if csv is not None:

@@ -1,12 +1,16 @@
 """What a command costs before its work starts."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pumice.cli.main import VERBS
 
@@ -69,13 +73,40 @@ def test_profile_needs_torch_alone() -> None:
     assert "3,448,880" in printed
 
 
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A network as .onnx and as .xml file, and a photograph of noise."""
+    from pumice.deploy.export import export
+
+    folder = tmp_path_factory.mktemp("files")
+    for name in ("net.onnx", "net.xml"):
+        export("squeezenet1_1", folder / name, input_size=(3, 64, 64), check=False)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 80, 3), dtype=np.uint8)).save(folder / "photo.png")
+    return {path.name: path for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(("name", "runtime"), [("net.onnx", "onnxruntime"), ("net.onnx", "openvino"), ("net.xml", "")])
+def test_a_file_needs_neither_torch_nor_onnx(files: dict[str, Path], name: str, runtime: str) -> None:
+    """Devices that only run files have neither, and on others their import takes longer than the work."""
+    chosen = ("--runtime", runtime) if runtime else ()
+    expected = {runtime or "openvino"}
+    loaded, _, printed = run("benchmark", str(files[name]), *chosen, "--time", "0.1s", "--json")
+    assert loaded == expected
+    (timing,) = json.loads(printed)
+    assert {timing["runtime"]} == expected
+    assert timing["input_size"] == [3, 64, 64]
+    loaded, _, printed = run("predict", str(files["photo.png"]), "--model", str(files[name]), *chosen, "--json")
+    assert loaded == expected
+    assert len(json.loads(printed)[0]["ranked"]) == 5
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help(pumice: Any, verb: str) -> None:
     said = pumice(verb, "--help")
     assert said.code == 0
     assert said.err == ""
     assert f"Usage: pumice {verb}" in said.out
-    assert verb in ("report", "doctor") or "--json" in said.out
+    assert verb in ("report", "doctor", "lut") or "--json" in said.out
 
 
 @pytest.fixture
