@@ -16,6 +16,7 @@ contender.py: one session that is timed: its warm-up, its samples, and whether t
 single_stream.py: the p90 of one query after the other, by MLPerf's rule.
 node_times.py: the time of every node of a traced graph in a runtime.
 timing.py: the record of one latency, measured or predicted.
+lut/: tables of blocks, measured once for a device, that predict the latency of any network.
 predicted.py: what a lookup table says of networks on a device that is not here, as such records.
 spread.py: the confidence interval of a median or another quantile.
 pinning.py: the whole process on a few quiet cores while it is timed, moved from group to group.
@@ -28,5 +29,5 @@ query.py: networks of the catalogue by what was measured of them here; no torch.
 sweep.py: measures those that the database does not know, in interleaved groups.
 timm_csv.py: measurements in the columns of timm's benchmark results.
 doctor.py: what is installed, what is missing and whether this machine is fit to measure on.
-remote: the same measurements on another machine, over ssh or adb.
+remote/: the same measurements on another machine, over ssh or adb.
 """
