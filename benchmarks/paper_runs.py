@@ -4,7 +4,6 @@ A group of rows is opened in every runtime at once and timed interleaved: first 
 reports it, then the mean of 100 runs, as these papers do, which one slow run in a hundred may move.
 """
 
-import copy
 import json
 import sys
 import time
@@ -16,7 +15,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 from int8_speed import quantise
 from paper_tables import Row, Table
 from torch import nn
@@ -24,9 +22,9 @@ from torch import nn
 from pumice.cost import machine
 from pumice.cost.latency import time_sessions
 from pumice.cost.pinning import pinned
-from pumice.deploy.compare import TOLERANCE, relative_error
-from pumice.deploy.direct import write_direct
-from pumice.deploy.onnx import export_onnx
+from pumice.deploy.compare import TOLERANCE
+from pumice.deploy.direct import write_network
+from pumice.deploy.network_session import disagreement
 from pumice.deploy.session import Session, open_session
 from pumice.errors import BadInput
 from pumice.files import write_text
@@ -199,7 +197,7 @@ def _sessions(
     with TemporaryDirectory(prefix="pumice-") as folder:
         file = Path(folder) / "model.onnx"
         if set(runtimes) != {"eager"}:
-            _write(model, file, row.input_size, batch)
+            write_network(model, file, row.input_size, batch=batch)
         for runtime in runtimes:
             if runtime == "eager":
                 yield open_session(model, runtime=runtime, device=settings.device, **common), 0.0
@@ -210,27 +208,10 @@ def _sessions(
                 yield session, _difference(model, session)
 
 
-def _write(model: nn.Module, file: Path, input_size: tuple[int, int, int], batch: int) -> None:
-    try:
-        write_direct(model, file, input_size, batch=batch)
-    except BadInput:
-        export_onnx(model, file, input_size, batch=batch)
-
-
 def _difference(model: nn.Module, session: Session) -> float:
-    """How far the session's answer to one input is from the network's: a fast wrong answer is no speed.
-
-    Some fresh nets multiply rounding errors so much (IGCV3: 6e-4 of the largest output) that torch itself is off by
-    more than the tolerance.  There the measure is double precision, and three times torch's own error is forgiven.
-    """
+    """How far the session's answer to one input is from the network's: a fast wrong answer is no speed."""
     x = np.random.default_rng(1).standard_normal((session.batch, *session.input_size), dtype=np.float32)
-    with torch.inference_mode():
-        got, want = session.run(x), model(torch.from_numpy(x)).numpy()
-        error = relative_error(got, want)
-        if error <= TOLERANCE:
-            return error
-        exact = copy.deepcopy(model).double()(torch.from_numpy(x).double()).numpy()
-    return max(0.0, relative_error(got, exact) - 3 * relative_error(want, exact))
+    return disagreement(session, model, x)
 
 
 def wrong(record: Record) -> bool:

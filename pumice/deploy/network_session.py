@@ -1,10 +1,13 @@
 """A session on a network: itself in eager, a temporary file of it in another runtime."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from pumice.deploy.compare import TOLERANCE, relative_error
@@ -43,11 +46,30 @@ def open_network(
         write_network(model, file, size, batch=batch, manifest=manifest)
         session = opener(file, threads=threads, batch=batch, input_size=size, manifest=manifest)
     x = probe_inputs(2, size, manifest.preprocess if manifest else None)
-    with torch.inference_mode():
-        error = relative_error(session.run(x), model(torch.from_numpy(x)).numpy())
+    error = disagreement(session, model, x)
     if error > TOLERANCE:
         session.close()
         raise CheckFailed(
             f"{session.runtime} disagrees with the network by {error:.1e} of its largest output; use another runtime"
         )
     return session
+
+
+def disagreement(session: Session, model: nn.Module, x: NDArray[np.float32]) -> float:
+    """How far a session's answers are from the network's, as a share of the largest output.
+
+    Some fresh networks multiply rounding errors so much (IGCV3: 6e-4 of the largest output) that torch itself is off by
+    more than the tolerance.  There the measure is double precision, and three times torch's own error is forgiven.
+
+    Args:
+        session: of the same network.
+        model: in evaluation mode and float32, on the CPU; it is not changed.
+        x: (N, C, H, W).
+    """
+    with torch.inference_mode():
+        got, want = session.run(x), model(torch.from_numpy(x)).numpy()
+        error = relative_error(got, want)
+        if error <= TOLERANCE:
+            return error
+        exact = copy.deepcopy(model).double()(torch.from_numpy(x).double()).numpy()
+    return max(0.0, relative_error(got, exact) - 3 * relative_error(want, exact))
