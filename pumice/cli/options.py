@@ -85,7 +85,7 @@ def read_counts(text: str, option: str) -> list[int]:
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise BadInput(f"{option} {text!r} is no number; write whole numbers such as 1 or 1,2")
+        raise BadInput(f"{option} {text!r} is not a whole number above zero; write 1 or 1,2")
     return list(dict.fromkeys(int(part) for part in parts))
 
 

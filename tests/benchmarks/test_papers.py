@@ -116,7 +116,8 @@ def test_agreement_is_of_time() -> None:
     assert agreements(TABLE8, wrong) == []
 
 
-def test_table_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")  # of the terminal
     records = made_up(TABLE8)
     records[0] |= {"error": 0.5}
     records[2] |= {"busy": True}

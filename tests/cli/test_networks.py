@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pumice.cost import machine
 from pumice.cost.database import measurement_key, published_key, store
 from pumice.cost.timing import Timing
+from pumice.deploy import session
 from pumice.models.manifest import ModelConfig
 
 
@@ -187,8 +187,8 @@ def test_measured(pumice: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     ("args", "words"),
     [
         (("--runtime", "openvin"), "did you mean 'openvino'?"),
-        (("--runtime", "tvm"), "no runtime 'tvm'; choose eager"),
-        (("--runtime", "ncnn"), "runtime ncnn is not installed; run `pip install 'pumice[mobile]'`"),
+        (("--runtime", "tvm"), "no runtime 'tvm'; choose auto, eager"),
+        (("--runtime", "openvino"), "runtime openvino is not installed; run `pip install 'pumice[deploy]'`"),
         (("--threads", "4096", "--max-latency", "4ms"), "4096 threads cannot run at once"),
         (("--csv", "t.csv"), "--csv writes measurements; add --measured"),
     ],
@@ -196,8 +196,7 @@ def test_measured(pumice: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 def test_a_latency_that_cannot_be_asked_for(
     pumice: Any, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], words: str
 ) -> None:
-    real = machine.runtime_version
-    monkeypatch.setattr(machine, "runtime_version", lambda name: None if name == "ncnn" else real(name))
+    monkeypatch.setattr(session, "installed", lambda name: name != "openvino")
     said = pumice("list", *args)
     assert said.code == 2
     assert words in said.sentence

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pumice.cost import doctor
+from pumice.cost import doctor, machine
 from pumice.cost.contention import CoreTimes
 from pumice.cost.doctor import Finding, examine
 
@@ -42,11 +42,13 @@ def test_a_missing_extra_names_the_line_that_installs_it(monkeypatch: pytest.Mon
         return real(name)
 
     monkeypatch.setattr(metadata, "version", version)
+    machine.runtime_version.cache_clear()
     extra = found("extra deploy")
     assert "openvino" in extra.detail
     assert "onnxscript" not in extra.detail
     assert "pip install 'pumice[deploy]'" in extra.detail
     assert found("runtime openvino").detail == "not installed"
+    machine.runtime_version.cache_clear()
 
 
 @pytest.mark.parametrize(("used", "steal", "ok"), [(2, 0, True), (30, 0, False), (2, 5, False)])

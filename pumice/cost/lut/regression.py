@@ -73,7 +73,9 @@ class Regression:
         """Inverse of `to_json`, to 6 digits."""
         parts: dict[str, Any] = {n: np.array(part) if isinstance(part, list) else part for n, part in value.items()}
         columns = parts["columns"].astype(int)
-        return cls(**{**parts, "columns": columns, "known": parts["known"].reshape(-1, len(columns))})
+        return cls(
+            **{**parts, "columns": columns, "known": parts["known"].reshape(len(parts["weights"]), len(columns))}
+        )
 
 
 def roofline(rates: Array, x: Array) -> Array:

@@ -94,7 +94,9 @@ def test_a_name_is_exported_here_and_remembered_under_the_target(
 def begin(net: Path) -> subprocess.Popen[str]:
     """A process that measures on the target for a minute."""
     code = (
-        "from pumice.cost.remote import device\nfrom pumice.cost.remote.runner import Item\n"
+        "import signal\nfrom pumice.cost.remote import device\nfrom pumice.cost.remote.runner import Item\n"
+        # What a shell starts in the background ignores the interrupt.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"item = Item({str(net)!r}, 'a', 'onnxruntime')\n"
         "device('ssh:target').time([item], time_limit_s=60, precision=0.0)\n"
     )
