@@ -83,7 +83,7 @@ def skipped(splits: "Splits") -> None:
     for one in splits.skipped[:10]:
         typer.echo(f"skipped {one.path}: {one.reason}", err=True)
     if splits.skipped:
-        total = len(splits.skipped) + len(splits.train) + len(splits.val)
+        total = len(splits.skipped) + splits.train_images + len(splits.val)
         typer.echo(f"{len(splits.skipped)} of {total} files skipped", err=True)
 
 

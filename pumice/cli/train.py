@@ -11,7 +11,9 @@ from pumice.errors import BadInput
 
 
 def command(
-    data: Annotated[str | None, typer.Argument(metavar="DATA", help="digits, or a folder of images by class.")] = None,
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="digits, a folder of images by class, hf:NAME or wds:PATTERN.")
+    ] = None,
     model: Annotated[str | None, typer.Option(metavar="MODEL", help="A name of `pumice list`, or timm:NAME.")] = None,
     task: Annotated[str, typer.Option(metavar="NAME", help="classify.")] = "classify",
     epochs: Annotated[int | None, typer.Option(metavar="N", min=1, help="How often every image is seen.")] = None,
@@ -43,15 +45,15 @@ def command(
             raise BadInput("nothing to train; write `pumice train DATA --model NAME`, or --resume DIR")
         if task != "classify":
             raise BadInput(f"--task {task!r} is unknown; choose classify")
-        from pumice.data.open import open_data
         from pumice.recipes.small_data import classify
+        from pumice.train.open import open_for
 
         given = {"epochs": epochs, "img_size": img_size, "batch_size": batch_size, "freeze": frozen(freeze)}
         changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         recipe = classify(data, model, pretrained=pretrained, weights=weights, seed=seed, strict=strict, **changes)
         check_name(model)
         config = recipe.with_overrides(list(set or []))
-        splits = open_data(config.data, seed=config.seed, val_fraction=config.val_fraction, strict=config.strict)
+        splits = open_for(config)
         show.skipped(splits)
         result = train(config, out or show.fresh_folder("train"), splits=splits)
     if json:

@@ -1,5 +1,6 @@
 """One image file of any valid kind, read as RGB, or refused with the reason."""
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,11 +72,19 @@ def read_image(source: str | os.PathLike[str] | BinaryIO) -> Image.Image:
         return _upright(_rgb(image), image)
 
 
-def check_image(source: str | os.PathLike[str], *, header_only: bool = False) -> None:
+class ImageBytes(io.BytesIO):
+    """An encoded image that is not a file of its own, with the name by which errors call it."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(data)
+        self.name = name
+
+
+def check_image(source: str | os.PathLike[str] | BinaryIO, *, header_only: bool = False) -> None:
     """Decode the whole file, as `read_image` would, and throw the pixels away.
 
     Args:
-        source: a path.
+        source: a path, or a binary file object, which stays open.
         header_only: trust the pixels, read the header.
 
     Raises:
@@ -116,7 +125,7 @@ def _decoded(
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImage(name, "it has so many pixels that it may be a decompression bomb; make it smaller") from error
     except UnidentifiedImageError as error:
-        raise BadImage(name, _what_instead(path)) from error
+        raise BadImage(name, _what_instead(source)) from error
     except MemoryError as error:
         raise BadImage(name, "it does not fit in memory") from error
     except Exception as error:
@@ -156,12 +165,14 @@ def _upright(rgb: Image.Image, image: Image.Image) -> Image.Image:
     return rgb.transpose(TURNS[orientation]) if orientation in TURNS else rgb
 
 
-def _what_instead(path: Path | None) -> str:
+def _what_instead(source: str | os.PathLike[str] | BinaryIO) -> str:
     """What a file is that Pillow cannot identify."""
-    if path is None:
-        return "it is not an image of a known format"
-    with path.open("rb") as file:
-        start = file.read(512)
+    if isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            start = file.read(512)
+    else:
+        source.seek(0)
+        start = source.read(512)
     if not start:
         return "it is empty (0 bytes)"
     if start.startswith(MAGIC):

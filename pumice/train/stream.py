@@ -1,11 +1,15 @@
 """The training batches of one epoch, from any batch on, as Lightning asks for them."""
 
+import re
 from collections.abc import Iterator
 
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from pumice.data.pipeline import EpochSampler
+from pumice.data.pipeline import Batches, EpochSampler
+from pumice.data.stream_loader import State, StreamLoader
+from pumice.errors import BadInput
+
+OURS = re.compile(r"^pumice\.[\w.]*\.Bad(?:Input|Image): (.*)$", re.MULTILINE)
 
 
 class Stream:
@@ -14,11 +18,26 @@ class Stream:
     It has no length, so that Lightning counts nothing: the position is a function of the steps done, ours to say.
     """
 
-    def __init__(self, loader: DataLoader[tuple[Tensor, int]]) -> None:
-        assert isinstance(loader.sampler, EpochSampler)
+    def __init__(self, loader: Batches) -> None:
+        assert isinstance(loader.sampler, EpochSampler | StreamLoader)
         self.loader, self.sampler = loader, loader.sampler
         self.position = (0, 0)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         self.sampler.start_at(*self.position)
-        yield from self.loader
+        try:
+            yield from self.loader
+        except (BadInput, RuntimeError) as error:  # of a worker process: its whole traceback is the message
+            said = OURS.search(str(error))
+            if said is None:
+                raise
+            raise BadInput(said[1]) from error
+
+    def saved(self, epoch: int, batch: int) -> State | None:
+        """What resume.pt needs beyond the position; None where order and samples are functions of it."""
+        return self.loader.saved(epoch, batch) if isinstance(self.loader, StreamLoader) else None
+
+    def load(self, saved: State | None) -> None:
+        """Take what `saved` gave to an earlier process."""
+        if isinstance(self.loader, StreamLoader):
+            self.loader.load(saved)
