@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -299,9 +299,11 @@ def _balanced(labels: Tensor, generator: torch.Generator) -> Tensor:
 def _transform(preprocess: Preprocess, augment: Augment) -> Callable[[Image.Image], Any]:
     """RGB image -> (3, H, W) bytes, by timm."""
     try:
-        from timm.data import create_transform
+        from timm.data import auto_augment, create_transform
     except ImportError as error:
         raise BadInput("augmentation needs timm; install it with `pip install 'pumice[train]'`") from error
+    for name in ("Posterize", "PosterizeIncreasing", "PosterizeOriginal"):
+        auto_augment.NAME_TO_OP[name] = _posterize
     try:
         return create_transform(
             input_size=(3, *preprocess.size),
@@ -318,6 +320,13 @@ def _transform(preprocess: Preprocess, augment: Augment) -> Callable[[Image.Imag
         )
     except (AssertionError, KeyError, ValueError, IndexError) as error:
         raise BadInput(f"timm knows no augmentation {augment.auto_augment!r}; try rand-m9-mstd0.5") from error
+
+
+def _posterize(image: Image.Image, bits: int, **_: object) -> Image.Image:
+    """In place of timm's: policies come to 0 bits, which keeps nothing and which Pillow >= 13 refuses."""
+    if bits >= 8:
+        return image
+    return ImageOps.posterize(image, bits) if bits > 0 else Image.new(image.mode, image.size)
 
 
 def _erasing(augment: Augment) -> Callable[[Tensor], Tensor]:

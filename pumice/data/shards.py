@@ -58,7 +58,7 @@ def open_shards(
         mend = "give paths or addresses" if pattern.startswith("pipe:") else "they are for `pumice train` alone"
         raise BadInput(f"the shards {source} cannot be opened in any order; {mend}")
     train_files = shard_files(pattern)
-    val_files = shard_files(val.removeprefix(PREFIX)) if val is not None else _beside(pattern)
+    val_files = shard_files(val.removeprefix(PREFIX)) if val is not None else shards_beside(pattern)
     train, skipped = _rows(train_files)
     held, more = _rows(val_files)
     skipped += more
@@ -130,7 +130,7 @@ def names_beside(shard: str) -> tuple[str, ...] | None:
     return None
 
 
-def _beside(pattern: str) -> list[str]:
+def shards_beside(pattern: str) -> list[str]:
     """The shards for validation that lie beside those for training, if any."""
     head, train, tail = re.sub(r"\{[^{}]*\}", "*", pattern).rpartition("train")
     for word in VALIDATION if train else ():

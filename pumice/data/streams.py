@@ -55,10 +55,10 @@ Found = tuple[tuple[Shard, ...], tuple[str, ...] | None, int | None, tuple[Shard
 
 def _wds(source: str, val: str | None) -> Found:
     found = web.tar_shards(source)
-    pattern = val or web.beside(source)
-    if pattern is None:
+    held = web.beside(source) if val is None else web.tar_shards(val)
+    if not held:
         raise BadInput(f"no validation shards lie beside {source}; name some with --set data.val=PATTERN")
-    return found, web.names_of(found), web.count_of(found), web.tar_shards(pattern), pattern
+    return found, web.names_of(found), web.count_of(found), held, val or source
 
 
 def _hf(source: str, val: str | None, label_column: str | None) -> Found:

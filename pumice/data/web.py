@@ -3,18 +3,18 @@
 import contextlib
 import http.client
 import json
-import os
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import IO, cast
 
 from pumice.data.folder import VALIDATION
 from pumice.data.image import ImageBytes
 from pumice.data.labels import read_names
-from pumice.data.shards import PREFIX, expand, names_beside, shard_files
+from pumice.data.shards import PREFIX, expand, names_beside, shard_files, shards_beside
 from pumice.data.stream import Encoded
 from pumice.data.tar import samples
 from pumice.errors import BadInput
@@ -45,7 +45,7 @@ class TarShard:
         while True:
             try:
                 with opened(self.where) as file:
-                    for place, encoded in enumerate(self._read(file)):
+                    for place, encoded in enumerate(self._read(_Whole(file))):
                         if place >= given:
                             given, tries = place + 1, 0
                             yield encoded
@@ -58,19 +58,39 @@ class TarShard:
                     raise BadInput(f"the shard {self.where} cannot be read: {reason}") from error
                 time.sleep(WAIT_S * 2 ** (tries - 1))
 
-    def _read(self, file: IO[bytes]) -> Iterator[Encoded]:
-        for sample in samples(file, self.where, streamed=True):
+    def _read(self, file: "_Whole") -> Iterator[Encoded]:
+        for sample in samples(cast(IO[bytes], file), self.where, streamed=True):
             if not sample.fault:
                 assert sample.image.data is not None
                 name = f"{self.where.rpartition('/')[2]}/{sample.image.name}"
                 yield Encoded(ImageBytes(sample.image.data, name), sample.label)
 
 
-def opened(where: str) -> IO[bytes]:
+class _Whole:
+    """A file whose reading fails where the connection ends before the length that the server has announced.
+
+    Without it a shard that breaks off between two members would look like a shorter one.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.left: int | None = getattr(file, "length", None)
+
+    def read(self, size: int) -> bytes:
+        """As a file's, of a size."""
+        data = self.file.read(size)
+        if self.left is not None:
+            self.left -= len(data)
+            if len(data) < size and self.left > 0:
+                raise ConnectionResetError("the connection broke off")
+        return data
+
+
+def opened(where: str, method: str = "GET") -> IO[bytes]:
     """A file, or what an address answers."""
     if not where.startswith(WEB):
         return open(where, "rb")
-    request = urllib.request.Request(where, headers={"User-Agent": "pumice"})
+    request = urllib.request.Request(where, headers={"User-Agent": "pumice"}, method=method)
     return cast(IO[bytes], urllib.request.urlopen(request, timeout=TIMEOUT_S))
 
 
@@ -113,17 +133,22 @@ def count_of(shards: tuple[TarShard, ...]) -> int | None:
         return None
 
 
-def beside(pattern: str) -> str | None:
-    """The pattern of validation shards that lie beside those for training, if the first of them is there."""
-    head, train, tail = pattern.rpartition("train")
+def beside(pattern: str) -> tuple[TarShard, ...]:
+    """The validation shards beside those for training; of addresses, those before the first that is missing."""
+    if not is_web(pattern):
+        return tuple(map(TarShard, shards_beside(pattern.removeprefix(PREFIX))))
+    head, train, tail = pattern.removeprefix(PREFIX).rpartition("train")
     for word in VALIDATION if train else ():
-        first = expand(head + word + tail)[0].removeprefix(PREFIX)
-        if first.startswith(WEB):
-            with contextlib.suppress(*BROKEN), opened(first):
-                return head + word + tail
-        elif os.path.isfile(first):
-            return head + word + tail
-    return None
+        found = tuple(map(TarShard, takewhile(_answers, expand(head + word + tail))))
+        if found:
+            return found
+    return ()
+
+
+def _answers(where: str) -> bool:
+    with contextlib.suppress(*BROKEN), opened(where, method="HEAD"):
+        return True
+    return False
 
 
 def _small_file(where: str) -> str | None:
