@@ -8,15 +8,13 @@ gives no labels without reading the images.  The library runs no code of a data 
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from PIL import Image
-
 from pumice.data.folder import VALIDATION
-from pumice.data.image import BadImage, ImageBytes, check_image, read_image
+from pumice.data.image import BadImage, ImageBytes, ImageFile, check_image
 from pumice.data.images import ImageSet, Skipped, Splits
 from pumice.data.labels import Label, classes_of, indexer, read_label
 from pumice.data.split import split_set
@@ -174,28 +172,24 @@ def _read_split(
     index_of = indexer(classes, source)
     table = table.select_columns([image]).cast_column(image, ImageFeature(decode=False))
     names = [f"{split}/{row}" for row in range(len(table))]
-    faults = {} if all(one is None for one in labels) else _faults(table, partial(_cell, table, image), names)
-    skipped = [Skipped(names[row], reason) for row, reason in faults.items()]
+    faults = {} if all(one is None for one in labels) else _faults(table, image, names)
+    skipped = [Skipped(names[row], reason, damaged=True) for row, reason in faults.items()]
     kept = [(row, one) for row, one in enumerate(labels) if one is not None and row not in faults]
     skipped += [Skipped(names[row], "it has no label") for row, one in enumerate(labels) if one is None]
     found = ImageSet(
         classes,
         tuple(index_of(one) for _, one in kept),
         tuple(names[row] for row, _ in kept),
-        tuple(partial(_read, partial(_cell, table, image), row, names[row]) for row, _ in kept),
+        tuple(ImageFile(partial(_encoded, table, image, row, names[row])) for row, _ in kept),
     )
     return found, skipped, classes
 
 
-def _cell(table: Any, image: str, row: int) -> Any:
-    return table[row][image]
+def _encoded(table: Any, image: str, row: int, name: str) -> ImageBytes | str:
+    return encoded(table[row][image], name)
 
 
-def _read(cell: Callable[[int], Any], row: int, name: str) -> Image.Image:
-    return read_image(encoded(cell(row), name))
-
-
-def _faults(table: Any, cell: Callable[[int], Any], names: Iterable[str]) -> dict[int, str]:
+def _faults(table: Any, image: str, names: Iterable[str]) -> dict[int, str]:
     """The rows whose images have no readable header, found once for the table's files."""
     files = [file["filename"] for file in table.cache_files]
     made_of = [[file, os.stat(file).st_size, os.stat(file).st_mtime_ns] for file in files if os.path.exists(file)]
@@ -205,7 +199,7 @@ def _faults(table: Any, cell: Callable[[int], Any], names: Iterable[str]) -> dic
     found = {}
     for row, name in enumerate(track(names, "Checking images", len(table))):
         try:
-            check_image(encoded(cell(row), name), header_only=True)
+            check_image(_encoded(table, image, row, name), header_only=True)
         except BadImage as error:
             found[row] = error.reason
     if made_of:

@@ -1,12 +1,14 @@
 """One image file of any valid kind, read as RGB, or refused with the reason."""
 
+import base64
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -80,6 +82,28 @@ class ImageBytes(io.BytesIO):
         self.name = name
 
 
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A loader of one encoded image: `ImageFile(path)()` is `read_image(path)`.
+
+    source: a path, or a function that gives one or the encoded bytes.
+    """
+
+    source: str | Callable[[], ImageBytes | str]
+
+    def opened(self) -> ImageBytes | str:
+        """The path or bytes.
+
+        Raises:
+            BadImage: they cannot be fetched any more.
+        """
+        return self.source if isinstance(self.source, str) else self.source()
+
+    def __call__(self) -> Image.Image:
+        """The image as RGB, see `read_image`."""
+        return read_image(self.opened())
+
+
 def check_image(source: str | os.PathLike[str] | BinaryIO, *, header_only: bool = False) -> None:
     """Decode the whole file, as `read_image` would, and throw the pixels away.
 
@@ -90,8 +114,56 @@ def check_image(source: str | os.PathLike[str] | BinaryIO, *, header_only: bool 
     Raises:
         BadImage: as `read_image`.
     """
-    with _decoded(source, shrink=True, header_only=header_only):
+    with _decoded(source, shrink=1, header_only=header_only):
         pass
+
+
+def read_small(source: str | os.PathLike[str] | BinaryIO, side: int) -> Image.Image:
+    """As `read_image`, but a JPEG may be decoded at a half, a quarter or an eighth, of no less than `side` pixels.
+
+    Raises:
+        BadImage: as `read_image`.
+    """
+    with _decoded(source, shrink=side) as image:
+        return _upright(_rgb(image), image)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an image file says of itself before its pixels are decoded.
+
+    size: stored width and height, pixels.
+    mode: Pillow's word for the kind of pixels.
+    kind: the format, "JPEG".
+    turned: whether EXIF says to turn the stored pixels.
+    """
+
+    size: tuple[int, int]
+    mode: str
+    kind: str
+    turned: bool
+
+
+def read_header(source: str | os.PathLike[str] | BinaryIO) -> Header:
+    """The header alone.
+
+    Raises:
+        BadImage: as `read_image`.
+    """
+    with _decoded(source, header_only=True) as image:
+        turned = False
+        with suppress(Exception):  # a damaged record says nothing about the pixels
+            turned = image.getexif().get(ORIENTATION, 1) in TURNS
+        return Header(image.size, image.mode, str(image.format), turned)
+
+
+def data_uri(image: Image.Image, side: int, kind: Literal["PNG", "JPEG"] = "PNG") -> str:
+    """The image, RGB, with at most `side` pixels a side, as a data URI for a page."""
+    small = image.copy()
+    small.thumbnail((side, side))
+    buffer = io.BytesIO()
+    small.save(buffer, kind)
+    return f"data:image/{kind.lower()};base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 class _Unsuited(Exception):
@@ -100,7 +172,7 @@ class _Unsuited(Exception):
 
 @contextmanager
 def _decoded(
-    source: str | os.PathLike[str] | BinaryIO, *, shrink: bool = False, header_only: bool = False
+    source: str | os.PathLike[str] | BinaryIO, *, shrink: int = 0, header_only: bool = False
 ) -> Iterator[Image.Image]:
     """The decoded image in its own mode; whatever Pillow raises comes out as BadImage."""
     path = Path(source) if isinstance(source, str | os.PathLike) else None
@@ -108,8 +180,8 @@ def _decoded(
     try:
         with Image.open(source, formats=FORMATS) as image:
             if shrink:
-                # JPEG only: all of the file is entropy-decoded, but an eighth of the pixels is computed each way.
-                image.draft(image.mode, (1, 1))
+                # JPEG only: all of the file is entropy-decoded, but down to an eighth of the pixels computed each way.
+                image.draft(image.mode, (shrink, shrink))
             if not header_only:
                 image.load()
             _refuse_kind(image)

@@ -69,10 +69,12 @@ class Skipped:
 
     path: the file.
     reason: why, as the end of a sentence.
+    damaged: whether it is an image that cannot be read, not something else.
     """
 
     path: str
     reason: str
+    damaged: bool = False
 
 
 @dataclass(frozen=True, eq=False)

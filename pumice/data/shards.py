@@ -14,10 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from pumice.data.folder import VALIDATION
-from pumice.data.image import BadImage, ImageBytes, check_image, read_image
+from pumice.data.image import BadImage, ImageBytes, ImageFile, check_image
 from pumice.data.images import ImageSet, Skipped, Splits, natural_key
 from pumice.data.labels import Label, classes_of, indexer, read_names
 from pumice.data.split import split_set
@@ -147,7 +145,7 @@ def _rows(files: Sequence[str]) -> tuple[list[tuple[str, Row]], list[Skipped]]:
     for file in track(files, "Reading shards"):
         index = _index(file)
         rows += [(file, (name, offset, size, label)) for name, offset, size, label in index["samples"]]
-        skipped += [Skipped(f"{file}/{name}", reason) for name, reason in index["skipped"]]
+        skipped += [Skipped(f"{file}/{name}", reason, damaged) for name, reason, damaged in index["skipped"]]
     return rows, skipped
 
 
@@ -171,7 +169,7 @@ def _index(file: str) -> dict[str, Any]:
 
 def _read_index(file: str, file_size: int) -> dict[str, Any]:
     good: list[Row] = []
-    bad: list[tuple[str, str]] = []
+    bad: list[tuple[str, str, bool]] = []
     with open(file, "rb") as shard:
         for sample in samples(shard, file):
             image = sample.image
@@ -179,7 +177,7 @@ def _read_index(file: str, file_size: int) -> dict[str, Any]:
                 raise BadInput(f"the shard {file} is no tar file, or cut short")
             fault = sample.fault or _fault(file, image.offset, image.size, image.name)
             if fault:
-                bad.append((image.name, fault))
+                bad.append((image.name, fault, not sample.fault))
             else:
                 good.append((image.name, image.offset, image.size, sample.label))
     return {"samples": good, "skipped": bad}
@@ -187,7 +185,7 @@ def _read_index(file: str, file_size: int) -> dict[str, Any]:
 
 def _fault(file: str, offset: int, size: int, name: str) -> str:
     try:
-        check_image(ImageBytes(_content(file, offset, size), name), header_only=True)
+        check_image(_encoded(file, offset, size, name), header_only=True)
     except BadImage as error:
         return error.reason
     return ""
@@ -197,12 +195,14 @@ def _image_set(classes: tuple[str, ...], rows: Sequence[tuple[str, Row]], source
     index_of = indexer(classes, source)
     labels = tuple(index_of(row[3]) for _, row in rows)
     names = tuple(f"{Path(file).name}/{row[0]}" for file, row in rows)
-    loaders = tuple(partial(_read, file, row[1], row[2], name) for (file, row), name in zip(rows, names, strict=True))
+    loaders = tuple(
+        ImageFile(partial(_encoded, file, row[1], row[2], name)) for (file, row), name in zip(rows, names, strict=True)
+    )
     return ImageSet(classes, labels, names, loaders)
 
 
-def _read(file: str, offset: int, size: int, name: str) -> Image.Image:
-    return read_image(ImageBytes(_content(file, offset, size), name))
+def _encoded(file: str, offset: int, size: int, name: str) -> ImageBytes:
+    return ImageBytes(_content(file, offset, size), name)
 
 
 def _content(file: str, offset: int, size: int) -> bytes:

@@ -7,9 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-from PIL import Image
-
-from pumice.data.image import BadImage, ImageBytes, check_image, read_image
+from pumice.data.image import BadImage, ImageBytes, ImageFile, check_image
 from pumice.data.images import ImageSet, Skipped
 from pumice.data.labels import Label, classes_of, indexer
 from pumice.errors import BadInput
@@ -108,16 +106,12 @@ def first_images(
         except BadImage as error:
             if strict:
                 raise
-            skipped.append(Skipped(error.name, error.reason))
+            skipped.append(Skipped(error.name, error.reason, damaged=True))
             continue
         labels.append(index_of(encoded.label))
         files.append(encoded.file)
     if not files:
         raise BadInput(f"there are no images to validate by in {source}; name others with --set data.val=PATTERN")
     names = tuple(file.name for file in files)
-    loaders = tuple(partial(_read, file.getvalue(), file.name) for file in files)
+    loaders = tuple(ImageFile(partial(ImageBytes, file.getvalue(), file.name)) for file in files)
     return ImageSet(classes, tuple(labels), names, loaders), skipped
-
-
-def _read(data: bytes, name: str) -> Image.Image:
-    return read_image(ImageBytes(data, name))

@@ -4,14 +4,11 @@ A lookup table of another device stands for the measurement, where one is given;
 outputs then comes from the runtimes that are here.
 """
 
-import base64
-import io
 import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -19,6 +16,7 @@ from pumice.cost.count import profile
 from pumice.cost.predicted import predict_timing
 from pumice.cost.remote.runner import Item
 from pumice.cost.timing import Timing
+from pumice.data.image import data_uri
 from pumice.data.images import Splits
 from pumice.deploy.export import Exported, export
 from pumice.deploy.predict import predict
@@ -142,7 +140,7 @@ def ship(
         [
             {
                 "name": p.name,
-                "image": thumbnail(sheet.image(i)),
+                "image": data_uri(sheet.image(i), THUMB),
                 "truth": sheet.classes[sheet.labels[i]],
                 "prediction": p.label,
                 "probability": p.probability,
@@ -157,15 +155,6 @@ def withdraw(out: Path) -> None:
     """Remove the files of a candidate that does not ship after all."""
     for name in (MODEL, "best.safetensors", "verify.json", "benchmark.json", "profile.json", "predictions.json"):
         (out / name).unlink(missing_ok=True)
-
-
-def thumbnail(image: Any) -> str:
-    """A PNG of at most 96 pixels a side as data URI."""
-    small = image.copy()
-    small.thumbnail((THUMB, THUMB))
-    buffer = io.BytesIO()
-    small.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def at_size(net: nn.Module, size: int) -> None:
