@@ -87,6 +87,11 @@ def skipped(splits: "Splits") -> None:
         typer.echo(f"{len(splits.skipped)} of {total} files skipped", err=True)
 
 
+def counted(number: int, one: str) -> str:
+    """(1, "image") -> 1 image; (2, "image") -> 2 images."""
+    return f"{number} {one}{'s' * (number != 1)}"
+
+
 def count(value: float | None) -> str:
     """1234567 -> 1.23 M."""
     if value is None:

@@ -48,7 +48,9 @@ def close_pairs(hashes: NDArray[np.uint64], within: int) -> NDArray[np.int64]:
     return np.unique(np.sort(pairs, axis=1), axis=0)
 
 
-def looks_same(copies: NDArray[np.uint8], pairs: NDArray[np.int64], most: float) -> NDArray[np.bool_]:
-    """Whether the small copies of each pair differ by at most `most` grey levels of 255 on average."""
-    a, b = (copies[pairs[:, side]].astype(np.int16) for side in (0, 1))
-    return np.asarray(np.abs(a - b).mean(axis=(1, 2)) <= most)
+def looks_same(copies: NDArray[np.uint8], pairs: NDArray[np.int64], least: float) -> NDArray[np.bool_]:
+    """Whether the grey levels of each pair's small copies correlate by at least `least`; brightness does not matter."""
+    spread = copies.reshape(len(copies), -1).astype(np.float32)
+    spread -= spread.mean(axis=1, keepdims=True)
+    spread /= np.maximum(np.linalg.norm(spread, axis=1, keepdims=True), 1e-6)
+    return np.asarray((spread[pairs[:, 0]] * spread[pairs[:, 1]]).sum(axis=1) >= least)

@@ -6,6 +6,7 @@ position can always be found again by reading from the epoch's beginning without
 that time: its state says which shard was open and which images the buffer held, and those shards alone are read again.
 """
 
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
@@ -68,13 +69,15 @@ class StreamLoader:
         self.workers = workers
         self.states: deque[tuple[tuple[int, int], State]] = deque(maxlen=AHEAD)
         # Workers are made anew for each epoch: those that lived on would not hear of it.
-        self.loader = StatefulDataLoader(
-            self.images,
-            batch_size,
-            num_workers=workers,
-            pin_memory=pin_memory,
-            generator=torch.Generator().manual_seed(seed),
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*set_vital")  # torchdata 0.11 calls what torch 2.14 deprecates
+            self.loader = StatefulDataLoader(
+                self.images,
+                batch_size,
+                num_workers=workers,
+                pin_memory=pin_memory,
+                generator=torch.Generator().manual_seed(seed),
+            )
 
     @property
     def sampler(self) -> "StreamLoader":
