@@ -32,7 +32,9 @@ def check(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Damaged files, images on both sides of the split, contradicting labels, class balance, sizes.
+    """Find damaged files, leaks, contradictions, imbalance.
+
+    Looks at every image: can it be read, is it on both sides of the split, in two classes, how large is it.
 
     Ends with 1 if something would hurt: a damaged file, an image that is learnt from and judged by, or equal images
     with different labels.
