@@ -24,7 +24,7 @@ def data() -> None:
 @app.command()
 def check(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A folder of images by class, digits, hf:NAME or wds:PATTERN.")
+        str, typer.Argument(metavar="DATA", help="digits, a folder of images by class, hf:NAME or wds:PATTERN.")
     ],
     set: Set = None,
     out: Annotated[
