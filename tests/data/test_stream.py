@@ -294,3 +294,19 @@ def test_streamed_tables(tmp_path: Path):
     assert np.abs(np.diff(order)).mean() > 2
     with pytest.raises(BadInput, match="no split 'vall'"):
         open_stream(f"hf:{tmp_path}", val="vall")
+
+
+def test_changes_depend_on_the_epoch_and_not_on_the_workers(tmp_path: Path):
+    write_shard(tmp_path / "train-0.tar", range(40, 44))
+    write_shard(tmp_path / "val-0.tar", range(4))
+    splits = open_stream(f"wds:{tmp_path}/train-0.tar", epoch_images=4)
+
+    def images(workers: int, epoch: int) -> list[Tensor]:
+        batches = loader(splits, workers, STRONG, batch_size=2)
+        batches.start_at(epoch, 0)
+        pairs = [(int(label), image) for got, labels in batches for image, label in zip(got, labels, strict=True)]
+        return [image for _, image in sorted(pairs, key=lambda pair: pair[0])]
+
+    first = images(0, 0)
+    assert all(torch.equal(a, b) for a, b in zip(first, images(2, 0), strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first, images(0, 1), strict=True))
