@@ -24,7 +24,7 @@ from pumice.progress import track
 
 PREFIX = "hf:"
 HELD_OUT = (*VALIDATION, "dev", "eval")  # splits for validation; the first that has labels is used
-LABELS = ("label", "labels", "fine_label", "class", "target")  # columns taken for labels where no type says so
+LABELS = ("label", "labels", "fine_label", "class", "target", "cls")  # columns taken for labels where no type says so
 NO_LABEL = -1  # of ClassLabel
 
 
@@ -90,6 +90,12 @@ def load(source: str, *, streaming: bool = False) -> Mapping[str, Any]:
         # A folder is copied into tables once; that copy is ours to keep, what is downloaded the library's.
         kept = str(cache_folder() / "datasets") if local else None
         found = datasets.load_dataset(name, config, cache_dir=kept, streaming=streaming)
+    except datasets.exceptions.DatasetNotFoundError as error:
+        raise BadInput(
+            f"there is no data set {name!r} on the hub, or it needs a login; look up its name there"
+        ) from error
+    except ConnectionError as error:
+        raise BadInput(f"{source} cannot be reached; go online, or give a folder of its files, hf:FOLDER") from error
     except Exception as error:  # the library's own, of its HTTP client, of parsers: a name is not worth a traceback
         first = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise BadInput(f"{source} cannot be opened: {first.rstrip('.')}") from error

@@ -57,6 +57,8 @@ def _wds(source: str, val: str | None) -> Found:
     found = web.tar_shards(source)
     held = web.beside(source) if val is None else web.tar_shards(val)
     if not held:
+        if web.is_web(source) and not web.answers(found[0].where):
+            raise BadInput(f"the shard {found[0].where} cannot be reached; check its address and the network")
         raise BadInput(f"no validation shards lie beside {source}; name some with --set data.val=PATTERN")
     return found, web.names_of(found), web.count_of(found), held, val or source
 

@@ -139,13 +139,14 @@ def beside(pattern: str) -> tuple[TarShard, ...]:
         return tuple(map(TarShard, shards_beside(pattern.removeprefix(PREFIX))))
     head, train, tail = pattern.removeprefix(PREFIX).rpartition("train")
     for word in VALIDATION if train else ():
-        found = tuple(map(TarShard, takewhile(_answers, expand(head + word + tail))))
+        found = tuple(map(TarShard, takewhile(answers, expand(head + word + tail))))
         if found:
             return found
     return ()
 
 
-def _answers(where: str) -> bool:
+def answers(where: str) -> bool:
+    """Whether something is behind an address."""
     with contextlib.suppress(*BROKEN), opened(where, method="HEAD"):
         return True
     return False

@@ -107,6 +107,19 @@ def test_which_column(tmp_path: Path):
         open_data(f"hf:{tmp_path}", label_column="coars")
 
 
+def test_a_folder_of_shards_is_a_table_too(tmp_path: Path):
+    import tarfile
+
+    with tarfile.open(tmp_path / "train-0.tar", "w") as tar:
+        for i in range(6):
+            for suffix, data in (("png", cell(i)["bytes"]), ("cls", str(i % 2).encode())):
+                info = tarfile.TarInfo(f"{i}.{suffix}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    splits = open_data(f"hf:{tmp_path}", val_fraction=0.34)
+    assert (splits.classes, len(splits.train), len(splits.val)) == (("0", "1"), 4, 2)
+
+
 def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(BadInput, match=r"no folder .*; give hf:FOLDER"):
         open_data(f"hf:{tmp_path}/nothing")

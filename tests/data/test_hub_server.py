@@ -108,4 +108,4 @@ def test_by_name(tmp_path: Path) -> None:
     first, zero, two, missing = ended.stdout.splitlines()
     assert first == "24 6 cat dog"
     assert (zero, two) == ("12", "12")
-    assert missing.startswith("hf:acme/nothing cannot be opened: ")
+    assert missing.startswith("there is no data set 'acme/nothing' on the hub")

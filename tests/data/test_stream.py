@@ -259,6 +259,7 @@ def test_refusals(server: Server, folder: Path):
     refused("cannot be streamed", "digits")
     server.http.shutdown()
     server.http.server_close()
+    refused("train-00.tar cannot be reached; check its address")
     refused("cannot be read: ", val=f"wds:{server.url}/val-00.tar", epoch_images=9)
     splits = Splits("x", stream_of_nothing(), stream_of_nothing(), (), ImageStream(("a", "b"), 3, ()))
     with pytest.raises(BadInput, match="cannot be balanced"):
