@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -209,5 +210,6 @@ def _faults(table: Any, image: str, names: Iterable[str]) -> dict[int, str]:
         except BadImage as error:
             found[row] = error.reason
     if made_of:
-        write_json(kept, list(found.items()))
+        with suppress(BadInput, OSError):  # a cache that cannot be written costs time only
+            write_json(kept, list(found.items()))
     return found
