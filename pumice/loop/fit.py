@@ -122,12 +122,14 @@ def _run(
     splits: "Splits",
     runtimes: tuple[str, ...],
 ) -> FitResult:
+    from pumice.data.describe import description
     from pumice.loop.halving import Runner, config_for, enter, halve, start
     from pumice.loop.screen import screen
     from pumice.loop.ship import at_size, try_out, withdraw
     from pumice.train.environment import environment
 
     write_json(out / "environment.json", environment())
+    write_json(out / "data.json", description(splits))
     build = _builder(config, len(splits.classes))
     candidates = propose(config, len(splits.classes), runtimes, _only(config))
     say(f"{len(splits.train)} images of {len(splits.classes)} classes to train, {len(splits.val)} to judge")
