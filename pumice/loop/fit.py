@@ -11,7 +11,7 @@ from pumice.cost.budget import Budget
 from pumice.cost.predicted import guessed
 from pumice.cost.timing import PREDICTED
 from pumice.errors import BadInput, CheckFailed
-from pumice.files import read_json, write_json, write_text
+from pumice.files import read_json, write_json
 from pumice.loop.candidates import JUDGED, Candidate, promising, propose, remaining
 from pumice.loop.config import FitConfig
 from pumice.loop.where import own_threads, table, there
@@ -191,8 +191,7 @@ def _ship(
     from pumice.loop.ship import MODEL, keeps, ship
     from pumice.models.catalogue import entry
     from pumice.report.page import write_page
-    from pumice.report.records import read_run
-    from pumice.report.tables import card
+    from pumice.report.tables import write_card
     from pumice.train.records import write_metrics
 
     say(f"shipping {candidate.label}")
@@ -232,7 +231,7 @@ def _ship(
             "catalogue": entry(candidate.model).to_json(),
         },
     )
-    write_text(out / "model.md", card(read_run(out)))
+    write_card(out, "model.md")
     write_page([out], out / "report.html")
     say(f"{out / MODEL}: verified on {checked.images} images, at most {timing.bound_words}")
     return FitResult(
