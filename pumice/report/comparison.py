@@ -23,7 +23,8 @@ MOST_CLASSES = 60  # of a matrix that is compared
 def comparison(named: Named, figures: Figures) -> str:
     """Table, curves, confusion and mistakes of several runs."""
     notes = "".join(f'<p class="warn">{esc(said)}</p>' for name, run in named if (said := unfinished(name, run)))
-    cost = "Stars: what each run ships. Faint dots: its other trained candidates."
+    fitted = any(run.candidates for _, run in named)
+    cost = "Stars: what each run ships. Faint dots: its other trained candidates." if fitted else "Accuracy at a cost."
     curves = (
         "Training loss, validation loss and top-1 by epoch. Runs that differ in their seed alone are one line, their "
         "mean, in a band from the least to the greatest. Dashed: not finished."
@@ -51,7 +52,7 @@ def runs_table(named: Named) -> str:
         ("model", False, lambda r: words(r.model)),
         ("input", True, lambda r: Cell(esc(side(r.input_size)), (r.input_size or [None])[-1], numeric=True)),
         ("recipe", False, lambda r: words(text(r.config, "recipe"))),
-        ("data", False, lambda r: words(r.data)),
+        ("data", False, _data),
         ("epochs", True, _epochs),
         ("seed", True, lambda r: _plain(number(r.config, "seed"))),
         ("runtime", False, lambda r: words(r.runtime)),
@@ -117,6 +118,11 @@ def _confusion(peers: Named, figures: Figures) -> str:
 
 def _name(name: str, place: int) -> Cell:
     return Cell(f'<a href="#run{place}"><b>{esc(name)}</b></a>', name)
+
+
+def _data(run: RunRecords) -> Cell:
+    """The last part of a path; the whole of it is further below."""
+    return words(None if run.data is None else run.data.rstrip("/").rpartition("/")[2] or run.data)
 
 
 def _plain(value: float | None) -> Cell:

@@ -89,7 +89,10 @@ def compared(named: Named) -> str:
         for i, (name, bad, good) in enumerate(zip(names, alone_wrong, alone_right, strict=True))
     ]
     who = "both" if len(able) == 2 else f"all {len(able)}"
-    lead = f"{len(together):,} validation images were judged by {who} runs; {len(all_wrong):,} are wrong in {who}."
+    lead = (
+        f"Validation images that {who} runs judged: {len(together):,}; wrong in {who}: {len(all_wrong):,}. Below a "
+        "picture: the true class, then what each run predicted and how sure it was, in the table's order."
+    )
     left = [name for name, run in named if not run.answers]
     if left:
         lead += f" Without answers recorded: {', '.join(left)}."
@@ -135,7 +138,7 @@ def _rows(
             row[0].name,
             row[0].truth,
             _guesses(row),
-            [" / ".join(percent(answer.p_pred) for answer in row)],
+            [" / ".join(f"{100 * answer.p_pred:.0f}" for answer in row) + " %"],
             pictures.get(row[0].name),
         )
         for row in ordered

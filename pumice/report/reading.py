@@ -37,10 +37,10 @@ def read_run(folder: str | Path) -> RunRecords:
         values[{"data": "dataset"}.get(name, name)] = value if name in OBJECTS else tuple(value)
     if (folder / "metrics.csv").exists():
         values["epochs"] = _read_epochs(folder / "metrics.csv")
-    if not values:
-        raise BadInput(f"{folder} is no run folder: it holds no config.json; give the folder that `pumice fit` wrote")
     if (folder / "predictions.csv").exists():
         values["answers"] = read_answers(folder / "predictions.csv")
+    if not values:
+        raise BadInput(f"{folder} is no run folder: it holds no config.json; give the folder that `pumice fit` wrote")
     files = {name: (folder / name).stat().st_size for name in SHIPPED_FILES if (folder / name).is_file()}
     return RunRecords(name=folder.resolve().name, files=files, **values)
 

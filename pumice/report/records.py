@@ -172,7 +172,8 @@ class RunRecords:
     @property
     def images(self) -> dict[str, float]:
         """How many images trained and validated it, and how many were skipped: "train", "val", "skipped"."""
-        counted = {key: sum(mapping(c).values()) for key, c in mapping(self.dataset.get("images")).items()}
+        split = {key: mapping(one) for key, one in mapping(self.dataset.get("images")).items()}
+        counted = {key: sum(number(one, name) or 0 for name in one) for key, one in split.items()}
         given = mapping(self.metrics.get("images")) or {**counted, "skipped": self.dataset.get("skipped")}
         return {key: value for key in ("train", "val", "skipped") if (value := number(given, key)) is not None}
 

@@ -47,7 +47,7 @@ def _optimiser(c: Record) -> str:
         "cosine": f"falling as a cosine to {percent(number(c, 'final_lr'))} of it",
         "step": f"times {_number(c, 'decay_rate')} every {_number(c, 'decay_epochs')} epochs",
         "constant": "constant",
-    }.get(str(c.get("schedule")), str(c.get("schedule")))
+    }.get(str(c.get("schedule")), f"schedule {c.get('schedule', NOTHING)}")
     warm = number(c, "warmup_epochs")
     parts = [
         f"{OPTIMISERS.get(str(c['optimizer']), c['optimizer'])} with a learning rate of {_number(c, 'lr')}, {schedule}",
@@ -104,7 +104,8 @@ def differing(runs: Sequence[RunRecords]) -> list[tuple[str, list[str]]]:
         return []
     shared = [key for key in runs[0].config if all(key in run.config for run in runs) and key not in IN_THE_TABLE]
     flat = [dict(flatten({key: run.config[key] for key in shared})) for run in runs]
-    names = list(dict.fromkeys(name for one in flat for name in one))
+    seen = dict.fromkeys(name for one in flat for name in one)
+    names = sorted(seen, key=lambda name: shared.index(name.partition(".")[0]))
     rows = [(name, [one.get(name, NOTHING) for one in flat]) for name in names]
     return [(name, values) for name, values in rows if len(set(values)) > 1]
 
