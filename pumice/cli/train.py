@@ -54,7 +54,7 @@ def command(
         splits = open_data(config.data, seed=config.seed, val_fraction=config.val_fraction, strict=config.strict)
         show.skipped(splits)
         result = train(config, out or show.fresh_folder("train"), splits=splits)
-    if not result.interrupted and is_first_process():
+    if not result.interrupted and is_first_process() and not (result.out / "README.md").exists():
         from pumice.report.tables import write_card
 
         write_card(result.out)

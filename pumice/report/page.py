@@ -60,10 +60,11 @@ def _run(name: str, run: RunRecords, prefix: str, figures: Figures, *, alone: bo
     tag = "h1" if alone else "h2"
     brand = f"Pumice · {esc(name)}" if alone else esc(name)
     title = f'<{tag} class="title">{esc(sections.heading(run))}</{tag}>'
-    early = sections.unfinished("This run", run)
+    said = (sections.unfinished("This run", run), sections.condensed(run))
+    notes = "".join(f'<p class="warn">{esc(note)}</p>' for note in said if note)
     summary = (
         f'<header class="top" id="{prefix}"><p class="brand">{brand}</p>{title}{sections.asked(run)}</header>'
-        f"{verdict(run)}{sections.tiles(run)}" + (f'<p class="warn">{esc(early)}</p>' if early else "")
+        f"{verdict(run)}{sections.tiles(run)}{notes}"
     )
     parts = [
         ("Load it", sections.loading(run)),
@@ -90,12 +91,13 @@ def _candidates(run: RunRecords, prefix: str, figures: Figures) -> str:
 
 
 def _training(run: RunRecords, prefix: str, figures: Figures) -> str:
+    final = "The final training." if run.rungs else "Waiting: share of the time without images to train on."
     return keep_plot(
         figures,
         f"{prefix}-rungs",
         rungs_figure(run),
         "Every candidate that was trained: each rung keeps the better ones.",
-    ) + keep_plot(figures, f"{prefix}-training", training_figure(run), "The final training.")
+    ) + keep_plot(figures, f"{prefix}-training", training_figure(run), final)
 
 
 def _confusion(run: RunRecords, prefix: str, figures: Figures) -> str:

@@ -1,7 +1,7 @@
 """The parts of the page, one function each: records in, HTML out, "" when there is nothing to say."""
 
 from pumice.report import snippets
-from pumice.report.fields import Record, first_number, number
+from pumice.report.fields import Record, first_number, mapping, number
 from pumice.report.html import code, esc, facts, flatten, tile
 from pumice.report.records import RunRecords
 from pumice.report.units import count, image_size, milliseconds, percent, plain, seconds, size
@@ -22,7 +22,7 @@ def asked(run: RunRecords) -> str:
         f"images: <b>{esc(run.data)}</b>" if run.data else "",
         f"{len(run.classes)} classes" if run.classes else "",
         images_words(run),
-        f"budget: <b>{esc(budget)}</b>" if budget else "no budget",
+        f"budget: <b>{esc(budget)}</b>" if budget else "no budget" if run.candidates else "",
         f"took {esc(seconds(number(run.metrics, 'seconds')))}" if number(run.metrics, "seconds") else "",
     ]
     return '<p class="asked">' + " · ".join(part for part in parts if part) + "</p>"
@@ -71,6 +71,18 @@ def loading(run: RunRecords) -> str:
     if bare:
         blocks += f"<details><summary>Without Pumice</summary>{code('ONNX Runtime, numpy and Pillow', bare)}</details>"
     return f'<div class="codes">{blocks}</div>'
+
+
+def condensed(run: RunRecords) -> str:
+    """A sentence about a net that learns its groups, whose costs are those of another file; "" of others."""
+    small = mapping(run.metrics.get("condensed"))
+    if not small:
+        return ""
+    top1 = percent(number(mapping(small.get("val")), "top1"))
+    return (
+        f"Parameters and multiply-adds are those of the condensed form, condensed.safetensors, whose top-1 is {top1}; "
+        "the other figures are those of best.safetensors, which can still learn its groups."
+    )
 
 
 def unfinished(name: str, run: RunRecords) -> str:

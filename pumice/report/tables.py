@@ -12,6 +12,7 @@ from pumice.report.html import flatten
 from pumice.report.limits import by_recall, limits
 from pumice.report.reading import read_run
 from pumice.report.records import RunRecords
+from pumice.report.sections import condensed
 from pumice.report.settings import command_line, in_words
 from pumice.report.units import NOTHING, count, image_size, milliseconds, percent, plain, seconds, size
 from pumice.report.verdict import conditions, images_words, limit_text
@@ -92,6 +93,7 @@ def _numbers(run: RunRecords) -> str:
     machine = text(run.benchmark, "machine")
     verb = f"**Latency is {PREDICTED}**, by a lookup table of" if run.predicted else "Measured on"
     notes = [f"{verb}: {_line(machine)}." if machine else ""]
+    notes.append(condensed(run))
     if run.benchmark.get("busy"):
         notes.append("**The machine was busy during the measurement**, so the latency is an upper estimate.")
     table = _table(("", "value", "conditions"), shown) if shown else ""

@@ -175,8 +175,10 @@ def _train(
                     "params": sum(p.numel() for p in small.parameters()),
                     "val": evaluate(small, made.preprocess, splits.val).to_json(),
                 }
-        # The decoded images are those that validation kept in memory.
-        write_json(out / "predictions.json", sheet(keep_decoded(splits.val), read_answers(out / "predictions.csv")))
+        if (out / "predictions.csv").is_file():  # not when the best epoch is that of a state given to `train`
+            # The decoded images are those that validation kept in memory.
+            answers = read_answers(out / "predictions.csv")
+            write_json(out / "predictions.json", sheet(keep_decoded(splits.val), answers))
         write_json(out / "metrics.json", record)
         return _finished(out)
     last = module.history[-1]
