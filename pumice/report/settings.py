@@ -113,11 +113,11 @@ def differing(runs: Sequence[RunRecords]) -> list[tuple[str, list[str]]]:
 def alike(named: Sequence[tuple[str, RunRecords]]) -> list[list[tuple[str, RunRecords]]]:
     """The runs in groups that differ in nothing but their seed, in order of their first members.
 
-    A run without settings and one that is not finished are alone.
+    A run without settings and one that is not finished are alone; so are those of a `fit` that chose another network.
     """
     groups: dict[Any, list[tuple[str, RunRecords]]] = {}
     for place, (name, run) in enumerate(named):
-        key = _without_seed(run.config) if run.config and run.finished else place
+        key = (_without_seed(run.config), run.model, run.input_size) if run.config and run.finished else place
         groups.setdefault(key, []).append((name, run))
     return list(groups.values())
 

@@ -105,6 +105,15 @@ def test_seeds_are_one_line_in_a_band():
     assert runs_training_figure([("r", RunRecords("r"))]) is None
 
 
+def test_fits_that_chose_different_networks_are_not_taken_together():
+    """Their settings differ in the seed alone all the same."""
+    runs = [
+        (name, RunRecords(name, config={"verb": "fit", "seed": seed}, metrics={"finished": True, "model": model}))
+        for name, seed, model in (("a", 0, "micronet_m0"), ("b", 1, "micronet_m1"), ("c", 2, "micronet_m0"))
+    ]
+    assert [[n for n, _ in group] for group in alike(runs)] == [["a", "c"], ["b"]]
+
+
 def sheet(html, title):
     """The captions of the pictures under a heading."""
     part = html.partition(f"<h3>{title}")[2].partition("<h3>")[0]
