@@ -47,7 +47,6 @@ def comparison(named: Named, figures: Figures) -> str:
 def runs_table(named: Named) -> str:
     """A row each; columns of which no run knows anything are left out, settings come in where they differ."""
     runs = [run for _, run in named]
-    places = {id(run): i for i, run in enumerate(runs)}
     columns: list[tuple[str, bool, Callable[[RunRecords], Cell]]] = [
         ("model", False, lambda r: words(r.model)),
         ("input", True, lambda r: Cell(esc(side(r.input_size)), (r.input_size or [None])[-1], numeric=True)),
@@ -68,7 +67,7 @@ def runs_table(named: Named) -> str:
         ("file", True, lambda r: figure_cell(size(r.file_bytes), r.file_bytes)),
         ("trained", True, _seconds),
     ]
-    head, cells = [("run", False)], [[_name(name, places[id(run)])] for name, run in named]
+    head, cells = [("run", False)], [[_name(name, place)] for place, (name, _) in enumerate(named)]
     for title, numeric, cell_of in columns:
         column = [cell_of(run) for run in runs]
         if any(cell.sort is not None for cell in column):

@@ -97,12 +97,12 @@ def compared(named: Named) -> str:
     if left:
         lead += f" Without answers recorded: {', '.join(left)}."
     parts = [f'<p class="lead">{esc(lead)}</p>', table(head, rows, css="small", label="mistakes of several runs")]
-    parts.append(_rows(f"{who.capitalize()} get wrong", all_wrong, names, pictures, SHOWN))
+    parts.append(_rows(f"{who.capitalize()} get wrong", all_wrong, pictures, SHOWN))
     if len(able) <= MOST_SHEETS:
         for i, name in enumerate(names):
-            parts.append(_rows(f"Only {name} gets wrong", alone_wrong[i], names, pictures, ALONE))
+            parts.append(_rows(f"Only {name} gets wrong", alone_wrong[i], pictures, ALONE))
         for i, name in enumerate(names if len(able) > 2 else ()):
-            parts.append(_rows(f"Only {name} gets right", alone_right[i], names, pictures, ALONE))
+            parts.append(_rows(f"Only {name} gets right", alone_right[i], pictures, ALONE))
     return "".join(parts)
 
 
@@ -125,7 +125,6 @@ def _sureness(row: Sequence[Answer]) -> float:
 def _rows(
     title: str,
     rows: Sequence[tuple[Answer, ...]],
-    names: Sequence[str],
     pictures: Mapping[str, object],
     most: int,
 ) -> str:
