@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from pumice.report.fields import Record, mapping, number, objects
+from pumice.report.fields import Record, number, objects
 from pumice.report.records import RunRecords
 from pumice.report.units import percent
 
@@ -26,8 +26,8 @@ def limits(run: RunRecords) -> list[str]:
     if weak:
         named = [f"{w.get('name')} ({percent(number(w, 'recall'))} of {number(w, 'support'):g})" for w in weak[:NAMED]]
         said.append(f"It recognises least of: {', '.join(named)}.")
-    trained = mapping(mapping(run.dataset.get("images")).get("train"))
-    few = sorted((count, name) for name in trained if (count := number(trained, name)) is not None and count < FEW)
+    trained = run.trained_on
+    few = sorted((count, name) for name, count in trained.items() if count < FEW)
     if few:
         named = [f"{name} ({count:g})" for count, name in few[:NAMED]]
         rest = f" and {len(few) - NAMED} more" if len(few) > NAMED else ""

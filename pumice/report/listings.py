@@ -1,6 +1,6 @@
 """The tables of the page: candidates, accuracy by class, confused classes."""
 
-from pumice.report.fields import Record, first_number, mapping, number
+from pumice.report.fields import Record, first_number, number
 from pumice.report.html import Cell, esc, figure_cell, table, words
 from pumice.report.records import RunRecords, candidate_bound
 from pumice.report.units import count, milliseconds, percent, side
@@ -84,7 +84,7 @@ def by_class(run: RunRecords) -> str:
     recorded = [one for one in run.scores.get("per_class") or () if isinstance(one, dict)]
     if not recorded:
         return ""
-    trained = mapping(mapping(run.dataset.get("images")).get("train"))
+    trained = run.trained_on
     head = [("class", False), ("recall", True), ("precision", True), ("validated on", True)]
     head += [("trained on", True)] if trained else []
     rows = []
@@ -93,6 +93,6 @@ def by_class(run: RunRecords) -> str:
         row = [words(name), *(figure_cell(percent(v), v) for v in (number(one, "recall"), number(one, "precision")))]
         row.append(figure_cell(f"{support or 0:,.0f}", support))
         if trained:
-            row.append(figure_cell(f"{number(trained, name) or 0:,.0f}", number(trained, name)))
+            row.append(figure_cell(f"{trained.get(name, 0):,.0f}", trained.get(name)))
         rows.append(row)
     return "<h3>By class</h3>" + table(head, rows, css="small", label="accuracy by class")

@@ -178,6 +178,13 @@ class RunRecords:
         return {key: value for key in ("train", "val", "skipped") if (value := number(given, key)) is not None}
 
     @property
+    def trained_on(self) -> dict[str, float]:
+        """Training images of each class; empty where nobody counted them, as of images that come in a stream."""
+        given = mapping(mapping(self.dataset.get("images")).get("train"))
+        counts = {name: count for name in given if (count := number(given, name)) is not None}
+        return counts if any(counts.values()) else {}
+
+    @property
     def top1(self) -> float | None:
         """Validation top-1 of what ships, else the best epoch's."""
         recorded = first_number("top1", self.scores, {"top1": self.shipped.get("val_top1")})

@@ -10,7 +10,7 @@ from pumice.report.html import flatten
 from pumice.report.records import RunRecords
 from pumice.report.units import NOTHING, percent, plain
 
-IN_THE_TABLE = ("data", "model", "seed", "epochs", "img_size", "recipe", "verb")
+IN_THE_TABLE = ("data", "model", "seed", "epochs", "img_size", "recipe", "published", "verb")
 """Settings that a comparison has a column for anyway."""
 OPTIMISERS = {"adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop"}
 PROGRAM = ("pumice", "main.py", "__main__.py")
@@ -47,7 +47,7 @@ def _optimiser(c: Record) -> str:
         "cosine": f"falling as a cosine to {percent(number(c, 'final_lr'))} of it",
         "step": f"times {_number(c, 'decay_rate')} every {_number(c, 'decay_epochs')} epochs",
         "constant": "constant",
-    }.get(str(c.get("schedule")), f"schedule {c.get('schedule', NOTHING)}")
+    }.get(str(c.get("schedule")), f"{c.get('schedule', NOTHING)} schedule")
     warm = number(c, "warmup_epochs")
     parts = [
         f"{OPTIMISERS.get(str(c['optimizer']), c['optimizer'])} with a learning rate of {_number(c, 'lr')}, {schedule}",

@@ -50,12 +50,17 @@ def answers(images: ImageSet, logits: NDArray[Any]) -> list[Answer]:
 
 
 def write_answers(path: str | Path, rows: Sequence[Answer]) -> None:
-    """Write predictions.csv.  A name that is no UTF-8 gets a replacement character for each odd byte."""
+    """Write predictions.csv."""
+    write_text(path, answers_text(rows))
+
+
+def answers_text(rows: Sequence[Answer]) -> str:
+    """Content of predictions.csv.  A name that is no UTF-8 gets a replacement character for each odd byte."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows((*row[:3], f"{row.p_truth:.6g}", f"{row.p_pred:.6g}") for row in rows)
-    write_text(path, text.getvalue().encode(errors="surrogateescape").decode(errors="replace"))
+    return text.getvalue().encode(errors="surrogateescape").decode(errors="replace")
 
 
 def read_answers(path: str | Path) -> list[Answer]:

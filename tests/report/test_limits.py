@@ -35,6 +35,8 @@ def test_weak_classes_and_those_of_few_images_are_named():
     assert said[3] == "It had fewer than 20 images to learn from of: bee (3), cow (19)."
     assert [one["name"] for one in by_recall(per_class)] == ["bee", "dog", "ant", "elk"]
     assert limits(RunRecords("young")) == []
+    streamed = RunRecords("r", metrics=run.metrics, dataset={"images": {"train": dict.fromkeys(recalls, 0)}})
+    assert len(limits(streamed)) == 3
 
 
 def test_of_many_classes_the_worst_and_the_best(make_run):
