@@ -12,7 +12,7 @@ freeze        training the last layer alone
 ema           moving average of the weights
 stream        the batches of an epoch from any one on
 state         resume.pt
-records       the files of a run folder; when to stop
+records       the files of a run folder while it trains; when to stop
 interrupt     Ctrl-C and SIGTERM
 console       progress bar and lines
 """
