@@ -12,8 +12,9 @@ from pumice.errors import BadInput, nearest
 
 Schedule = Literal["cosine", "step", "constant"]
 Precision = Literal["32", "bf16-mixed", "16-mixed"]
+Gradient = Literal["net", "both", "mutual"]
 
-# A field is set as SECTION.FIELD, `optim.lr=0.1`; two of them have a shorter name inside their section.
+# A field is set as SECTION.FIELD, `optim.lr=0.1`; some of them have a shorter name inside their section.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "data": ("data", "val_fraction", "strict", "img_size", "crop_pct", "batch_size", "workers"),
     "model": ("model", "pretrained", "weights", "freeze", "drop_rate", "drop_path_rate", "bn_momentum"),
@@ -31,6 +32,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "grad_clip",
     ),
     "augment": ("rrc_scale", "hflip", "color_jitter", "auto_augment", "re_prob", "mixup"),
+    "distill": ("partner", "distill_weight", "distill_temperature", "distill_gradient"),
     "train": (
         "task",
         "epochs",
@@ -47,7 +49,13 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "time_limit_s",
     ),
 }
-SHORT = {"model.name": "model", "optim.name": "optimizer"}
+SHORT = {
+    "model.name": "model",
+    "optim.name": "optimizer",
+    "distill.weight": "distill_weight",
+    "distill.temperature": "distill_temperature",
+    "distill.gradient": "distill_gradient",
+}
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,12 @@ class TrainConfig:
     hflip, re_prob: chances of mirroring an image and of erasing a part of it; color_jitter: strength.
     auto_augment: a policy that timm knows ("rand-m7-mstd0.5-inc1").
     ema_decay: moving average of the weights, warmed up so that short runs gain as well; None for none.
+    partner: a network that trains beside this one and is followed by it (`pumice.train.partner`): "full_rank" is a
+        MicroNet's own, any other name that net as it is published, under the same settings.  `freeze` and the moving
+        average are about the network alone.
+    distill_weight, distill_temperature: of the divergence from the partner's answers; 1 and 1 if None.
+    distill_gradient: what the divergence moves: the network ("net"), the partner too ("both"), or each of the two
+        toward the other ("mutual").
     save_every_s: seconds between two saves of the state within an epoch; every epoch's end is saved anyway.
     time_limit_s: end at the first step after so many seconds, as if the epochs were over.
     """
@@ -110,6 +124,10 @@ class TrainConfig:
     group_lasso: float = 0.0
     mixup: float = 0.0
     ema_decay: float | None = None
+    partner: str | None = None
+    distill_weight: float | None = None
+    distill_temperature: float | None = None
+    distill_gradient: Gradient = "net"
     rrc_scale: tuple[float, float] = (0.35, 1.0)
     hflip: float = 0.5
     color_jitter: float = 0.2
@@ -144,6 +162,12 @@ class TrainConfig:
             (self.group_lasso < 0, "group_lasso", "0 or more"),
             (self.mixup < 0, "mixup", "0 or more"),
             (self.ema_decay is not None and not 0 < self.ema_decay < 1, "ema_decay", "in (0, 1), or none"),
+            (self.distill_weight is not None and self.distill_weight < 0, "distill_weight", "0 or more, or none"),
+            (
+                self.distill_temperature is not None and self.distill_temperature <= 0,
+                "distill_temperature",
+                "above 0, or none",
+            ),
             (not 0 < self.rrc_scale[0] <= self.rrc_scale[1] <= 1, "rrc_scale", "two rising numbers in (0, 1]"),
             (not 0 <= self.hflip <= 1, "hflip", "in [0, 1]"),
             (not 0 <= self.re_prob <= 1, "re_prob", "in [0, 1]"),
@@ -154,6 +178,10 @@ class TrainConfig:
         for wrong, name, rule in impossible:
             if wrong:
                 raise BadInput(f"{name}={getattr(self, name)} cannot work; it must be {rule}")
+        tuned = [n for n in ("distill_weight", "distill_temperature") if getattr(self, n) is not None]
+        tuned += ["distill_gradient"] if self.distill_gradient != "net" else []
+        if tuned and self.partner is None:
+            raise BadInput(f"{tuned[0]}={getattr(self, tuned[0])} has nothing to act on; name a partner")
 
     def with_overrides(self, pairs: list[str]) -> "TrainConfig":
         """The same with fields set as on the command line: `["optim.lr=0.1", "model.width=0.6", "epochs=3"]`.

@@ -16,6 +16,7 @@ from pumice.train.module import Classifier
 from pumice.train.state import capture, write_state
 
 COLUMNS = ("epoch", "step", "lr", "train_loss", "val_loss", "val_top1", "seconds")
+PARTNER = "partner_top1"  # a column more where there is a partner
 
 
 class Records(pl.Callback):  # type: ignore[misc]
@@ -62,7 +63,7 @@ class Records(pl.Callback):  # type: ignore[misc]
             from lightning.pytorch.loggers import TensorBoardLogger
 
             self._board = TensorBoardLogger(self.out, name="tensorboard", version="")
-        self._board.log_metrics({k: row[k] for k in COLUMNS[2:6]}, step=row["epoch"])
+        self._board.log_metrics({k: row[k] for k in (*COLUMNS[2:6], PARTNER) if k in row}, step=row["epoch"])
         self._board.save()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -107,7 +108,8 @@ class Stop(pl.Callback):  # type: ignore[misc]
 def write_metrics(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write metrics.csv, one row per epoch."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    columns = (*COLUMNS, PARTNER) if rows and PARTNER in rows[0] else COLUMNS
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())

@@ -22,6 +22,8 @@ from pumice.train.ema import Ema
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.module import Classifier
 from pumice.train.net import fed
+from pumice.train.objective import Objective
+from pumice.train.partner import MutualLearning, build_partner
 from pumice.train.records import Records, Stop
 from pumice.train.state import State, capture, restore
 from pumice.train.stream import Stream
@@ -61,6 +63,7 @@ def run_epochs(
         raise BadInput("freezing for some epochs works on one device; set model.freeze=backbone or train.devices=1")
     if config.group_lasso and not learns_groups(net):
         raise BadInput("group_lasso is for nets that learn their groups; this one does not, so leave it at 0")
+    objective = create_objective(net, config, splits.classes)
     callbacks = [
         *([Condense()] if learns_groups(net) else []),
         *([Ema(config.ema_decay, None if state is None else state["average"])] if config.ema_decay else []),
@@ -92,12 +95,27 @@ def run_epochs(
             raise BadInput(f"{len(splits.train)} training images are too few to train on; give at least 2 a device")
         if config.channels_last:
             net.to(memory_format=torch.channels_last)
-        module = Classifier(net, config, splits.classes, Stream(train_loader), state)
+            objective.to(memory_format=torch.channels_last)
+        module = Classifier(net, config, splits.classes, Stream(train_loader), state, objective)
         epochs = min(config.epochs, until_epoch or config.epochs) - module.first_step // module.steps_per_epoch
         if epochs > 0:
             trainer.fit_loop.max_epochs = epochs
             trainer.fit(module, module.stream, val_loader)
     return trainer, module
+
+
+def create_objective(net: nn.Module, config: TrainConfig, classes: tuple[str, ...]) -> Objective:
+    """What the configuration has a network learn from: the labels, or a partner too.
+
+    Raises:
+        BadInput: there is no such partner.
+    """
+    if config.partner is not None:
+        partner = build_partner(net, config, classes, fed(config, preprocess_of(net)))
+        weight = 1.0 if config.distill_weight is None else config.distill_weight
+        temperature = 1.0 if config.distill_temperature is None else config.distill_temperature
+        return MutualLearning(partner, config.label_smoothing, weight, temperature, config.distill_gradient)
+    return Objective(config.label_smoothing)
 
 
 def train_once(
