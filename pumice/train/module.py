@@ -145,11 +145,9 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
             return
         own = set(self.net.parameters())
-        everything = [
-            p for group in optimizer.param_groups for p in group["params"]
-        ]  # whose order decides the last bit
+        ordered = [p for group in optimizer.param_groups for p in group["params"]]  # as alone, to the last bit
         for ours in (True, False):
-            nn.utils.clip_grad_norm_([p for p in everything if (p in own) == ours], gradient_clip_val)
+            nn.utils.clip_grad_norm_([p for p in ordered if (p in own) == ours], gradient_clip_val)
 
     def setup(self, stage: str) -> None:
         """Take this process's share of the images."""
