@@ -32,7 +32,15 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "grad_clip",
     ),
     "augment": ("rrc_scale", "hflip", "color_jitter", "auto_augment", "re_prob", "mixup"),
-    "distill": ("partner", "distill_weight", "distill_temperature", "distill_gradient"),
+    "distill": (
+        "partner",
+        "teacher",
+        "teacher_weights",
+        "teacher_pretrained",
+        "distill_weight",
+        "distill_temperature",
+        "distill_gradient",
+    ),
     "train": (
         "task",
         "epochs",
@@ -85,8 +93,12 @@ class TrainConfig:
     partner: a network that trains beside this one and is followed by it (`pumice.train.partner`): "full_rank" is a
         MicroNet's own, any other name that net as it is published, under the same settings.  `freeze` and the moving
         average are about the network alone.
-    distill_weight, distill_temperature: of the divergence from the partner's answers; 1 and 1 if None.
-    distill_gradient: what the divergence moves: the network ("net"), the partner too ("both"), or each of the two
+    teacher: a trained network, for the classes of the data, whose answers this one learns from
+        (`pumice.train.distill`): a run folder, a checkpoint, or a name of `create_model` with weights.
+    teacher_weights, teacher_pretrained: where the weights of a name come from; a run and a checkpoint have theirs.
+    distill_weight, distill_temperature: of the divergence from the answers of a partner (1 and 1 if None), or of a
+        teacher (0.9, which leaves the labels 0.1, and 4).
+    distill_gradient: what a partner's divergence moves: the network ("net"), the partner too ("both"), or each of them
         toward the other ("mutual").
     save_every_s: seconds between two saves of the state within an epoch; every epoch's end is saved anyway.
     time_limit_s: end at the first step after so many seconds, as if the epochs were over.
@@ -125,6 +137,9 @@ class TrainConfig:
     mixup: float = 0.0
     ema_decay: float | None = None
     partner: str | None = None
+    teacher: str | None = None
+    teacher_weights: str | None = None
+    teacher_pretrained: bool = False
     distill_weight: float | None = None
     distill_temperature: float | None = None
     distill_gradient: Gradient = "net"
@@ -178,10 +193,30 @@ class TrainConfig:
         for wrong, name, rule in impossible:
             if wrong:
                 raise BadInput(f"{name}={getattr(self, name)} cannot work; it must be {rule}")
-        tuned = [n for n in ("distill_weight", "distill_temperature") if getattr(self, n) is not None]
-        tuned += ["distill_gradient"] if self.distill_gradient != "net" else []
-        if tuned and self.partner is None:
-            raise BadInput(f"{tuned[0]}={getattr(self, tuned[0])} has nothing to act on; name a partner")
+        self._check_distillation()
+
+    def _check_distillation(self) -> None:
+        """Whether the fields of the section `distill` go together.
+
+        Raises:
+            BadInput: they do not.
+        """
+        if self.partner is not None and self.teacher is not None:
+            raise BadInput("a partner and a teacher exclude each other; give one of them")
+        if self.teacher_weights is not None and self.teacher_pretrained:
+            raise BadInput("teacher_weights and teacher_pretrained exclude each other; give one of them")
+        if self.teacher is not None and (self.distill_weight or 0) > 1:
+            raise BadInput(f"distill_weight={self.distill_weight} cannot work; of a teacher it must be in [0, 1]")
+        shared = ("distill_weight", "distill_temperature")
+        for owner, names in (
+            ("teacher", ("teacher_weights", "teacher_pretrained")),
+            ("partner", ("distill_gradient", *shared)),
+        ):
+            for name in names:
+                changed = getattr(self, name) != TrainConfig.__dataclass_fields__[name].default
+                served = getattr(self, owner) is not None or (name in shared and self.teacher is not None)
+                if changed and not served:
+                    raise BadInput(f"{name}={getattr(self, name)} has nothing to act on; name a {owner}")
 
     def with_overrides(self, pairs: list[str]) -> "TrainConfig":
         """The same with fields set as on the command line: `["optim.lr=0.1", "model.width=0.6", "epochs=3"]`.

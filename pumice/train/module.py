@@ -97,6 +97,8 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
 
             self._mixup = Mixup(config.mixup, label_smoothing=config.label_smoothing, num_classes=len(classes))
         if state is not None:
+            if state.get("teacher") != objective.teacher_digest:
+                raise BadInput(f"the weights of {config.teacher} are no longer those that this run was begun with")
             net.load_state_dict(state["net"])
             if self.partner is not None:
                 self.partner.load_state_dict(state["partner"])

@@ -24,11 +24,17 @@ class Objective(nn.Module):
     """Cross-entropy of the network's own answers.
 
     partner: a network that trains beside the network, None here; see `pumice.train.partner`.
+    teacher_digest: of a teacher's weights, None here; see `pumice.train.distill`.
     """
 
     def __init__(self, label_smoothing: float, partner: nn.Module | None = None) -> None:
         super().__init__()
         self.label_smoothing, self.partner = label_smoothing, partner
+
+    @property
+    def teacher_digest(self) -> str | None:
+        """None: nobody teaches."""
+        return None
 
     def forward(self, net: nn.Module, images: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The losses whose sum is minimised, by whose they are, that of `net` first.

@@ -18,6 +18,7 @@ from pumice.errors import BadInput
 from pumice.models.described import preprocess_of
 from pumice.train.condense import Condense, learns_groups
 from pumice.train.config import TrainConfig
+from pumice.train.distill import Distillation, Teacher, load_teacher
 from pumice.train.ema import Ema
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.module import Classifier
@@ -105,17 +106,21 @@ def run_epochs(
 
 
 def create_objective(net: nn.Module, config: TrainConfig, classes: tuple[str, ...]) -> Objective:
-    """What the configuration has a network learn from: the labels, or a partner too.
+    """What the configuration has a network learn from: the labels, and a partner or a teacher.
 
     Raises:
-        BadInput: there is no such partner.
+        BadInput: there is no such partner or teacher.
     """
+    preprocess, smoothing = fed(config, preprocess_of(net)), config.label_smoothing
+    weight, temperature = config.distill_weight, config.distill_temperature
     if config.partner is not None:
-        partner = build_partner(net, config, classes, fed(config, preprocess_of(net)))
-        weight = 1.0 if config.distill_weight is None else config.distill_weight
-        temperature = 1.0 if config.distill_temperature is None else config.distill_temperature
-        return MutualLearning(partner, config.label_smoothing, weight, temperature, config.distill_gradient)
-    return Objective(config.label_smoothing)
+        partner = build_partner(net, config, classes, preprocess)
+        settings = (1.0 if weight is None else weight, temperature or 1.0)
+        return MutualLearning(partner, smoothing, *settings, config.distill_gradient)
+    if config.teacher is not None:
+        teacher = Teacher(load_teacher(config, classes), preprocess)
+        return Distillation(teacher, smoothing, 0.9 if weight is None else weight, temperature or 4.0)
+    return Objective(smoothing)
 
 
 def train_once(
