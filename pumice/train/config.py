@@ -32,6 +32,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "grad_clip",
     ),
     "augment": ("rrc_scale", "hflip", "color_jitter", "auto_augment", "re_prob", "mixup"),
+    "condense": ("condense_epochs", "group_lasso"),
     "distill": (
         "partner",
         "teacher",
@@ -45,7 +46,6 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "task",
         "epochs",
         "label_smoothing",
-        "group_lasso",
         "ema_decay",
         "seed",
         "precision",
@@ -60,6 +60,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 SHORT = {
     "model.name": "model",
     "optim.name": "optimizer",
+    "condense.epochs": "condense_epochs",
     "distill.weight": "distill_weight",
     "distill.temperature": "distill_temperature",
     "distill.gradient": "distill_gradient",
@@ -83,6 +84,8 @@ class TrainConfig:
     decay_norm_bias: whether weight decay acts on norms and biases too.
     schedule: "cosine" falls to `final_lr`; "step" multiplies by `decay_rate` every `decay_epochs` epochs.
     final_lr: lowest learning rate as a fraction of `lr`.
+    condense_epochs: how long a net that learns its groups is pruned, equal times between one pruning and the next; None
+        for the first half of the run, as in the paper.
     group_lasso: what `pumice.models.condense.group_lasso` is multiplied with before it joins the loss of a net that
         learns its groups; the authors of CondenseNet take 1e-5 on ImageNet and 0 on CIFAR.
     mixup: alpha of the Beta distribution, 0 for none.
@@ -133,6 +136,7 @@ class TrainConfig:
     final_lr: float = 0.01
     grad_clip: float | None = None
     label_smoothing: float = 0.1
+    condense_epochs: float | None = None
     group_lasso: float = 0.0
     mixup: float = 0.0
     ema_decay: float | None = None
@@ -174,6 +178,11 @@ class TrainConfig:
             (self.decay_epochs <= 0, "decay_epochs", "above 0"),
             (self.grad_clip is not None and self.grad_clip <= 0, "grad_clip", "above 0, or none"),
             (not 0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)"),
+            (
+                self.condense_epochs is not None and not 0 < self.condense_epochs < self.epochs,
+                "condense_epochs",
+                f"above 0 and below the {self.epochs} epochs of the run, or none",
+            ),
             (self.group_lasso < 0, "group_lasso", "0 or more"),
             (self.mixup < 0, "mixup", "0 or more"),
             (self.ema_decay is not None and not 0 < self.ema_decay < 1, "ema_decay", "in (0, 1), or none"),

@@ -64,6 +64,8 @@ def run_epochs(
         raise BadInput("freezing for some epochs works on one device; set model.freeze=backbone or train.devices=1")
     if config.group_lasso and not learns_groups(net):
         raise BadInput("group_lasso is for nets that learn their groups; this one does not, so leave it at 0")
+    if config.condense_epochs is not None and not learns_groups(net):
+        raise BadInput("condense_epochs is for nets that learn their groups; this one does not, so leave it out")
     objective = create_objective(net, config, splits.classes)
     callbacks = [
         *([Condense()] if learns_groups(net) else []),
