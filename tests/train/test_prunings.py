@@ -192,3 +192,14 @@ def test_processes_of_equal_weights_prune_alike() -> None:
             set_progress(net, progress)
         assert all(map(torch.equal, masks(nets[0]), masks(nets[1])))
     assert density(nets[0]) == 0.25
+
+
+def test_a_partner_is_not_pruned(few_digits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pumice.train.partner.build_net", lambda config, classes: net_of(C8))
+    net = net_of(C4)
+    config = config_of(partner="condensenet50_cifar", model_options={}, group_lasso=1e-3)
+    with Interrupt() as interrupt:
+        _, module = run_epochs(net, few_digits, config, interrupt)
+    assert module.partner is not None
+    assert density(net) == 0.25
+    assert density(module.partner) == 1.0
