@@ -22,6 +22,7 @@ SCORES = ("lr", "train_loss", "val_loss", "val_top1", "val_top5", "val_balanced"
 CLOCK = ("seconds", "images_per_s", "data_wait")
 """Columns that differ from run to run: time trained, pace of the epoch, its share spent waiting for batches."""
 COLUMNS = ("epoch", "step", *SCORES, *CLOCK)
+PARTNER = "partner_top1"  # a column more where there is a partner
 
 
 class Records(pl.Callback):  # type: ignore[misc]
@@ -83,7 +84,8 @@ class Records(pl.Callback):  # type: ignore[misc]
             from lightning.pytorch.loggers import TensorBoardLogger
 
             self._board = TensorBoardLogger(self.out, name="tensorboard", version="")
-        self._board.log_metrics({k: row[k] for k in (*SCORES, *CLOCK[1:])}, step=row["epoch"])
+        columns = (*SCORES, PARTNER, *CLOCK[1:])
+        self._board.log_metrics({k: row[k] for k in columns if k in row}, step=row["epoch"])
         self._board.save()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -128,7 +130,8 @@ class Stop(pl.Callback):  # type: ignore[misc]
 def write_metrics(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write metrics.csv, one row per epoch."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    columns = (*COLUMNS, PARTNER) if rows and PARTNER in rows[0] else COLUMNS
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
