@@ -17,9 +17,10 @@ State = dict[str, Any]
 def capture(trainer: pl.Trainer, module: Classifier) -> State:
     """The state between two steps.
 
-    step: optimiser steps done.  net, average: weights.  optimizer, precision: of torch and of Lightning's scaler.
-    losses: sum and number of this epoch's losses.  history: a row per finished epoch.  best: see `Classifier`.
-    classes: of the data.  seconds: trained so far.  stream: where a stream is, None of data that have an index.
+    step: optimiser steps done.  net, average, partner: weights.  optimizer, precision: of torch and of Lightning's
+    scaler.  losses: sum and number of this epoch's losses.  history: a row per finished epoch.  best: see `Classifier`.
+    classes: of the data.  teacher: digest of its weights.  seconds: trained so far.  stream: where a stream is, None of
+    data that have an index.
     """
     module.read_losses()
     return {
@@ -27,6 +28,8 @@ def capture(trainer: pl.Trainer, module: Classifier) -> State:
         "step": module.steps_done,
         "net": module.net.state_dict(),
         "average": module.averaged[0].state_dict() if module.averaged else None,
+        "partner": None if module.partner is None else module.partner.state_dict(),
+        "teacher": module.objective.teacher_digest,
         "optimizer": module.optimizers(use_pl_optimizer=False).state_dict(),
         "precision": trainer.precision_plugin.state_dict(),
         "losses": list(module.losses),

@@ -1,6 +1,7 @@
 """The training batches of one epoch, from any batch on, as Lightning asks for them."""
 
 import re
+import time
 from collections.abc import Iterator
 
 from torch import Tensor
@@ -16,17 +17,25 @@ class Stream:
     """Batches of `pumice.data.pipeline`'s training loader, from `position` (epoch, batch) to the end of that epoch.
 
     It has no length, so that Lightning counts nothing: the position is a function of the steps done, ours to say.
+
+    waited: seconds that this process stood still for batches since the iteration began.
     """
 
     def __init__(self, loader: Batches) -> None:
         assert isinstance(loader.sampler, EpochSampler | StreamLoader)
         self.loader, self.sampler = loader, loader.sampler
         self.position = (0, 0)
+        self.waited = 0.0
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         self.sampler.start_at(*self.position)
+        self.waited = 0.0
+        began = time.perf_counter()
         try:
-            yield from self.loader
+            for batch in self.loader:
+                self.waited += time.perf_counter() - began
+                yield batch
+                began = time.perf_counter()
         except (BadInput, RuntimeError) as error:  # of a worker process: its whole traceback is the message
             said = OURS.search(str(error))
             if said is None:
