@@ -3,12 +3,24 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pumice.errors import BadInput
+
+
+def cache_folder() -> Path:
+    """`$PUMICE_CACHE`, or the platform's folder for what can be made again."""
+    if own := os.environ.get("PUMICE_CACHE"):
+        return Path(own).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "pumice" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "pumice"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pumice"
 
 
 @contextmanager

@@ -10,7 +10,9 @@ from pumice.cli.options import Json, Lut, On, OwnThreads, Pretrained, threads_th
 
 
 def command(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="digits, or a folder of images by class.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="digits, a folder of images by class, hf:NAME or wds:PATTERN.")
+    ],
     max_latency: Annotated[str | None, typer.Option(metavar="TIME", help="Of one image: 2ms.")] = None,
     max_madds: Annotated[str | None, typer.Option(metavar="COUNT", help="Multiply-adds: 20M.")] = None,
     max_params: Annotated[str | None, typer.Option(metavar="COUNT", help="Parameters: 2M.")] = None,

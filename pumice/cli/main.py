@@ -27,6 +27,7 @@ VERBS = {  # in the order in which people need them; a line has room for 63 char
     "export": "Write a network as ONNX or OpenVINO file.",
     "verify": "Does a file compute what its checkpoint does?",
     "report": "Runs as one HTML page.",
+    "data": "Is a data set fit to learn from?",
     "doctor": "Check this machine and installation.",
 }
 UsageError: Any = typer.BadParameter.__base__  # typer gives it no public name

@@ -83,8 +83,13 @@ def skipped(splits: "Splits") -> None:
     for one in splits.skipped[:10]:
         typer.echo(f"skipped {one.path}: {one.reason}", err=True)
     if splits.skipped:
-        total = len(splits.skipped) + len(splits.train) + len(splits.val)
+        total = len(splits.skipped) + splits.train_images + len(splits.val)
         typer.echo(f"{len(splits.skipped)} of {total} files skipped", err=True)
+
+
+def counted(number: int, one: str) -> str:
+    """(1, "image") -> 1 image; (2, "image") -> 2 images."""
+    return f"{number} {one}{'s' * (number != 1)}"
 
 
 def count(value: float | None) -> str:

@@ -11,7 +11,9 @@ from pumice.errors import BadInput
 
 
 def command(
-    data: Annotated[str | None, typer.Argument(metavar="DATA", help="digits, or a folder of images by class.")] = None,
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="digits, a folder of images by class, hf:NAME or wds:PATTERN.")
+    ] = None,
     model: Annotated[str | None, typer.Option(metavar="MODEL", help="A name of `pumice list`, or timm:NAME.")] = None,
     task: Annotated[str, typer.Option(metavar="NAME", help="classify.")] = "classify",
     epochs: Annotated[int | None, typer.Option(metavar="N", min=1, help="How often every image is seen.")] = None,
@@ -47,8 +49,8 @@ def command(
             raise BadInput("nothing to train; write `pumice train DATA --model NAME`, or --resume DIR")
         if task != "classify":
             raise BadInput(f"--task {task!r} is unknown; choose classify")
-        from pumice.data.open import open_data
         from pumice.recipes.small_data import classify
+        from pumice.train.open import open_for
 
         given = {"epochs": epochs, "img_size": img_size, "batch_size": batch_size, "freeze": frozen(freeze)}
         given |= {"partner": partner, "teacher": teacher, "teacher_weights": teacher_weights}
@@ -59,7 +61,7 @@ def command(
         if partner not in (None, "full_rank"):
             check_name(partner)
         config = recipe.with_overrides(list(set or []))
-        splits = open_data(config.data, seed=config.seed, val_fraction=config.val_fraction, strict=config.strict)
+        splits = open_for(config)
         show.skipped(splits)
         result = train(config, out or show.fresh_folder("train"), splits=splits)
     if not result.interrupted and is_first_process() and not (result.out / "README.md").exists():

@@ -9,6 +9,8 @@ from pumice.cli import show
 from pumice.cli.options import Json, Threads
 from pumice.errors import BadInput
 
+OWN = ("val", "label_column", "streaming", "epoch_images", "val_images")  # of the run's own data
+
 
 def command(
     model: Annotated[str, typer.Argument(metavar="RUN_OR_FILE", help="A run folder or a file.")],
@@ -21,18 +23,17 @@ def command(
     json: Json = False,
 ) -> None:
     """Top-1, top-5, balanced accuracy and confusion on validation images."""
-    from pumice.data.open import open_data
+    from pumice.train.config import TrainConfig
+    from pumice.train.open import open_for
 
     config = run_config(model)
     source = data or config.get("data")
     if source is None:
         raise BadInput(f"{model} does not say which data it was trained with; give the folder as second argument")
-    splits = open_data(
-        source,
-        seed=config.get("seed", 0),
-        val_fraction=config.get("val_fraction", 0.2),
-        strict=config.get("strict", False),
-    )
+    kept: dict[str, Any] = {name: config[name] for name in ("seed", "val_fraction", "strict") if name in config}
+    if source == config.get("data"):
+        kept |= {name: config[name] for name in OWN if name in config}
+    splits = open_for(TrainConfig(data=str(source), **kept))
     show.skipped(splits)
 
     from pumice.deploy.session import open_session

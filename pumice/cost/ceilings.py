@@ -22,10 +22,9 @@ from typing import Any
 
 from pumice.cost import machine
 from pumice.cost.contention import Watch, verdict
-from pumice.cost.database import cache_folder
 from pumice.cost.pinning import pinned
 from pumice.errors import BadInput
-from pumice.files import write_json
+from pumice.files import cache_folder, write_json
 from pumice.progress import track
 
 SCHEMA = 1

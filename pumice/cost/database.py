@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import sqlite3
-import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -20,6 +19,7 @@ from typing import TypeVar
 from pumice.cost import machine
 from pumice.cost.timing import Timing
 from pumice.errors import BadInput
+from pumice.files import cache_folder
 from pumice.models.catalogue import Entry
 from pumice.models.manifest import ModelConfig
 
@@ -29,17 +29,6 @@ SCHEMA = 1
 """Goes up when the table or the meaning of a measurement changes; measurements of a lower number are dropped."""
 BUSY_TIMEOUT_S = 5.0
 MAX_AGE_DAYS = 30.0
-
-
-def cache_folder() -> Path:
-    """`$PUMICE_CACHE`, or the platform's folder for what can be made again."""
-    if own := os.environ.get("PUMICE_CACHE"):
-        return Path(own).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "pumice" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "pumice"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pumice"
 
 
 def measurement_key(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pumice.cost import machine
 from pumice.cost.contention import FOREIGN_LIMIT, STEAL_LIMIT, core_times
-from pumice.cost.database import cache_folder
+from pumice.files import cache_folder
 
 RUNTIMES = ("onnxruntime", "openvino", "litert", "executorch", "ncnn")
 """Those that an extra brings; eager comes with Pumice."""

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from pumice.cost import machine
-from pumice.cost.database import cache_folder, published_key, store
+from pumice.cost.database import published_key, store
 from pumice.cost.latency import time_sessions
 from pumice.cost.timing import Timing
 from pumice.deploy.session import require
 from pumice.errors import BadInput, CheckFailed
-from pumice.files import atomic
+from pumice.files import atomic, cache_folder
 from pumice.models.catalogue import Entry
 from pumice.progress import track
 

@@ -1,6 +1,6 @@
 """Images: finding them, reading them, and making them into what a network reads.
 
-Only `pipeline` imports torch.
+Only `pipeline` and `stream_loader` import torch.
 
 image        one image file of any valid kind -> RGB
 images       what a set of labelled images is; train and validation together; natural order
@@ -8,10 +8,21 @@ describe     what a set is, as a record for run folders
 split        which images of a set are kept for validation
 folder       image folders
 digits       scikit-learn's scanned digits, the set that needs no files
-open         what a user typed -> one of the above, or a list of images to predict
+labels       numbers and words as shards and tables hold them -> classes
+hub          data sets of the Hugging Face hub, and folders of parquet files
+tar          one WebDataset shard, member by member
+shards       local shards, indexed: any image at once, like a folder
+web          shards read from front to back, over http(s) or local
+stream       what images are that cannot be indexed; the first of them to judge by
+streams      what a user typed -> such a stream
+open         what a user typed -> one of those that have an index, or a list of images to predict
+inspect      kind, size and fingerprints of every image of a set
+alike        which of many images are nearly the same
+check        what is wrong with a data set
 memory       decoded images kept in memory within a limit
 imagenet     names of the classes of ImageNet
 preprocess   RGB image -> network input, for validation, prediction and verification
 augment      the random changes of training images, as values
 pipeline     torch data loaders whose batches depend on seed, epoch and index only
+stream_loader  batches of a stream, which go on where they were stopped
 """

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from pumice.data.image import BadImage, check_image, is_image_name, read_image
+from pumice.data.image import BadImage, ImageFile, check_image, is_image_name
 from pumice.data.images import ImageSet, Skipped, Splits, natural_key
 from pumice.data.split import split_set
 from pumice.errors import BadInput, nearest
@@ -148,7 +148,7 @@ def _fault(files: list[str], *, header_only: bool) -> list[Skipped]:
         try:
             check_image(file, header_only=header_only)
         except BadImage as error:
-            faults.append(Skipped(file, error.reason))
+            faults.append(Skipped(file, error.reason, damaged=True))
     return faults
 
 
@@ -167,7 +167,7 @@ def _image_set(names: tuple[str, ...], classes: Classes, root: Path) -> ImageSet
         names,
         tuple(label for label, _ in pairs),
         tuple(file.removeprefix(above).replace(os.sep, "/") for _, file in pairs),
-        tuple(partial(read_image, file) for _, file in pairs),
+        tuple(ImageFile(file) for _, file in pairs),
     )
 
 

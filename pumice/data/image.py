@@ -1,11 +1,14 @@
 """One image file of any valid kind, read as RGB, or refused with the reason."""
 
+import base64
+import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -71,18 +74,96 @@ def read_image(source: str | os.PathLike[str] | BinaryIO) -> Image.Image:
         return _upright(_rgb(image), image)
 
 
-def check_image(source: str | os.PathLike[str], *, header_only: bool = False) -> None:
+class ImageBytes(io.BytesIO):
+    """An encoded image that is not a file of its own, with the name by which errors call it."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(data)
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A loader of one encoded image: `ImageFile(path)()` is `read_image(path)`.
+
+    source: a path, or a function that gives one or the encoded bytes.
+    """
+
+    source: str | Callable[[], ImageBytes | str]
+
+    def opened(self) -> ImageBytes | str:
+        """The path or bytes.
+
+        Raises:
+            BadImage: they cannot be fetched any more.
+        """
+        return self.source if isinstance(self.source, str) else self.source()
+
+    def __call__(self) -> Image.Image:
+        """The image as RGB, see `read_image`."""
+        return read_image(self.opened())
+
+
+def check_image(source: str | os.PathLike[str] | BinaryIO, *, header_only: bool = False) -> None:
     """Decode the whole file, as `read_image` would, and throw the pixels away.
 
     Args:
-        source: a path.
+        source: a path, or a binary file object, which stays open.
         header_only: trust the pixels, read the header.
 
     Raises:
         BadImage: as `read_image`.
     """
-    with _decoded(source, shrink=True, header_only=header_only):
+    with _decoded(source, shrink=1, header_only=header_only):
         pass
+
+
+def read_small(source: str | os.PathLike[str] | BinaryIO, side: int) -> Image.Image:
+    """As `read_image`, but a JPEG may be decoded at a half, a quarter or an eighth, of no less than `side` pixels.
+
+    Raises:
+        BadImage: as `read_image`.
+    """
+    with _decoded(source, shrink=side) as image:
+        return _upright(_rgb(image), image)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an image file says of itself before its pixels are decoded.
+
+    size: stored width and height, pixels.
+    mode: Pillow's word for the kind of pixels.
+    kind: the format, "JPEG".
+    turned: whether EXIF says to turn the stored pixels.
+    """
+
+    size: tuple[int, int]
+    mode: str
+    kind: str
+    turned: bool
+
+
+def read_header(source: str | os.PathLike[str] | BinaryIO) -> Header:
+    """The header alone.
+
+    Raises:
+        BadImage: as `read_image`.
+    """
+    with _decoded(source, header_only=True) as image:
+        turned = False
+        with suppress(Exception):  # a damaged record says nothing about the pixels
+            turned = image.getexif().get(ORIENTATION, 1) in TURNS
+        return Header(image.size, image.mode, str(image.format), turned)
+
+
+def data_uri(image: Image.Image, side: int, kind: Literal["PNG", "JPEG"] = "PNG") -> str:
+    """The image, RGB, with at most `side` pixels a side, as a data URI for a page."""
+    small = image.copy()
+    small.thumbnail((side, side))
+    buffer = io.BytesIO()
+    small.save(buffer, kind)
+    return f"data:image/{kind.lower()};base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 class _Unsuited(Exception):
@@ -91,7 +172,7 @@ class _Unsuited(Exception):
 
 @contextmanager
 def _decoded(
-    source: str | os.PathLike[str] | BinaryIO, *, shrink: bool = False, header_only: bool = False
+    source: str | os.PathLike[str] | BinaryIO, *, shrink: int = 0, header_only: bool = False
 ) -> Iterator[Image.Image]:
     """The decoded image in its own mode; whatever Pillow raises comes out as BadImage."""
     path = Path(source) if isinstance(source, str | os.PathLike) else None
@@ -99,8 +180,8 @@ def _decoded(
     try:
         with Image.open(source, formats=FORMATS) as image:
             if shrink:
-                # JPEG only: all of the file is entropy-decoded, but an eighth of the pixels is computed each way.
-                image.draft(image.mode, (1, 1))
+                # JPEG only: all of the file is entropy-decoded, but down to an eighth of the pixels computed each way.
+                image.draft(image.mode, (shrink, shrink))
             if not header_only:
                 image.load()
             _refuse_kind(image)
@@ -116,7 +197,7 @@ def _decoded(
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImage(name, "it has so many pixels that it may be a decompression bomb; make it smaller") from error
     except UnidentifiedImageError as error:
-        raise BadImage(name, _what_instead(path)) from error
+        raise BadImage(name, _what_instead(source)) from error
     except MemoryError as error:
         raise BadImage(name, "it does not fit in memory") from error
     except Exception as error:
@@ -156,12 +237,14 @@ def _upright(rgb: Image.Image, image: Image.Image) -> Image.Image:
     return rgb.transpose(TURNS[orientation]) if orientation in TURNS else rgb
 
 
-def _what_instead(path: Path | None) -> str:
+def _what_instead(source: str | os.PathLike[str] | BinaryIO) -> str:
     """What a file is that Pillow cannot identify."""
-    if path is None:
-        return "it is not an image of a known format"
-    with path.open("rb") as file:
-        start = file.read(512)
+    if isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            start = file.read(512)
+    else:
+        source.seek(0)
+        start = source.read(512)
     if not start:
         return "it is empty (0 bytes)"
     if start.startswith(MAGIC):

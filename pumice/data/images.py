@@ -3,9 +3,12 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
+
+if TYPE_CHECKING:
+    from pumice.data.stream import ImageStream
 
 Load = Callable[[], Image.Image]
 
@@ -66,10 +69,12 @@ class Skipped:
 
     path: the file.
     reason: why, as the end of a sentence.
+    damaged: whether it is an image that cannot be read, not something else.
     """
 
     path: str
     reason: str
+    damaged: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,17 +83,24 @@ class Splits:
 
     source: what the user called the data.
     skipped: files of both that were left out.
+    stream: where the images to learn from come from, if they cannot be indexed; `train` is empty then.
     """
 
     source: str
     train: ImageSet
     val: ImageSet
     skipped: tuple[Skipped, ...] = ()
+    stream: "ImageStream | None" = None
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in order."""
         return self.train.classes
+
+    @property
+    def train_images(self) -> int:
+        """How many images an epoch shows."""
+        return len(self.train) if self.stream is None else len(self.stream)
 
 
 def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:

@@ -11,27 +11,46 @@ from pumice.data.images import NamedImage, Splits, natural_key
 from pumice.errors import BadInput, nearest
 
 DIGITS = "digits"
-LATER = ("hf:", "wds:")  # prefixes of DESIGN that this version does not read
 
 
 def open_data(
-    source: str | os.PathLike[str], *, seed: int = 0, val_fraction: float = 0.2, strict: bool = False
+    source: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    val_fraction: float = 0.2,
+    strict: bool = False,
+    val: str | None = None,
+    label_column: str | None = None,
 ) -> Splits:
     """Open labelled images.
 
     Args:
-        source: `digits`, or an image folder (a folder of that name is `./digits`).
+        source: `digits`, an image folder (a folder of that name is `./digits`), `hf:NAME`, which may download a data
+            set of the Hugging Face hub, `hf:FOLDER` of parquet files, or `wds:PATTERN` of local WebDataset shards.
         seed: of the split into training and validation images, where the data do not bring one.
         val_fraction: of the images, kept for validation, where the data do not say.
-        strict: refuse a folder with damaged or foreign files rather than skip them.
+        strict: refuse data with damaged or foreign files rather than skip them.
+        val: a pattern of shards for validation, for `wds:` alone.
+        label_column: where the labels are, for `hf:` alone.
 
     Raises:
-        BadInput: there is no such data, or it cannot be learnt from; see `open_folder`.
+        BadInput: there is no such data, or it cannot be learnt from; see `open_folder`, `open_hub`, `open_shards`.
     """
     word = os.fspath(source)
+    if val is not None and not word.startswith("wds:"):
+        raise BadInput(f"data.val={val} is for shards and streams; {word} brings its own validation images")
+    if label_column is not None and not word.startswith("hf:"):
+        raise BadInput(f"data.label_column={label_column} is for tables, hf:NAME; {word} has no columns")
     if word == DIGITS:
         return open_digits(seed=seed, val_fraction=val_fraction)
-    _refuse_later(word)
+    if word.startswith("hf:"):
+        from pumice.data.hub import open_hub
+
+        return open_hub(word, seed=seed, val_fraction=val_fraction, strict=strict, label_column=label_column)
+    if word.startswith("wds:"):
+        from pumice.data.shards import open_shards
+
+        return open_shards(word, seed=seed, val_fraction=val_fraction, strict=strict, val=val)
     if not os.path.exists(word) and os.sep not in word:
         hint = nearest(word.lower(), [DIGITS]) or "; give an image folder or the word digits"
         raise BadInput(f"there is no data {word!r}{hint}")
@@ -43,16 +62,16 @@ def open_images(source: str | os.PathLike[str]) -> list[NamedImage]:
 
     Args:
         source: an image file (of any suffix), a folder (searched at any depth for files with an image's suffix), a
-            pattern such as `photos/**/*.jpg`, or `digits`, which means its validation images.
+            pattern such as `photos/**/*.jpg`, or `digits`, `hf:NAME` or `wds:PATTERN`, which mean their validation
+            images.
 
     Raises:
         BadInput: nothing is there.
     """
     word = os.fspath(source)
-    if word == DIGITS:
-        val = open_digits().val
+    if word == DIGITS or word.startswith(("hf:", "wds:")):
+        val = open_data(word).val
         return [NamedImage(name, load) for name, load in zip(val.names, val.loaders, strict=True)]
-    _refuse_later(word)
     if os.path.isdir(word):
         files = image_files(word)
         if not files:
@@ -74,10 +93,3 @@ def _matches(pattern: str) -> list[str]:
     for path in glob.glob(pattern, recursive=True):
         files.update(image_files(path) if os.path.isdir(path) else [path] if is_image_name(path) else [])
     return sorted(files, key=natural_key)
-
-
-def _refuse_later(word: str) -> None:
-    if word.startswith(LATER):
-        raise BadInput(
-            f"{word} cannot be read yet, it comes with a later version; save its images as a folder per class"
-        )

@@ -5,16 +5,16 @@ would have seen, and the number of worker processes changes nothing.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from mmap import mmap
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -24,7 +24,11 @@ from pumice.data.memory import GIB, fill, keep_decoded
 from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
 
+if TYPE_CHECKING:
+    from pumice.data.stream_loader import StreamLoader
+
 Key = tuple[int, int]  # epoch, index
+Batches = Union[DataLoader[tuple[Tensor, int]], "StreamLoader"]
 
 
 class EpochSampler(Sampler[Key]):
@@ -33,16 +37,29 @@ class EpochSampler(Sampler[Key]):
     Lightning calls `set_epoch` before each epoch.  `start_at` resumes in the middle of one; `len` stays that of a whole
     epoch, as Lightning counts a resumed epoch's batches from where it stopped.
 
+    With `labels`, the epoch draws as many images as there are, and of every class that has any as many as of another,
+    to within one: the images of small classes come again and again, each as often as the others to within one, and
+    of large classes some are left out, others in each epoch.
+
     Args:
         length: of the data set.
         batch_size: of the loader, per process.
         seed: of the shuffling.
         rank: of this process among `world` processes, which share an epoch; each gets every world-th key.
+        labels: the class of each image, to balance the classes.
     """
 
-    def __init__(self, length: int, batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        labels: Sequence[int] | None = None,
+    ) -> None:
         self.length, self.batch_size, self.seed = length, batch_size, seed
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.labels = rank, world, labels
         self.epoch = self.first_batch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -59,7 +76,11 @@ class EpochSampler(Sampler[Key]):
 
     def __iter__(self) -> Iterator[Key]:
         generator = torch.Generator().manual_seed(mix(self.seed, self.epoch, -1))
-        order = torch.randperm(self.length, generator=generator)[: len(self) * self.world]
+        if self.labels is None:
+            order = torch.randperm(self.length, generator=generator)
+        else:
+            order = _balanced(torch.tensor(self.labels), generator)
+        order = order[: len(self) * self.world]
         mine = order[self.rank :: self.world][self.first_batch * self.batch_size :]
         return iter([(self.epoch, index) for index in mine.tolist()])
 
@@ -113,11 +134,7 @@ class TrainImages(Dataset[tuple[Tensor, int]]):
     def __init__(self, images: ImageSet, preprocess: Preprocess, augment: Augment | Literal["none"], seed: int) -> None:
         self.images, self.seed = images, seed
         self.plain = EvalImages(images, preprocess) if augment == "none" else None
-        self.preprocess = preprocess
-        self.change = None if isinstance(augment, str) else _transform(preprocess, augment)
-        self.erase = None if isinstance(augment, str) or not augment.re_prob else _erasing(augment)
-        # Of timm's changes, the policies alone draw from numpy's global generator.
-        self.numpy_too = isinstance(augment, Augment) and augment.auto_augment is not None
+        self.changed = Changed(preprocess, augment)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -126,11 +143,27 @@ class TrainImages(Dataset[tuple[Tensor, int]]):
         epoch, index = key
         if self.plain is not None:
             return self.plain[index]
-        return self._changed(self.images.image(index), mix(self.seed, epoch, index)), self.images.labels[index]
+        return self.changed(self.images.image(index), mix(self.seed, epoch, index)), self.images.labels[index]
 
-    def _changed(self, image: Image.Image, seed: int) -> Tensor:
+
+class Changed:
+    """A function of an RGB image and a seed: the augmented and normalised network input, (3, H, W) float32.
+
+    Raises:
+        BadInput: as TrainImages.
+    """
+
+    def __init__(self, preprocess: Preprocess, augment: Augment | Literal["none"]) -> None:
+        self.preprocess = preprocess
+        self.change = None if isinstance(augment, str) else _transform(preprocess, augment)
+        self.erase = None if isinstance(augment, str) or not augment.re_prob else _erasing(augment)
+        # Of timm's changes, the policies alone draw from numpy's global generator.
+        self.numpy_too = isinstance(augment, Augment) and augment.auto_augment is not None
+
+    def __call__(self, image: Image.Image, seed: int) -> Tensor:
         """Augmented and normalised."""
-        assert self.change is not None
+        if self.change is None:
+            return torch.from_numpy(self.preprocess(image))
         with seeded(seed, numpy_too=self.numpy_too):
             # In numpy to the end: torch splits even such small arrays among threads, which then wait for each other.
             pixels = np.moveaxis(np.asarray(self.change(image)), 0, -1)
@@ -151,8 +184,9 @@ def make_loaders(
     pin_memory: bool = False,
     rank: int = 0,
     world: int = 1,
-) -> tuple[DataLoader[tuple[Tensor, int]], DataLoader[tuple[Tensor, int]]]:
-    """Loaders of training batches (whose `sampler` is an EpochSampler) and of validation batches, in order.
+    balanced: bool = False,
+) -> tuple["Batches", DataLoader[tuple[Tensor, int]]]:
+    """Loaders of training batches (`sampler` is an EpochSampler or StreamLoader) and of validation ones, in order.
 
     A batch is (images (N, 3, H, W) float32, labels (N,) int64).  The last, smaller training batch is dropped where
     there is a full one: batch norm needs more than one image.  The loaders do not touch torch's global generator; with
@@ -171,30 +205,45 @@ def make_loaders(
         pin_memory: page-locked batches, for a GPU.
         rank: of this process among `world` processes.
         world: number of processes that share the training images.
+        balanced: show every class equally often, see EpochSampler.
 
     Raises:
-        BadInput: as TrainImages; a batch of less than one image; an image that has become unreadable.
+        BadInput: as TrainImages; a batch of less than one image; an image that has become unreadable; a stream that
+            should be balanced.
     """
     if batch_size < 1:
         raise BadInput(f"a batch of {batch_size} images is impossible; give 1 or more")
+    augment = Augment() if augment is None else augment
     train_set = keep_decoded(splits.train, cache_bytes)
     val_set = keep_decoded(splits.val, cache_bytes // 4)
     if workers:
         fill(train_set)
         fill(val_set)
-    train_data = TrainImages(train_set, preprocess, Augment() if augment is None else augment, seed)
-    sampler = EpochSampler(len(train_data), batch_size, seed, rank, world)
     # Each loader has a generator of its own for its workers' seeds; by default it would draw from the global one.
-    train = DataLoader(
-        train_data,
-        batch_size,
-        sampler=sampler,
-        num_workers=workers,
-        drop_last=len(sampler) > batch_size,
-        pin_memory=pin_memory,
-        persistent_workers=workers > 0,
-        generator=torch.Generator().manual_seed(seed),
-    )
+    train: Batches
+    if splits.stream is not None:
+        from pumice.data.stream_loader import StreamLoader
+
+        if balanced:
+            raise BadInput(
+                "classes of streamed images cannot be balanced; set data.balanced=false or no data.streaming"
+            )
+        changed = Changed(preprocess, augment)
+        train = StreamLoader(splits.stream, changed, batch_size, seed, workers, rank, world, pin_memory=pin_memory)
+    else:
+        train_data = TrainImages(train_set, preprocess, augment, seed)
+        labels = train_set.labels if balanced else None
+        sampler = EpochSampler(len(train_data), batch_size, seed, rank, world, labels)
+        train = DataLoader(
+            train_data,
+            batch_size,
+            sampler=sampler,
+            num_workers=workers,
+            drop_last=len(sampler) > batch_size,
+            pin_memory=pin_memory,
+            persistent_workers=workers > 0,
+            generator=torch.Generator().manual_seed(seed),
+        )
     val = DataLoader(
         EvalImages(val_set, preprocess, cache_bytes // 2),
         val_batch_size or batch_size,
@@ -232,12 +281,29 @@ def seeded(seed: int, *, numpy_too: bool) -> Iterator[None]:
             np.random.set_state(numpy)  # noqa: NPY002
 
 
+def _balanced(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Indices, as many as there are labels, of every class equally many to within one."""
+    present = labels.unique()
+    each, over = divmod(len(labels), len(present))
+    drawn = []
+    for place, label in enumerate(present[torch.randperm(len(present), generator=generator)]):
+        members = (labels == label).nonzero().flatten()
+        wanted = each + (place < over)
+        rounds = [torch.randperm(len(members), generator=generator) for _ in range(-(-wanted // len(members)))]
+        if rounds:
+            drawn.append(members[torch.cat(rounds)[:wanted]])
+    order = torch.cat(drawn)
+    return order[torch.randperm(len(order), generator=generator)]
+
+
 def _transform(preprocess: Preprocess, augment: Augment) -> Callable[[Image.Image], Any]:
     """RGB image -> (3, H, W) bytes, by timm."""
     try:
-        from timm.data import create_transform
+        from timm.data import auto_augment, create_transform
     except ImportError as error:
         raise BadInput("augmentation needs timm; install it with `pip install 'pumice[train]'`") from error
+    for name in ("Posterize", "PosterizeIncreasing", "PosterizeOriginal"):
+        auto_augment.NAME_TO_OP[name] = _posterize
     try:
         return create_transform(
             input_size=(3, *preprocess.size),
@@ -254,6 +320,13 @@ def _transform(preprocess: Preprocess, augment: Augment) -> Callable[[Image.Imag
         )
     except (AssertionError, KeyError, ValueError, IndexError) as error:
         raise BadInput(f"timm knows no augmentation {augment.auto_augment!r}; try rand-m9-mstd0.5") from error
+
+
+def _posterize(image: Image.Image, bits: int, **_: object) -> Image.Image:
+    """In place of timm's: policies come to 0 bits, which keeps nothing and which Pillow >= 13 refuses."""
+    if bits >= 8:
+        return image
+    return ImageOps.posterize(image, bits) if bits > 0 else Image.new(image.mode, image.size)
 
 
 def _erasing(augment: Augment) -> Callable[[Tensor], Tensor]:

@@ -25,6 +25,7 @@ profile.py   `write_profile`: what each layer costs, how fast it could be and ho
 breakdown.py plotly figure of where the time goes: convolution, elementwise work, data movement, shuffles, the rest
 roofline.py  plotly figure of what each layer reaches under the machine's ceilings
 reuse.py     `write_reuse`: who reads whose features, as heat maps in one HTML file
+data_check.py  `write_data_check`: a data set's classes, sizes, samples and faults, as one HTML file
 layers.py    plotly figure of what a net costs layer by layer
 confusion.py  plotly figures of which classes a net confuses, and of the difference of two
 tables.py    `card`: the model card

@@ -16,7 +16,10 @@ Gradient = Literal["net", "both", "mutual"]
 
 # A field is set as SECTION.FIELD, `optim.lr=0.1`; some of them have a shorter name inside their section.
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "data": ("data", "val_fraction", "strict", "img_size", "crop_pct", "batch_size", "workers"),
+    "data": (
+        *("data", "val", "val_fraction", "strict", "label_column", "balanced", "img_size", "crop_pct", "batch_size"),
+        *("workers", "streaming", "epoch_images", "val_images", "shuffle_buffer"),
+    ),
     "model": ("model", "pretrained", "weights", "freeze", "drop_rate", "drop_path_rate", "bn_momentum"),
     "optim": (
         "optimizer",
@@ -71,7 +74,9 @@ SHORT = {
 class TrainConfig:
     """One training run.
 
-    data, val_fraction, strict: see `open_data`.
+    data, val, val_fraction, strict, label_column: see `open_data`.
+    balanced: show every class equally often; see `EpochSampler`.
+    streaming, epoch_images, val_images, shuffle_buffer: see `open_stream`; `wds:https://...` is streamed anyway.
     img_size: pixels of the square that the network reads; None takes the network's own.
     crop_pct: share of the shorter side that validation sees; None takes that of the weights.
     model_options: further arguments of `create_model` (`model.width=0.6`).
@@ -119,6 +124,13 @@ class TrainConfig:
     bn_momentum: float | None = None
     val_fraction: float = 0.2
     strict: bool = False
+    val: str | None = None
+    label_column: str | None = None
+    balanced: bool = False
+    streaming: bool = False
+    epoch_images: int | None = None
+    val_images: int = 5000
+    shuffle_buffer: int = 1000
     img_size: int | None = None
     crop_pct: float | None = None
     batch_size: int = 64
@@ -172,6 +184,14 @@ class TrainConfig:
             (self.crop_pct is not None and not 0 < self.crop_pct <= 1, "crop_pct", "in (0, 1], or none"),
             (self.bn_momentum is not None and not 0 < self.bn_momentum <= 1, "bn_momentum", "in (0, 1], or none"),
             (self.workers < 0, "workers", "0 or more"),
+            (self.epoch_images is not None and self.epoch_images < 2, "epoch_images", "at least 2, or none"),
+            (self.val_images < 1, "val_images", "at least 1"),
+            (self.shuffle_buffer < 1, "shuffle_buffer", "at least 1; 1 does not shuffle within shards"),
+            (
+                self.balanced and self.streaming,
+                "balanced",
+                "false where data are streamed, whose classes come as they come",
+            ),
             (self.lr <= 0, "lr", "above 0"),
             (self.weight_decay < 0, "weight_decay", "0 or more"),
             (self.warmup_epochs < 0, "warmup_epochs", "0 or more"),

@@ -109,6 +109,7 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
                 self.partner.load_state_dict(state["partner"])
             self.first_step, self.seconds_before = state["step"], state["seconds"]
             self.history, self.best, self.losses = list(state["history"]), state["best"], tuple(state["losses"])
+            stream.load(state.get("stream"))
         stream.position = divmod(self.first_step, self.steps_per_epoch)
 
     @property

@@ -113,9 +113,9 @@ def _train(
 ) -> TrainResult:
     """See `train`; everything that needs torch is imported from here on."""
     if splits is None:
-        from pumice.data.open import open_data
+        from pumice.train.open import open_for
 
-        splits = open_data(config.data, seed=config.seed, val_fraction=config.val_fraction, strict=config.strict)
+        splits = open_for(config)
     if find_spec("lightning") is None or find_spec("timm") is None:
         raise BadInput("training needs lightning and timm; install them with `pip install 'pumice[train]'`")
     from pumice.data.describe import description
@@ -157,7 +157,7 @@ def _train(
             "model": config.model,
             "data": config.data,
             "classes": list(splits.classes),
-            "images": {"train": len(splits.train), "val": len(splits.val), "skipped": len(splits.skipped)},
+            "images": {"train": splits.train_images, "val": len(splits.val), "skipped": len(splits.skipped)},
             "params": sum(p.numel() for p in net.parameters()),
             "madds": madds,
             "input_size": list(manifest.input_size),

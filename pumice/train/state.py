@@ -19,7 +19,8 @@ def capture(trainer: pl.Trainer, module: Classifier) -> State:
 
     step: optimiser steps done.  net, average, partner: weights.  optimizer, precision: of torch and of Lightning's
     scaler.  losses: sum and number of this epoch's losses.  history: a row per finished epoch.  best: see `Classifier`.
-    classes: of the data.  teacher: digest of its weights.  seconds: trained so far.
+    classes: of the data.  teacher: digest of its weights.  seconds: trained so far.  stream: where a stream is, None of
+    data that have an index.
     """
     module.read_losses()
     return {
@@ -36,6 +37,7 @@ def capture(trainer: pl.Trainer, module: Classifier) -> State:
         "best": module.best,
         "classes": list(module.classes),
         "seconds": module.seconds,
+        "stream": module.stream.saved(*divmod(module.steps_done, module.steps_per_epoch)),
     }
 
 

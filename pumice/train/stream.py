@@ -1,12 +1,16 @@
 """The training batches of one epoch, from any batch on, as Lightning asks for them."""
 
+import re
 import time
 from collections.abc import Iterator
 
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from pumice.data.pipeline import EpochSampler
+from pumice.data.pipeline import Batches, EpochSampler
+from pumice.data.stream_loader import State, StreamLoader
+from pumice.errors import BadInput
+
+OURS = re.compile(r"^pumice\.[\w.]*\.Bad(?:Input|Image): (.*)$", re.MULTILINE)
 
 
 class Stream:
@@ -17,8 +21,8 @@ class Stream:
     waited: seconds that this process stood still for batches since the iteration began.
     """
 
-    def __init__(self, loader: DataLoader[tuple[Tensor, int]]) -> None:
-        assert isinstance(loader.sampler, EpochSampler)
+    def __init__(self, loader: Batches) -> None:
+        assert isinstance(loader.sampler, EpochSampler | StreamLoader)
         self.loader, self.sampler = loader, loader.sampler
         self.position = (0, 0)
         self.waited = 0.0
@@ -27,7 +31,22 @@ class Stream:
         self.sampler.start_at(*self.position)
         self.waited = 0.0
         began = time.perf_counter()
-        for batch in self.loader:
-            self.waited += time.perf_counter() - began
-            yield batch
-            began = time.perf_counter()
+        try:
+            for batch in self.loader:
+                self.waited += time.perf_counter() - began
+                yield batch
+                began = time.perf_counter()
+        except (BadInput, RuntimeError) as error:  # of a worker process: its whole traceback is the message
+            said = OURS.search(str(error))
+            if said is None:
+                raise
+            raise BadInput(said[1]) from error
+
+    def saved(self, epoch: int, batch: int) -> State | None:
+        """What resume.pt needs beyond the position; None where order and samples are functions of it."""
+        return self.loader.saved(epoch, batch) if isinstance(self.loader, StreamLoader) else None
+
+    def load(self, saved: State | None) -> None:
+        """Take what `saved` gave to an earlier process."""
+        if isinstance(self.loader, StreamLoader):
+            self.loader.load(saved)

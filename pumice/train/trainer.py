@@ -93,9 +93,10 @@ def run_epochs(
             val_batch_size=max(64, config.batch_size),
             pin_memory=trainer.strategy.root_device.type == "cuda",
             world=trainer.world_size,
+            balanced=config.balanced,
         )
-        if min(len(splits.train) // trainer.world_size, config.batch_size) < 2:
-            raise BadInput(f"{len(splits.train)} training images are too few to train on; give at least 2 a device")
+        if min(splits.train_images // trainer.world_size, config.batch_size) < 2:
+            raise BadInput(f"{splits.train_images} training images are too few to train on; give at least 2 a device")
         if config.channels_last:
             net.to(memory_format=torch.channels_last)
             objective.to(memory_format=torch.channels_last)

@@ -106,7 +106,7 @@ def test_every_verb_has_help(pumice: Any, verb: str) -> None:
     assert said.code == 0
     assert said.err == ""
     assert f"Usage: pumice {verb}" in said.out
-    assert verb in ("report", "doctor", "lut") or "--json" in said.out
+    assert verb in ("report", "doctor", "lut", "data") or "--json" in said.out
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from pumice.cost import database
-from pumice.cost.database import cache_folder, lookup, measurement_key, store
+from pumice.cost.database import lookup, measurement_key, store
 from pumice.cost.timing import Timing
+from pumice.files import cache_folder
 from pumice.models.manifest import ModelConfig
 
 TIMING = Timing(
@@ -228,7 +229,7 @@ def test_two_writers_at_once(file: Path) -> None:
 def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("PUMICE_CACHE")
-    monkeypatch.setattr(database.sys, "platform", "linux")
+    monkeypatch.setattr("pumice.files.sys.platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_folder() == tmp_path / "xdg" / "pumice"
     monkeypatch.delenv("XDG_CACHE_HOME")

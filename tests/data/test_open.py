@@ -29,8 +29,7 @@ def test_open_data(tmp_path: Path, add: Add):
         ("Digits", "did you mean 'digits'"),
         ("photos", "no data 'photos'"),
         ("no/photos", "no folder no/photos"),
-        ("hf:cifar10", "later version"),
-        ("wds:x-{0..9}.tar", "later version"),
+        ("wds:x-{0..9}.tar", "no shard x-0.tar"),
     ],
 )
 def test_no_such_data(source: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -74,7 +73,7 @@ def test_open_images_is_lazy(tmp_path: Path):
         ("digit", "did you mean 'digits'"),
         ("*.jpg", "no image matches"),
         (".", "no images in the folder"),
-        ("hf:cats", "later version"),
+        ("wds:x.tar", "no shard x.tar"),
     ],
 )
 def test_nothing_to_predict(source: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -305,3 +305,42 @@ def test_other_refusals(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(BadInput, match=r"pip install 'pumice\[train\]'"):
         TrainImages(image_set(1), SMALL, Augment(), seed=0)
     TrainImages(image_set(1), SMALL, "none", seed=0)  # needs no timm
+
+
+def test_balanced_classes():
+    labels = [0] * 70 + [1] * 25 + [2] * 4 + [4]  # class 3 has none
+    sampler = EpochSampler(100, 8, seed=3, labels=labels)
+    epochs = []
+    for epoch in (0, 1):
+        sampler.set_epoch(epoch)
+        keys = list(sampler)
+        assert len(keys) == len(sampler) == 100
+        shown = np.bincount([index for _, index in keys], minlength=100)
+        assert [shown[[i for i in range(100) if labels[i] == c]].sum() for c in (0, 1, 2, 4)] == [25] * 4
+        assert set(shown[:70]) == {0, 1}  # of a large class some, none twice
+        assert set(shown[70:95]) == {1}
+        assert set(shown[95:99]) == {6, 7}  # of a small class all, evenly
+        epochs.append(keys)
+    assert [i for _, i in epochs[0]] != [i for _, i in epochs[1]]
+    again = EpochSampler(100, 8, seed=3, labels=labels)
+    again.start_at(1, 5)
+    assert list(again) == epochs[1][40:]
+    parts = [EpochSampler(100, 8, 3, rank, 3, labels) for rank in range(3)]
+    shared = [[index for _, index in part] for part in parts]
+    assert [len(part) for part in shared] == [33] * 3
+    assert [index for trio in zip(*shared, strict=True) for index in trio] == [index for _, index in epochs[0]][:99]
+    uneven = EpochSampler(10, 8, seed=0, labels=[0] * 8 + [1, 2])
+    assert sorted(np.bincount([([0] * 8 + [1, 2])[i] for _, i in uneven])) == [3, 3, 4]
+
+
+def test_balanced_loader():
+    data = Splits("test", image_set(12).subset([0, 2, 4, 6, 8, 10, 11, 1]), image_set(2))
+    train, _ = make_loaders(data, SMALL, batch_size=8, augment="none", balanced=True)
+    (labels,) = [labels.tolist() for _, labels in train]
+    assert sorted(labels) == [0] * 4 + [1] * 4
+
+
+def test_a_policy_may_come_to_no_bits():
+    data = TrainImages(image_set(1), SMALL, Augment(auto_augment="rand-m10-n8-inc1"), seed=0)
+    for epoch in range(20):  # 1 - (14/15) ** 160 of 1 that one of them posterises
+        assert data[epoch, 0][0].isfinite().all()
