@@ -5,6 +5,7 @@ Only `pipeline` imports torch.
 image        one image file of any valid kind -> RGB
 images       what a set of labelled images is; train and validation together; natural order
 split        which images of a set are kept for validation
+changes      whether images are still those that a network was trained on
 folder       image folders
 digits       scikit-learn's scanned digits, the set that needs no files
 open         what a user typed -> one of the above, or a list of images to predict

@@ -1,5 +1,6 @@
 """The training and validation step of a classifier, and what an epoch came to."""
 
+import math
 import random
 import time
 from typing import Any
@@ -14,6 +15,7 @@ from pumice.errors import BadInput, CheckFailed, nearest
 from pumice.models.condense import group_lasso
 from pumice.tasks.classify import score
 from pumice.train.config import TrainConfig
+from pumice.train.culprit import bad_images, bad_layer, bad_parameter, few
 from pumice.train.freeze import set_frozen
 from pumice.train.schedule import lr_at
 from pumice.train.stream import Stream
@@ -92,7 +94,7 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         self.losses = (0.0, 0)
         self.first_step, self.seconds_before = 0, 0.0
         self.started = time.monotonic()
-        self._unread: tuple[int, Tensor] | None = None
+        self._place = (0, -1)  # epoch and number of the last batch
         self._outputs: list[tuple[Tensor, Tensor]] = []
         self._mixup = None
         if config.mixup:
@@ -119,6 +121,12 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
     def seconds(self) -> float:
         """Time trained, by this process and those before it."""
         return self.seconds_before + time.monotonic() - self.started
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the state that this process began with is where the time limit has ended the run."""
+        limit, validated = self.config.time_limit_s, self.history and self.history[-1]["step"] == self.first_step
+        return limit is not None and self.seconds_before > limit and bool(validated)
 
     @property
     def judged(self) -> nn.Module:
@@ -150,7 +158,25 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         seed_step(self.config.seed, self.steps_done, self.global_rank)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Loss of one batch: images (N, C, H, W) and classes (N,)."""
+        """Loss of one batch: images (N, C, H, W) and classes (N,).
+
+        The loss is looked at before the weights are changed, while what made it can still be found; on a GPU this
+        waits for the forward pass.
+
+        Raises:
+            CheckFailed: it is not a finite number.
+        """
+        loss = self.loss(batch)
+        value = float(loss.detach())
+        epoch, first = self.stream.position
+        before, self._place = self._place, (epoch, first + batch_idx)
+        if not math.isfinite(value):
+            raise self._failure(value, batch, before)
+        self.losses = (self.losses[0] + value, self.losses[1] + 1)
+        return loss
+
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """What a step descends."""
         images, target = batch
         if self.config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -160,35 +186,58 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         loss = loss_of(self.net(images), target, self.config.label_smoothing)
         if self.config.group_lasso:
             loss = loss + self.config.group_lasso * group_lasso(self.net)
-        self.read_losses()
-        self._unread = (self.steps_done + 1, loss.detach())
         return loss
 
-    def read_losses(self) -> None:
-        """Add the last loss to the epoch's sum.
-
-        It is read one step late, so that a device is not waited for; before anything is saved it is read at once.
+    def check_weights(self) -> None:
+        """See that the last step has left finite weights, before they are judged or saved.
 
         Raises:
-            CheckFailed: it is not a finite number.
+            CheckFailed: it has not; names the first such parameter and the files of the batch.
         """
-        if self._unread is None:
-            return
-        step, value = self._unread[0], float(self._unread[1])
-        self._unread = None
-        if value != value or abs(value) == float("inf"):
-            lower = f"`--set optim.lr={self.config.lr / 4:.1g}`"
-            raise CheckFailed(f"the loss at step {step} is {value}; train again with a lower learning rate, {lower}")
-        self.losses = (self.losses[0] + value, self.losses[1] + 1)
+        if (name := bad_parameter(self)) is not None:
+            raise CheckFailed(
+                f"step {self.steps_done} made the weights {name} infinite or no number, with {self._batch(self._place)}"
+                f"; {self._mend}"
+            )
+
+    def _failure(self, value: float, batch: tuple[Tensor, Tensor], before: tuple[int, int]) -> CheckFailed:
+        """What made the loss of a batch infinite or no number: weights, images, a layer or the loss itself."""
+        step, place, mend = self.steps_done + 1, self._batch(self._place), self._mend
+        if (name := bad_parameter(self)) is not None:
+            cause = f"step {step - 1} made the weights {name} infinite or no number, with {self._batch(before)}"
+        elif bad := bad_images(batch[0], self.stream.names(*self._place)):
+            cause = f"{few(bad)} {'is' if len(bad) == 1 else 'are'} infinite or no number as the network sees them"
+            mend = "look at the pixels, and at the mean and std that they are normalised with"
+        else:
+            seed_step(self.config.seed, self.steps_done, self.global_rank)
+            layer = bad_layer(self, lambda: self.loss(batch))
+            if layer is not None:
+                cause = f"the output of layer {layer} is the first that is infinite or no number, with {place}"
+            else:
+                cause = f"the output of every layer is finite and the loss of them is not, with {place}"
+        return CheckFailed(f"the loss at step {step} is {value}: {cause}; {mend}")
+
+    def _batch(self, place: tuple[int, int]) -> str:
+        """A batch in words."""
+        names = self.stream.names(*place)
+        return f"the batch of {len(names)} images {few(names)}"
+
+    @property
+    def _mend(self) -> str:
+        lower = f"`--set optim.lr={self.config.lr / 4:.1g}`"
+        return f"going on would meet it again, so train anew with a lower learning rate, {lower}"
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Keep the logits of one batch."""
         images, target = batch
         self._outputs.append((self.judged(images).float().cpu(), target.cpu()))
 
+    def on_validation_epoch_start(self) -> None:
+        """See that there is something to judge."""
+        self.check_weights()
+
     def on_validation_epoch_end(self) -> None:
         """Score all images together, and write down what the epoch came to."""
-        self.read_losses()
         logits, labels = (torch.cat(part).numpy() for part in zip(*self._outputs, strict=True))
         self._outputs.clear()
         scores = score(logits, labels, self.classes)

@@ -3,17 +3,18 @@
 import csv
 import io
 import time
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import lightning.pytorch as pl
 
-from pumice.files import write_text
-from pumice.models.checkpoint import save_checkpoint
+from pumice.files import write_bytes
+from pumice.models.checkpoint import checkpoint_bytes
 from pumice.models.manifest import Manifest
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.module import Classifier
-from pumice.train.state import capture, write_state
+from pumice.train.state import capture
+from pumice.train.writer import Writer
 
 COLUMNS = ("epoch", "step", "lr", "train_loss", "val_loss", "val_top1", "seconds")
 
@@ -22,10 +23,16 @@ class Records(pl.Callback):  # type: ignore[misc]
     """Weights, metrics and the state to resume from, after every epoch; the state more often in long epochs.
 
     last.safetensors and best.safetensors hold what validation judged.  Only the first of several processes writes.
+
+    Args:
+        writer: of the run folder.
+        manifest: of the network.
+        images: `fingerprint` of the data, kept with the state.
+        save_every_s: see `TrainConfig`.
     """
 
-    def __init__(self, out: Path, manifest: Manifest, save_every_s: float) -> None:
-        self.out, self.manifest, self.save_every_s = out, manifest, save_every_s
+    def __init__(self, writer: Writer, manifest: Manifest, images: dict[str, Any], save_every_s: float) -> None:
+        self.writer, self.manifest, self.images, self.save_every_s = writer, manifest, images, save_every_s
         self.saved = time.monotonic()
         self._board: Any = None
 
@@ -41,34 +48,53 @@ class Records(pl.Callback):  # type: ignore[misc]
         """Write the epoch's files."""
         assert isinstance(pl_module, Classifier)
         if trainer.is_global_zero:
-            save_checkpoint(self.out / "last.safetensors", pl_module.judged, self.manifest)
+            weights = checkpoint_bytes(pl_module.judged, self.manifest)
+            self.writer.put("last.safetensors", weights)
             assert pl_module.best is not None
             if pl_module.best["epoch"] == pl_module.history[-1]["epoch"]:
-                save_checkpoint(self.out / "best.safetensors", pl_module.judged, self.manifest)
-            write_metrics(self.out / "metrics.csv", pl_module.history)
+                self.writer.put("best.safetensors", weights)
+            self.writer.put("metrics.csv", metrics(pl_module.history))
             self.plot(pl_module.history[-1])
         self.save(trainer, pl_module)
 
     def save(self, trainer: pl.Trainer, module: Classifier) -> None:
-        """Write resume.pt."""
-        state = capture(trainer, module)
+        """Write resume.pt, after the files that it counts on."""
+        state = {**capture(trainer, module), "images": self.images}
         if trainer.is_global_zero:
-            write_state(self.out / "resume.pt", state)
+            self.writer.save(state)
         self.saved = time.monotonic()
 
-    def plot(self, row: dict[str, Any]) -> None:
-        """Add an epoch to the TensorBoard log, which is opened late because importing it takes a second."""
-        if self._board is None:
-            from lightning.pytorch.loggers import TensorBoardLogger
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what the disk has refused so far.
 
-            self._board = TensorBoardLogger(self.out, name="tensorboard", version="")
-        self._board.log_metrics({k: row[k] for k in COLUMNS[2:6]}, step=row["epoch"])
-        self._board.save()
+        Raises:
+            CheckFailed: it still does.
+        """
+        assert isinstance(pl_module, Classifier)
+        if trainer.is_global_zero and self.writer.failure:
+            self.save(trainer, pl_module)
+            self.writer.check()
+
+    def plot(self, row: dict[str, Any]) -> None:
+        """Add an epoch to the TensorBoard log, which is opened late because importing it takes a second.
+
+        A resumed run does epochs again that the log may hold already: it tells TensorBoard to forget them.  The log is
+        for looking at, metrics.csv is the record: where the disk refuses it, it lacks an epoch.
+        """
+        with suppress(OSError):
+            if self._board is None:
+                from lightning.pytorch.loggers import TensorBoardLogger
+
+                out = self.writer.out
+                self._board = TensorBoardLogger(out, name="tensorboard", version="", purge_step=row["epoch"])
+            self._board.log_metrics({k: row[k] for k in COLUMNS[2:6]}, step=row["epoch"])
+            self._board.save()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Close the log."""
         if self._board is not None:
-            self._board.finalize("success")
+            with suppress(OSError):
+                self._board.finalize("success")
 
 
 class Stop(pl.Callback):  # type: ignore[misc]
@@ -105,9 +131,14 @@ class Stop(pl.Callback):  # type: ignore[misc]
 
 
 def write_metrics(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write metrics.csv, one row per epoch."""
+    """Write metrics.csv."""
+    write_bytes(path, metrics(rows))
+
+
+def metrics(rows: list[dict[str, Any]]) -> bytes:
+    """Content of metrics.csv, one row per epoch."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue().encode()

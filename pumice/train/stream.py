@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from pumice.data.pipeline import EpochSampler
+from pumice.data.pipeline import EpochSampler, TrainImages
 
 
 class Stream:
@@ -18,6 +18,12 @@ class Stream:
         assert isinstance(loader.sampler, EpochSampler)
         self.loader, self.sampler = loader, loader.sampler
         self.position = (0, 0)
+
+    def names(self, epoch: int, batch: int) -> list[str]:
+        """Names of the images in one batch of an epoch, both counted from 0, in the order of the batch."""
+        assert isinstance(self.loader.dataset, TrainImages)
+        names = self.loader.dataset.images.names
+        return [names[index] for index in self.sampler.batch(epoch, batch)]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         self.sampler.start_at(*self.position)
