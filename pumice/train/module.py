@@ -181,8 +181,8 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         if self.config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         if self._mixup is not None:
-            even = len(images) // 2 * 2  # it mixes pairs
-            images, target = self._mixup(images[:even], target[:even])
+            even = len(images) // 2 * 2  # it mixes pairs, in place: a batch that fails is looked at as it came
+            images, target = self._mixup(images[:even].clone(), target[:even])
         loss = loss_of(self.net(images), target, self.config.label_smoothing)
         if self.config.group_lasso:
             loss = loss + self.config.group_lasso * group_lasso(self.net)

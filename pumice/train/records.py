@@ -4,6 +4,7 @@ import csv
 import io
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl

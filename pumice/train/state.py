@@ -79,9 +79,7 @@ def write_state(path: Path, state: State, *, previous: Path | None = None) -> No
             except RuntimeError:  # torch's complaint about the error that the disk has raised
                 if summed.error is None:
                     raise
-            summed.write(MARK + summed.sum.hexdigest().encode())
-            if summed.error is not None:
-                raise summed.error
+            summed.write(MARK + summed.sum.hexdigest().encode())  # raises the disk's own error
         if previous is not None and path.exists():
             flush_to_disk(scratch)
             os.replace(path, previous)
