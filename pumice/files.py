@@ -52,7 +52,7 @@ def flush_to_disk(path: Path) -> None:
     try:
         os.fsync(number)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems flush no folders
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # not every system flushes what it only reads
             raise
     finally:
         os.close(number)

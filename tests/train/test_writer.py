@@ -80,6 +80,15 @@ def test_a_run_outlives_a_full_disk(
     assert_same_run(out, whole)
 
 
+def test_the_last_save_is_tried_again(
+    whole: Path, few_digits: Splits, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full_during(monkeypatch, range(1, 2), 10_000)
+    train(tiny_config(), out, splits=few_digits)
+    assert "last.safetensors cannot be written: File too large; training goes on, 6 steps" in capsys.readouterr().err
+    assert_same_run(out, whole)
+
+
 def test_a_disk_that_stays_full_ends_in_a_sentence(
     whole: Path, few_digits: Splits, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
