@@ -52,7 +52,7 @@ CASES = {
 # What a process imports on the way; forked ones find it there.
 IMPORTS = (
     *("lightning.pytorch", "pumice.cli.train", "pumice.recipes.small_data", "pumice.train.console"),
-    *("pumice.train.trainer", "sklearn.datasets", "timm.data", "timm.optim", "torch.utils.tensorboard"),
+    *("pumice.train.trainer", "sklearn.datasets", "timm.data", "timm.optim", "tensorboard.compat.proto.event_pb2"),
 )
 SCRATCH = ".resume.*.part.pt"
 KILLS_A_RUN = 7

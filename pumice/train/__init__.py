@@ -15,6 +15,7 @@ state         what the next step depends on; a state file with its checksum
 latest        resume.pt and the one before it: the latest that is good
 writer        a run's files, the state last; a full disk delays them
 records       what is written after an epoch; when to stop
+board         the TensorBoard log
 culprit       what made a loss infinite or no number
 lock          one process at a time in a run folder
 interrupt     Ctrl-C and SIGTERM

@@ -3,7 +3,6 @@
 import csv
 import io
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import lightning.pytorch as pl
 from pumice.files import write_bytes
 from pumice.models.checkpoint import checkpoint_bytes
 from pumice.models.manifest import Manifest
+from pumice.train.board import Board
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.module import Classifier
 from pumice.train.state import capture
@@ -35,7 +35,7 @@ class Records(pl.Callback):  # type: ignore[misc]
     def __init__(self, writer: Writer, manifest: Manifest, images: dict[str, Any], save_every_s: float) -> None:
         self.writer, self.manifest, self.images, self.save_every_s = writer, manifest, images, save_every_s
         self.saved = time.monotonic()
-        self._board: Any = None
+        self.board = Board(writer.out / "tensorboard", COLUMNS[2:6])
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -55,15 +55,20 @@ class Records(pl.Callback):  # type: ignore[misc]
             if pl_module.best["epoch"] == pl_module.history[-1]["epoch"]:
                 self.writer.put("best.safetensors", weights)
             self.writer.put("metrics.csv", metrics(pl_module.history))
-            self.plot(pl_module.history[-1])
         self.save(trainer, pl_module)
 
     def save(self, trainer: pl.Trainer, module: Classifier) -> None:
-        """Write resume.pt, after the files that it counts on."""
+        """Write resume.pt, after the files that it counts on and before the log, which is for looking at."""
         state = {**capture(trainer, module), "images": self.images}
         if trainer.is_global_zero:
             self.writer.save(state)
+            if not self.writer.failure:
+                self.log(module)
         self.saved = time.monotonic()
+
+    def log(self, module: Classifier) -> None:
+        """Bring the TensorBoard log up to the history."""
+        self.board.write(module.history, time.time() - module.seconds)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write what the disk has refused so far.
@@ -75,27 +80,6 @@ class Records(pl.Callback):  # type: ignore[misc]
         if trainer.is_global_zero and self.writer.failure:
             self.save(trainer, pl_module)
             self.writer.check()
-
-    def plot(self, row: dict[str, Any]) -> None:
-        """Add an epoch to the TensorBoard log, which is opened late because importing it takes a second.
-
-        A resumed run does epochs again that the log may hold already: it tells TensorBoard to forget them.  The log is
-        for looking at, metrics.csv is the record: where the disk refuses it, it lacks an epoch.
-        """
-        with suppress(OSError):
-            if self._board is None:
-                from lightning.pytorch.loggers import TensorBoardLogger
-
-                out = self.writer.out
-                self._board = TensorBoardLogger(out, name="tensorboard", version="", purge_step=row["epoch"])
-            self._board.log_metrics({k: row[k] for k in COLUMNS[2:6]}, step=row["epoch"])
-            self._board.save()
-
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Close the log."""
-        if self._board is not None:
-            with suppress(OSError):
-                self._board.finalize("success")
 
 
 class Stop(pl.Callback):  # type: ignore[misc]

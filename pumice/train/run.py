@@ -172,6 +172,7 @@ def _train(
     trainer, module = run_epochs(net, splits, config, interrupt, state=state, records=records, more=(Console(),))
     assert module.best is not None
     if trainer.is_global_zero:
+        records.log(module)
         record = {
             "finished": True,
             "task": config.task,
