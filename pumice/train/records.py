@@ -63,10 +63,10 @@ class Records(pl.Callback):  # type: ignore[misc]
         if trainer.is_global_zero:
             self.writer.save(state)
             if not self.writer.failure:
-                self.log(module)
+                self.log_epochs(module)
         self.saved = time.monotonic()
 
-    def log(self, module: Classifier) -> None:
+    def log_epochs(self, module: Classifier) -> None:
         """Bring the TensorBoard log up to the history."""
         self.board.write(module.history, time.time() - module.seconds)
 

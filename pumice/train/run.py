@@ -172,7 +172,7 @@ def _train(
     trainer, module = run_epochs(net, splits, config, interrupt, state=state, records=records, more=(Console(),))
     assert module.best is not None
     if trainer.is_global_zero:
-        records.log(module)
+        records.log_epochs(module)
         record = {
             "finished": True,
             "task": config.task,
