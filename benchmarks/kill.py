@@ -7,9 +7,10 @@ to seven times before they may end: every second kill at a random moment, the ot
 resume.pt is seen, 0 to 8 ms later.  Processes that are killed are forked from this one, which has imported everything:
 a start then costs a tenth of a second, and nothing else differs from a start by hand.
 
-Compared with the reference, bit for bit: all weights files, every tensor and number of resume.pt, and metrics.csv, but
-for `seconds`.  A resumed process says at which step it goes on: that must be the step of the newest good state that the
-kill left, so that no step is done twice but those since the last save.  Exit code 1 when anything differs.
+Compared with the reference, bit for bit: all weights files, the predictions, every tensor and number of resume.pt, and
+metrics.csv, but for its clocks.  A resumed process says at which step it goes on: that must be the step of the newest
+good state that the kill left, so that no step is done twice but those since the last save.  Exit code 1 when anything
+differs.
 """
 
 import argparse
@@ -32,6 +33,7 @@ import torch
 
 from pumice.cli.main import main as pumice
 from pumice.train.latest import Latest
+from pumice.train.records import CLOCK
 from pumice.train.state import read_state
 
 COMMON = (
@@ -165,12 +167,16 @@ def same(a: Any, b: Any) -> bool:
 
 def differences(out: Path, reference: Path) -> list[str]:
     """What differs between two finished runs, and what a finished run should not have."""
-    content = [{file.name: file.read_bytes() for file in run.glob("*.safetensors")} for run in (out, reference)]
+    same_files = ("*.safetensors", "predictions.*")
+    content = [{f.name: f.read_bytes() for name in same_files for f in run.glob(name)} for run in (out, reference)]
     wrong = [name for name in content[0].keys() | content[1].keys() if content[0].get(name) != content[1].get(name)]
     mine, theirs = leaves(read_state(out / "resume.pt")), leaves(read_state(reference / "resume.pt"))
-    keys = [key for key in mine.keys() | theirs.keys() if not key.endswith("/seconds")]
+    keys = [key for key in mine.keys() | theirs.keys() if key.split("/")[-1] not in CLOCK]
     wrong += [f"resume.pt{key}" for key in keys if not same(mine.get(key), theirs.get(key))]
-    rows = [[{**row, "seconds": ""} for row in csv.DictReader((r / "metrics.csv").open())] for r in (out, reference)]
+    rows = [
+        [{**row, **dict.fromkeys(CLOCK)} for row in csv.DictReader((run / "metrics.csv").open())]
+        for run in (out, reference)
+    ]
     wrong += ["metrics.csv"] if rows[0] != rows[1] else []
     wrong += [p.name for p in out.iterdir() if ".part" in p.name or p.name in ("lock", "resume.previous.pt")]
     return [f"{out.name}/{name}" for name in wrong]

@@ -31,8 +31,8 @@ def command(
 ) -> None:
     """Train one network into a run folder; Ctrl-C leaves a run that `--resume` continues."""
     threads_that_sleep()
+    from pumice.train.run import is_first_process, train
     from pumice.train.run import resume as go_on
-    from pumice.train.run import train
 
     if resume is not None:
         if data is not None or model is not None or set:
@@ -54,6 +54,10 @@ def command(
         splits = open_data(config.data, seed=config.seed, val_fraction=config.val_fraction, strict=config.strict)
         show.skipped(splits)
         result = train(config, out or show.fresh_folder("train"), splits=splits)
+    if not result.interrupted and is_first_process() and not (result.out / "README.md").exists():
+        from pumice.report.tables import write_card
+
+        write_card(result.out)
     if json:
         show.emit(
             {

@@ -1,9 +1,9 @@
 """Whether images are still those that a network was trained on."""
 
-from hashlib import sha256
 from typing import Any
 
-from pumice.data.images import ImageSet, Splits
+from pumice.data.describe import names_digest
+from pumice.data.images import Splits
 
 
 def changed_classes(found: tuple[str, ...], known: tuple[str, ...], data: str, run: str) -> str | None:
@@ -26,20 +26,18 @@ def changed_classes(found: tuple[str, ...], known: tuple[str, ...], data: str, r
 
 
 def fingerprint(splits: Splits) -> dict[str, Any]:
-    """Numbers of images, and digests of their names and labels; the pixels are not read."""
-    sides = {"train": splits.train, "val": splits.val}
-    return {side: {"count": len(images), "names": _digest(images)} for side, images in sides.items()}
+    """Numbers of images, and a digest of their names and classes; no pixel is read."""
+    return {"train": len(splits.train), "val": len(splits.val), "names": names_digest(splits)}
 
 
 def changed_images(found: dict[str, Any], known: dict[str, Any], data: str, run: str) -> str | None:
     """How fingerprints differ, and the mend; None if they do not."""
+    mend = "so going on would give other weights than it began with; put them back, or start a new run"
     for side, word in (("train", "training"), ("val", "validation")):
-        here, there = found[side], known[side]
-        mend = "so going on would give other weights than it began with; put them back, or start a new run"
-        if here["count"] != there["count"]:
-            return f"{data} has {here['count']} {word} images and {run} was begun with {there['count']}, {mend}"
-        if here["names"] != there["names"]:
-            return f"the {word} images of {data} have other names or classes than {run} was begun with, {mend}"
+        if found[side] != known[side]:
+            return f"{data} has {found[side]} {word} images and {run} was begun with {known[side]}, {mend}"
+    if found["names"] != known["names"]:
+        return f"the images of {data} have other names or classes than {run} was begun with, {mend}"
     return None
 
 
@@ -49,11 +47,3 @@ def _named(names: list[str]) -> str:
         return f"the class {names[0]!r}"
     rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"the classes {', '.join(map(repr, names[:3]))}{rest}"
-
-
-def _digest(images: ImageSet) -> str:
-    lines = (f"{label} {name}\n" for label, name in zip(images.labels, images.names, strict=True))
-    digest = sha256()
-    for line in lines:
-        digest.update(line.encode(errors="surrogateescape"))
-    return digest.hexdigest()

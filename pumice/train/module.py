@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -75,6 +76,7 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
     history: a row per finished epoch, the columns of metrics.csv.
     best: epoch, top1, loss and scores of the best epoch, by accuracy, then by loss; None before the first.
     losses: sum and number of the training losses of the epoch under way.
+    judgement: logits (images, classes) of the last validation; None before the first.
     """
 
     def __init__(
@@ -95,6 +97,9 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         self.first_step, self.seconds_before = 0, 0.0
         self.started = time.monotonic()
         self._place = (0, -1)  # epoch and number of the last batch
+        self.judgement: NDArray[np.float32] | None = None
+        self._epoch_began, self._images = 0.0, 0
+        self._pace = {"images_per_s": 0.0, "data_wait": 0.0}
         self._outputs: list[tuple[Tensor, Tensor]] = []
         self._mixup = None
         if config.mixup:
@@ -146,6 +151,7 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         epoch, batch = self.stream.position = divmod(self.steps_done, self.steps_per_epoch)
         if batch == 0:
             self.losses = (0.0, 0)
+        self._epoch_began, self._images = time.perf_counter(), 0
         freeze = self.config.freeze
         self.net.train()
         if freeze != "none":
@@ -227,6 +233,18 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         lower = f"`--set optim.lr={self.config.lr / 4:.1g}`"
         return f"going on would meet it again, so train anew with a lower learning rate, {lower}"
 
+    def on_train_batch_end(self, outputs: Any, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Count the images."""
+        self._images += len(batch[1])
+
+    def on_validation_start(self) -> None:
+        """How fast the epoch trained, validation apart; of a resumed epoch, what this process did of it."""
+        seconds = time.perf_counter() - self._epoch_began
+        self._pace = {
+            "images_per_s": round(self._images * self.trainer.world_size / seconds, 2),
+            "data_wait": round(min(1.0, self.stream.waited / seconds), 4),
+        }
+
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Keep the logits of one batch."""
         images, target = batch
@@ -241,6 +259,7 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         logits, labels = (torch.cat(part).numpy() for part in zip(*self._outputs, strict=True))
         self._outputs.clear()
         scores = score(logits, labels, self.classes)
+        self.judgement = logits
         row = {
             "epoch": -(-self.steps_done // self.steps_per_epoch),
             "step": self.steps_done,
@@ -248,7 +267,10 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
             "train_loss": self.losses[0] / max(1, self.losses[1]),
             "val_loss": scores.loss,
             "val_top1": scores.top1,
+            "val_top5": scores.top5,
+            "val_balanced": scores.balanced_accuracy,
             "seconds": round(self.seconds, 3),
+            **self._pace,
         }
         self.history = [*self.history, row]
         if self.best is None or (scores.top1, -scores.loss) > (self.best["top1"], -self.best["loss"]):

@@ -7,35 +7,58 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 
-from pumice.files import write_bytes
+from pumice.data.images import ImageSet
+from pumice.files import read_json, write_bytes, write_json
 from pumice.models.checkpoint import checkpoint_bytes
 from pumice.models.manifest import Manifest
+from pumice.tasks.predictions import answers, answers_text
 from pumice.train.board import Board
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.module import Classifier
 from pumice.train.state import capture
 from pumice.train.writer import Writer
 
-COLUMNS = ("epoch", "step", "lr", "train_loss", "val_loss", "val_top1", "seconds")
+SCORES = ("lr", "train_loss", "val_loss", "val_top1", "val_top5", "val_balanced")
+CLOCK = ("seconds", "images_per_s", "data_wait")
+"""Columns that differ from run to run: time trained, pace of the epoch, its share spent waiting for batches."""
+COLUMNS = ("epoch", "step", *SCORES, *CLOCK)
 
 
 class Records(pl.Callback):  # type: ignore[misc]
     """Weights, metrics and the state to resume from, after every epoch; the state more often in long epochs.
 
-    last.safetensors and best.safetensors hold what validation judged.  Only the first of several processes writes.
+    last.safetensors and best.safetensors hold what validation judged, and predictions.csv is what the best one says of
+    each validation image.  Only the first of several processes writes.
 
     Args:
         writer: of the run folder.
         manifest: of the network.
         images: `fingerprint` of the data, kept with the state.
+        val: the images that judge.
         save_every_s: see `TrainConfig`.
     """
 
-    def __init__(self, writer: Writer, manifest: Manifest, images: dict[str, Any], save_every_s: float) -> None:
-        self.writer, self.manifest, self.images, self.save_every_s = writer, manifest, images, save_every_s
+    def __init__(
+        self, writer: Writer, manifest: Manifest, images: dict[str, Any], val: ImageSet, save_every_s: float
+    ) -> None:
+        self.writer, self.manifest, self.images, self.val = writer, manifest, images, val
+        self.save_every_s = save_every_s
         self.saved = time.monotonic()
-        self.board = Board(writer.out / "tensorboard", COLUMNS[2:6])
+        self.board = Board(writer.out / "tensorboard", (*SCORES, *CLOCK[1:]))
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add to environment.json what only torch knows: the device, and how many threads and processes work."""
+        path = self.writer.out / "environment.json"
+        if trainer.is_global_zero and path.is_file():
+            device = trainer.strategy.root_device
+            found = {
+                "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+                "threads": torch.get_num_threads(),
+                "processes": trainer.world_size,
+            }
+            write_json(path, {**read_json(path), **found})
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -54,6 +77,8 @@ class Records(pl.Callback):  # type: ignore[misc]
             assert pl_module.best is not None
             if pl_module.best["epoch"] == pl_module.history[-1]["epoch"]:
                 self.writer.put("best.safetensors", weights)
+                assert pl_module.judgement is not None
+                self.writer.put("predictions.csv", answers_text(answers(self.val, pl_module.judgement)).encode())
             self.writer.put("metrics.csv", metrics(pl_module.history))
         self.save(trainer, pl_module)
 

@@ -16,11 +16,13 @@ from pumice.train.environment import environment
 from pumice.train.lock import LOCK, locked
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from pumice.data.images import Splits
 
 FILES = (  # that training writes, whose scratch files a kill may leave
-    *("config.json", "environment.json", "metrics.csv", "metrics.json", "resume.pt"),
-    *("best.safetensors", "last.safetensors", "condensed.safetensors"),
+    *("config.json", "environment.json", "data.json", "profile.json", "metrics.csv", "metrics.json", "resume.pt"),
+    *("best.safetensors", "last.safetensors", "condensed.safetensors", "predictions.csv", "predictions.json"),
 )
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a disk that takes no more
 
@@ -74,7 +76,7 @@ def train(
         CheckFailed: the loss became infinite or no number, or the results could not be written.
     """
     out = Path(out)
-    if not _is_first_process():
+    if not is_first_process():
         return _continue(config, out, splits, state)
     made = _claim(out)
     try:
@@ -108,7 +110,7 @@ def resume(out: str | Path, *, splits: "Splits | None" = None) -> TrainResult:
     if (out / "metrics.json").is_file():
         return _finished(out)
     config = TrainConfig.from_json(read_json(out / "config.json"))
-    if not _is_first_process():
+    if not is_first_process():
         return _continue(config, out, splits, None)
     with locked(out):
         for left in scratch_of(out, FILES):
@@ -144,8 +146,12 @@ def _train(
         splits = open_data(config.data, seed=config.seed, val_fraction=config.val_fraction, strict=config.strict)
     if find_spec("lightning") is None or find_spec("timm") is None:
         raise BadInput("training needs lightning and timm; install them with `pip install 'pumice[train]'`")
+    from pumice.data.describe import description
+    from pumice.data.memory import keep_decoded
+    from pumice.models.catalogue import entry
     from pumice.models.checkpoint import manifest_of
     from pumice.tasks.classify import evaluate
+    from pumice.tasks.predictions import read_answers, sheet
     from pumice.train.condense import learning_form, learns_groups, save_condensed
     from pumice.train.console import Console
     from pumice.train.latest import Latest
@@ -165,10 +171,15 @@ def _train(
     net = build_net(learning_form(config), splits.classes)
     manifest_of(net).needs_classifier("train learns the classes of whole images")
     manifest = manifest_of(net, classes=splits.classes, task=config.task)
-    if state is not None and _is_first_process():
+    if state is not None and is_first_process():
         write_metrics(out / "metrics.csv", state["history"])
+    catalogue = None if ":" in config.model else entry(config.model).to_json()
+    madds = None
+    if is_first_process():
+        write_json(out / "data.json", description(splits))
+        madds = None if learns_groups(net) else _costs(net, out)
     writer = Writer(out, latest, 0 if state is None else state["step"])
-    records = Records(writer, manifest, images, config.save_every_s)
+    records = Records(writer, manifest, images, splits.val, config.save_every_s)
     trainer, module = run_epochs(net, splits, config, interrupt, state=state, records=records, more=(Console(),))
     assert module.best is not None
     if trainer.is_global_zero:
@@ -177,29 +188,50 @@ def _train(
             "finished": True,
             "task": config.task,
             "model": config.model,
+            "data": config.data,
             "classes": list(splits.classes),
             "images": {"train": len(splits.train), "val": len(splits.val), "skipped": len(splits.skipped)},
             "params": sum(p.numel() for p in net.parameters()),
+            "madds": madds,
             "input_size": list(manifest.input_size),
             "epochs": module.history[-1]["epoch"],
             "best_epoch": module.best["epoch"],
             "seconds": module.history[-1]["seconds"],
             "val": module.best["scores"],
+            "manifest": manifest.to_json(),
+            "catalogue": catalogue,
         }
         if learns_groups(net):
             record["condensed"] = None
             if (written := save_condensed(out)) is not None:
                 small, made = written
+                record["madds"] = _costs(small, out)
                 record["condensed"] = {
                     "params": sum(p.numel() for p in small.parameters()),
                     "val": evaluate(small, made.preprocess, splits.val).to_json(),
                 }
+        if (out / "predictions.csv").is_file():  # not when the best epoch is that of a state given to `train`
+            # The decoded images are those that validation kept in memory.
+            answers = read_answers(out / "predictions.csv")
+            write_json(out / "predictions.json", sheet(keep_decoded(splits.val), answers))
         write_json(out / "metrics.json", record)
         latest.discard_previous()
         return _finished(out)
     last = module.history[-1]
     scores = Scores(**module.best["scores"])
     return TrainResult(out, scores, last["seconds"], last["epoch"], module.best["epoch"], interrupted=False)
+
+
+def _costs(net: "nn.Module", out: Path) -> int | None:
+    """The network's multiply-adds, and profile.json; None where it cannot be traced, which hinders no training."""
+    from pumice.cost.count import profile
+
+    try:
+        found = profile(net)
+    except Exception:  # of a network of any maker, any error
+        return None
+    write_json(out / "profile.json", found.to_json())
+    return found.madds
 
 
 def _check_data(out: Path, splits: "Splits", images: dict[str, Any], state: dict[str, Any]) -> None:
@@ -274,10 +306,10 @@ def _abandon(out: Path) -> None:
     from pumice.train.latest import Latest
 
     if not Latest(out).exists:
-        for name in ("config.json", "environment.json"):
+        for name in ("config.json", "environment.json", "data.json", "profile.json"):
             (out / name).unlink(missing_ok=True)
 
 
-def _is_first_process() -> bool:
+def is_first_process() -> bool:
     """Whether this is the first of the processes that a launcher or Lightning has started for several devices."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))

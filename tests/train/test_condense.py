@@ -65,6 +65,9 @@ def test_a_run_leaves_both_forms(whole: Path, few_digits: Splits) -> None:
     record = read_json(whole / "metrics.json")["condensed"]
     assert record["params"] == sum(p.numel() for p in net.parameters())
     assert record["val"] == evaluate(net, made.preprocess, few_digits.val).to_json()
+    profile = read_json(whole / "profile.json")
+    assert profile["params"] == record["params"] < read_json(whole / "metrics.json")["params"]
+    assert profile["madds"] == read_json(whole / "metrics.json")["madds"]
     result = resume(whole)
     assert result.sentence.endswith(f"; condensed.safetensors: top-1 {record['val']['top1']:.1%}")
 
