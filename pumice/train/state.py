@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import pickle
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -16,6 +15,7 @@ from pumice.files import atomic, flush_to_disk
 from pumice.train.module import Classifier
 
 FORMAT = 2
+UNSUMMED = 1  # format of version 0.1.0, without a checksum
 MARK = b"\npumice state sha256 "  # then 64 hexadecimal digits, which end the file
 State = dict[str, Any]
 
@@ -100,13 +100,16 @@ def read_state(path: Path) -> State:
             raise
         raise Damaged(f"{path} is damaged ({reason_of(error)})") from error
     body, end = content[: -len(MARK) - 64], content[-len(MARK) - 64 :]
-    if end != MARK + sha256(body).hexdigest().encode():
+    summed = end.startswith(MARK)
+    if summed and end != MARK + sha256(body).hexdigest().encode():
         raise Damaged(f"{path} is damaged (checksum)")
     try:
-        state: State = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+        state: State = torch.load(io.BytesIO(body if summed else content), map_location="cpu", weights_only=True)
         newer = state["format"] > FORMAT
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path} was not written by Pumice; remove it to start the run again") from error
+    except Exception as error:  # of what is no state, any error
+        raise Damaged(f"{path} is damaged ({'content' if summed else 'checksum'})") from error
+    if not summed and state["format"] != UNSUMMED:
+        raise Damaged(f"{path} is damaged (checksum)")
     if newer:
         raise BadInput(f"{path} was written by a newer Pumice; upgrade with `pip install -U pumice`")
     return state

@@ -45,6 +45,17 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         read_state(tmp_path / "s.pt")
 
 
+def test_a_state_of_version_0_1_is_read(tmp_path: Path) -> None:
+    """It has no checksum; one of today that has lost its own is damaged all the same."""
+    for number in (1, 2):
+        torch.save({**state(3), "format": number}, tmp_path / "resume.pt")
+        if number == 1:
+            assert step_in(tmp_path) == 3
+        else:
+            with pytest.raises(Damaged):
+                read_state(tmp_path / "resume.pt")
+
+
 def test_every_cut_and_every_flipped_bit_is_found(tmp_path: Path) -> None:
     file = tmp_path / "s.pt"
     write_state(file, state(1))
