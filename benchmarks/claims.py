@@ -224,7 +224,7 @@ def table(claims: Sequence[str], seeds: int, out: Path) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("claims", nargs="*", choices=[*ORDER, []], default=list(ORDER))
+    parser.add_argument("claims", nargs="*", metavar="CLAIM", help=", ".join(ORDER))
     parser.add_argument("--cifar10", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
@@ -232,13 +232,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/claims"))
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if unknown := set(args.claims) - set(ORDER):
+        parser.error(f"there is no claim {min(unknown)}; choose from {', '.join(ORDER)}")
+    claims = args.claims or list(ORDER)
     args.out.mkdir(parents=True, exist_ok=True)
     folder = subset(args.cifar10, args.out)
     if args.one:
         run(Job(**json.loads(args.one)), folder, args.out)
         return
-    work(planned(args.claims, args.seeds), args, folder)
-    print("\n".join(table(args.claims, args.seeds, args.out)))
+    work(planned(claims, args.seeds), args, folder)
+    print("\n".join(table(claims, args.seeds, args.out)))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ class Board:
 
     Args:
         folder: where the files are.
-        columns: the numbers of a row that are shown.
+        columns: the numbers of a row that are shown, where it has them.
     """
 
     def __init__(self, folder: Path, columns: tuple[str, ...]) -> None:
@@ -63,7 +63,7 @@ class Board:
             events.append(Event(wall_time=began, file_version=VERSION))
             events.append(Event(wall_time=began, step=1, session_log=SessionLog(status=SessionLog.START)))
         for row in rows:
-            values = [Summary.Value(tag=name, simple_value=row[name]) for name in self.columns]
+            values = [Summary.Value(tag=name, simple_value=row[name]) for name in self.columns if name in row]
             events.append(Event(wall_time=began + row["seconds"], step=row["epoch"], summary=Summary(value=values)))
         content = io.BytesIO()
         writer = RecordWriter(content)

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pumice.train.objective import Objective
+
 
 def bad_parameter(root: nn.Module) -> str | None:
     """Name of the first parameter that holds a number that is not finite, None when all are finite."""
@@ -36,7 +38,7 @@ def bad_layer(root: nn.Module, run: Callable[[], object]) -> str | None:
 
     with ExitStack() as hooks, torch.no_grad():
         for name, module in root.named_modules():
-            if module is not root:
+            if module is not root and not isinstance(module, Objective):  # which gives the losses
                 hooks.callback(module.register_forward_hook(look(name)).remove)
         run()
     return found[0] if found else None
@@ -49,8 +51,11 @@ def few(names: Sequence[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name as the network's own: `net` is what holds it during training."""
-    return name.removeprefix("net").removeprefix(".") if name == "net" or name.startswith("net.") else name
+    """A name as the network's own, or the partner's: `net` and `objective` are what holds them during training."""
+    for holder in ("net", "objective"):
+        if name == holder or name.startswith(f"{holder}."):
+            return name.removeprefix(holder).removeprefix(".")
+    return name
 
 
 def _tensors(value: Any) -> list[Tensor]:

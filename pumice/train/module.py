@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pumice.errors import BadInput, CheckFailed, nearest
 from pumice.models.condense import group_lasso
-from pumice.tasks.classify import score
+from pumice.tasks.classify import score, top_k
 from pumice.train.config import TrainConfig
 from pumice.train.culprit import bad_images, bad_layer, bad_parameter, few
 from pumice.train.freeze import set_frozen
+from pumice.train.objective import Objective
 from pumice.train.schedule import lr_at
 from pumice.train.stream import Stream
 
@@ -36,12 +36,6 @@ def seed_step(seed: int, step: int, rank: int = 0) -> None:
     torch.manual_seed(mixed >> 1)
     np.random.seed(mixed & 0xFFFFFFFF)  # noqa: NPY002 - timm's mixup draws from the global generator
     random.seed(mixed)
-
-
-def loss_of(logits: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy in float32.  Targets: classes (N,), or distributions (N, classes), smoothed already."""
-    smoothing = label_smoothing if target.ndim == 1 else 0.0
-    return functional.cross_entropy(logits.float(), target, label_smoothing=smoothing)
 
 
 def create_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -72,6 +66,7 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
     The one count that everything follows from is `steps_done`, optimiser steps since the run's beginning; Lightning's
     own counts are those of this process, which may have begun in the middle.
 
+    objective: what a step minimises; it holds the partner, where there is one.
     averaged: at most one network, the moving average of the weights (a list hides it from torch.nn).
     history: a row per finished epoch, the columns of metrics.csv.
     best: epoch, top1, loss and scores of the best epoch, by accuracy, then by loss; None before the first.
@@ -86,9 +81,11 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         classes: tuple[str, ...],
         stream: Stream,
         state: dict[str, Any] | None,
+        objective: Objective,
     ) -> None:
         super().__init__()
         self.net, self.config, self.classes, self.stream = net, config, classes, stream
+        self.objective = objective
         self.steps_per_epoch = len(stream.loader)
         self.averaged: list[nn.Module] = []
         self.history: list[dict[str, Any]] = []
@@ -107,7 +104,11 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
 
             self._mixup = Mixup(config.mixup, label_smoothing=config.label_smoothing, num_classes=len(classes))
         if state is not None:
+            if state.get("teacher") != objective.teacher_digest:
+                raise BadInput(f"the weights of {config.teacher} are no longer those that this run was begun with")
             net.load_state_dict(state["net"])
+            if self.partner is not None:
+                self.partner.load_state_dict(state["partner"])
             self.first_step, self.seconds_before = state["step"], state["seconds"]
             self.history, self.best, self.losses = list(state["history"]), state["best"], tuple(state["losses"])
         stream.position = divmod(self.first_step, self.steps_per_epoch)
@@ -138,9 +139,30 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         """The network that validation judges and that is kept: the average where there is one."""
         return self.averaged[0] if self.averaged else self.net
 
+    @property
+    def partner(self) -> nn.Module | None:
+        """The network that trains beside this one, if any."""
+        return self.objective.partner
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """See `create_optimizer`."""
-        return create_optimizer(self.net, self.config)
+        """One of `create_optimizer`, of the partner's weights too."""
+        optimizer = create_optimizer(self.net, self.config)
+        if self.partner is not None:
+            for group in create_optimizer(self.partner, self.config).param_groups:
+                optimizer.add_param_group(group)
+        return optimizer
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip the network's gradients as if it trained alone, and the partner's likewise."""
+        if self.partner is None or gradient_clip_val is None:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        own = set(self.net.parameters())
+        ordered = [p for group in optimizer.param_groups for p in group["params"]]  # as alone, to the last bit
+        for ours in (True, False):
+            nn.utils.clip_grad_norm_([p for p in ordered if (p in own) == ours], gradient_clip_val)
 
     def setup(self, stage: str) -> None:
         """Take this process's share of the images."""
@@ -154,6 +176,7 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         self._epoch_began, self._images = time.perf_counter(), 0
         freeze = self.config.freeze
         self.net.train()
+        self.objective.train()
         if freeze != "none":
             set_frozen(self.net, freeze == "backbone" or epoch < int(freeze))
 
@@ -170,29 +193,29 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         waits for the forward pass.
 
         Raises:
-            CheckFailed: it is not a finite number.
+            CheckFailed: it, or the partner's, is not a finite number.
         """
-        loss = self.loss(batch)
-        value = float(loss.detach())
+        losses = self.losses_of(batch)
+        values = {whose: float(loss.detach()) for whose, loss in losses.items()}
         epoch, first = self.stream.position
         before, self._place = self._place, (epoch, first + batch_idx)
-        if not math.isfinite(value):
-            raise self._failure(value, batch, before)
-        self.losses = (self.losses[0] + value, self.losses[1] + 1)
-        return loss
+        if not all(map(math.isfinite, values.values())):
+            raise self._failure(values, batch, before)
+        self.losses = (self.losses[0] + values["network"], self.losses[1] + 1)
+        return torch.stack(list(losses.values())).sum()
 
-    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """What a step descends."""
+    def losses_of(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """The losses whose sum a step descends, by whose they are."""
         images, target = batch
         if self.config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         if self._mixup is not None:
             even = len(images) // 2 * 2  # it mixes pairs, in place: a batch that fails is looked at as it came
             images, target = self._mixup(images[:even].clone(), target[:even])
-        loss = loss_of(self.net(images), target, self.config.label_smoothing)
+        losses = self.objective(self.net, images, target)
         if self.config.group_lasso:
-            loss = loss + self.config.group_lasso * group_lasso(self.net)
-        return loss
+            losses["network"] = losses["network"] + self.config.group_lasso * group_lasso(self.net)
+        return losses
 
     def check_weights(self) -> None:
         """See that the last step has left finite weights, before they are judged or saved.
@@ -206,22 +229,27 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
                 f"; {self._mend}"
             )
 
-    def _failure(self, value: float, batch: tuple[Tensor, Tensor], before: tuple[int, int]) -> CheckFailed:
-        """What made the loss of a batch infinite or no number: weights, images, a layer or the loss itself."""
+    def _failure(self, values: dict[str, float], batch: tuple[Tensor, Tensor], before: tuple[int, int]) -> CheckFailed:
+        """What made a loss of a batch infinite or no number: weights, images, a layer or the loss itself."""
+        bad_losses = [whose for whose, value in values.items() if not math.isfinite(value)]
+        loss = "the loss" if len(values) == 1 else f"the loss of {' and '.join(bad_losses)}"
+        value = values[bad_losses[0]]
         step, place, mend = self.steps_done + 1, self._batch(self._place), self._mend
-        if (name := bad_parameter(self)) is not None:
+        if (name := bad_parameter(self)) is not None and self.global_step == 0:
+            cause, mend = f"the weights {name} were so before the first step", "start from other weights"
+        elif name is not None:
             cause = f"step {step - 1} made the weights {name} infinite or no number, with {self._batch(before)}"
         elif bad := bad_images(batch[0], self.stream.names(*self._place)):
             cause = f"{few(bad)} {'is' if len(bad) == 1 else 'are'} infinite or no number as the network sees them"
             mend = "look at the pixels, and at the mean and std that they are normalised with"
         else:
             seed_step(self.config.seed, self.steps_done, self.global_rank)
-            layer = bad_layer(self, lambda: self.loss(batch))
+            layer = bad_layer(self, lambda: self.losses_of(batch))
             if layer is not None:
                 cause = f"the output of layer {layer} is the first that is infinite or no number, with {place}"
             else:
                 cause = f"the output of every layer is finite and the loss of them is not, with {place}"
-        return CheckFailed(f"the loss at step {step} is {value}: {cause}; {mend}")
+        return CheckFailed(f"{loss} at step {step} is {value}: {cause}; {mend}")
 
     def _batch(self, place: tuple[int, int]) -> str:
         """A batch in words."""
@@ -246,9 +274,10 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         }
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Keep the logits of one batch."""
+        """Keep the logits of one batch, (N, nets, classes): the network's, then the partner's."""
         images, target = batch
-        self._outputs.append((self.judged(images).float().cpu(), target.cpu()))
+        nets = [self.judged] if self.partner is None else [self.judged, self.partner]
+        self._outputs.append((torch.stack([net(images).float() for net in nets], 1).cpu(), target.cpu()))
 
     def on_validation_epoch_start(self) -> None:
         """See that there is something to judge."""
@@ -258,8 +287,8 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         """Score all images together, and write down what the epoch came to."""
         logits, labels = (torch.cat(part).numpy() for part in zip(*self._outputs, strict=True))
         self._outputs.clear()
-        scores = score(logits, labels, self.classes)
-        self.judgement = logits
+        scores = score(logits[:, 0], labels, self.classes)
+        self.judgement = logits[:, 0]
         row = {
             "epoch": -(-self.steps_done // self.steps_per_epoch),
             "step": self.steps_done,
@@ -272,6 +301,8 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
             "seconds": round(self.seconds, 3),
             **self._pace,
         }
+        if self.partner is not None:
+            row["partner_top1"] = top_k(logits[:, 1], labels, 1)
         self.history = [*self.history, row]
         if self.best is None or (scores.top1, -scores.loss) > (self.best["top1"], -self.best["loss"]):
             place = {"epoch": row["epoch"], "top1": scores.top1, "loss": scores.loss}

@@ -24,6 +24,7 @@ SCORES = ("lr", "train_loss", "val_loss", "val_top1", "val_top5", "val_balanced"
 CLOCK = ("seconds", "images_per_s", "data_wait")
 """Columns that differ from run to run: time trained, pace of the epoch, its share spent waiting for batches."""
 COLUMNS = ("epoch", "step", *SCORES, *CLOCK)
+PARTNER = "partner_top1"  # a column more where there is a partner
 
 
 class Records(pl.Callback):  # type: ignore[misc]
@@ -46,7 +47,7 @@ class Records(pl.Callback):  # type: ignore[misc]
         self.writer, self.manifest, self.images, self.val = writer, manifest, images, val
         self.save_every_s = save_every_s
         self.saved = time.monotonic()
-        self.board = Board(writer.out / "tensorboard", (*SCORES, *CLOCK[1:]))
+        self.board = Board(writer.out / "tensorboard", (*SCORES, PARTNER, *CLOCK[1:]))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add to environment.json what only torch knows: the device, and how many threads and processes work."""
@@ -148,7 +149,8 @@ def write_metrics(path: Path, rows: list[dict[str, Any]]) -> None:
 def metrics(rows: list[dict[str, Any]]) -> bytes:
     """Content of metrics.csv, one row per epoch."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    columns = (*COLUMNS, PARTNER) if rows and PARTNER in rows[0] else COLUMNS
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()

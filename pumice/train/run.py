@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FILES = (  # that training writes, whose scratch files a kill may leave
     *("config.json", "environment.json", "data.json", "profile.json", "metrics.csv", "metrics.json", "resume.pt"),
     *("best.safetensors", "last.safetensors", "condensed.safetensors", "predictions.csv", "predictions.json"),
+    "partner.safetensors",
 )
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a disk that takes no more
 
@@ -38,6 +39,7 @@ class TrainResult:
     best_epoch: counted from 1; None before the first has ended.
     interrupted: whether the user stopped it; `resume(out)` goes on.
     condensed: what became of the condensed form of a net that learns its groups, in words; "" of other nets.
+    partner: likewise of the network that trained beside it.
     """
 
     out: Path
@@ -47,6 +49,7 @@ class TrainResult:
     best_epoch: int | None
     interrupted: bool
     condensed: str = ""
+    partner: str = ""
 
     @property
     def sentence(self) -> str:
@@ -54,8 +57,8 @@ class TrainResult:
         if self.interrupted:
             return f"stopped at epoch {self.epochs + 1}; continue with `pumice train --resume {self.out}`"
         assert self.scores is not None
-        end = f"; {self.condensed}" if self.condensed else ""
-        return f"{self.out}: top-1 {self.scores.top1:.1%} at epoch {self.best_epoch} of {self.epochs}{end}"
+        ending = f"{self.out}: top-1 {self.scores.top1:.1%} at epoch {self.best_epoch} of {self.epochs}"
+        return "; ".join(part for part in (ending, self.condensed, self.partner) if part)
 
 
 def train(
@@ -149,7 +152,7 @@ def _train(
     from pumice.data.describe import description
     from pumice.data.memory import keep_decoded
     from pumice.models.catalogue import entry
-    from pumice.models.checkpoint import manifest_of
+    from pumice.models.checkpoint import manifest_of, save_checkpoint
     from pumice.tasks.classify import evaluate
     from pumice.tasks.predictions import read_answers, sheet
     from pumice.train.condense import learning_form, learns_groups, save_condensed
@@ -214,6 +217,15 @@ def _train(
             # The decoded images are those that validation kept in memory.
             answers = read_answers(out / "predictions.csv")
             write_json(out / "predictions.json", sheet(keep_decoded(splits.val), answers))
+        if module.partner is not None:
+            made = manifest_of(module.partner, classes=splits.classes, task=config.task)
+            save_checkpoint(out / "partner.safetensors", module.partner, made)
+            record["partner"] = {
+                "model": made.model.name,
+                "options": made.model.options,
+                "params": sum(p.numel() for p in module.partner.parameters()),
+                "top1": module.history[-1]["partner_top1"],
+            }
         write_json(out / "metrics.json", record)
         latest.discard_previous()
         return _finished(out)
@@ -251,6 +263,7 @@ def _finished(out: Path) -> TrainResult:
         *(out, scores, record["seconds"], record["epochs"], record["best_epoch"]),
         interrupted=False,
         condensed=_condensed(record),
+        partner=f"partner.safetensors: top-1 {record['partner']['top1']:.1%}" if "partner" in record else "",
     )
 
 

@@ -27,9 +27,9 @@ class Damaged(BadInput):
 def capture(trainer: pl.Trainer, module: Classifier) -> State:
     """The state between two steps; `restore` and `Classifier` put it back.
 
-    step: optimiser steps done.  net, average: weights.  optimizer, precision: of torch and of Lightning's scaler.
-    losses: sum and number of this epoch's losses.  history: a row per finished epoch.  best: see `Classifier`.
-    classes: of the data.  seconds: trained so far.
+    step: optimiser steps done.  net, average, partner: weights.  optimizer, precision: of torch and of Lightning's
+    scaler.  losses: sum and number of this epoch's losses.  history: a row per finished epoch.  best: see `Classifier`.
+    classes: of the data.  teacher: digest of its weights.  seconds: trained so far.
 
     Raises:
         CheckFailed: the weights are no longer finite numbers; such a state is of no use to anybody.
@@ -40,6 +40,8 @@ def capture(trainer: pl.Trainer, module: Classifier) -> State:
         "step": module.steps_done,
         "net": module.net.state_dict(),
         "average": module.averaged[0].state_dict() if module.averaged else None,
+        "partner": None if module.partner is None else module.partner.state_dict(),
+        "teacher": module.objective.teacher_digest,
         "optimizer": module.optimizers(use_pl_optimizer=False).state_dict(),
         "precision": trainer.precision_plugin.state_dict(),
         "losses": list(module.losses),

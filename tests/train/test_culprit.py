@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pumice.data.images import Splits
 from pumice.data.pipeline import TrainImages
 from pumice.errors import BadInput, CheckFailed
-from pumice.train import module as module_file
+from pumice.train import objective
 from pumice.train.culprit import bad_layer, few
 from pumice.train.module import Classifier
 from pumice.train.run import resume, train
@@ -144,7 +144,7 @@ def test_an_image_is_named(few_digits: Splits, out: Path, monkeypatch: pytest.Mo
 
 
 def test_a_loss_of_finite_outputs(few_digits: Splits, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module_file, "loss_of", lambda logits, *more: logits.sum() * float("inf"))
+    monkeypatch.setattr(objective, "loss_of", lambda logits, *more: logits.sum() * float("inf"))
     said = failure(few_digits, out)
     assert ": the output of every layer is finite and the loss of them is not, with the batch of 32 images " in said
 
