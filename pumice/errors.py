@@ -1,5 +1,7 @@
 """The two ways in which a command of Pumice ends without success."""
 
+import errno
+
 
 class BadInput(ValueError):
     """The caller gave something that cannot work.  The message is one sentence: the thing, then the mend.
@@ -21,3 +23,8 @@ def nearest(word: str, known: list[str]) -> str:
 
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def reason_of(error: OSError) -> str:
+    """Why the system refused, in words."""
+    return "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)

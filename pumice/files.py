@@ -1,10 +1,11 @@
 """Files appear whole or not at all."""
 
+import errno
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def cache_folder() -> Path:
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A scratch path beside `path`, which takes its name when the block ends well and is removed when it does not.
 
-    The block writes a file or a folder there; a folder is renamed as a whole.  The parent folder is made if absent.
+    The block writes a file or a folder there; a folder is renamed as a whole.  What it wrote is on the disk before the
+    name is, so that a power cut leaves the old file or the new one.  The parent folder is made if absent.
     Scratch names keep the suffix of `path`, because some writers choose the format by it.
     """
     path = Path(path)
@@ -42,12 +44,37 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.rmtree(path)
         if scratch.is_file():
             scratch.chmod(_usual_mode())  # some writers make files that only their owner reads
+        for written in (scratch, *scratch.rglob("*")):
+            flush_to_disk(written)
         os.replace(scratch, path)
+        flush_to_disk(path.parent)
     finally:
         if scratch.is_dir():
             shutil.rmtree(scratch, ignore_errors=True)
         else:
             scratch.unlink(missing_ok=True)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Wait until the disk has a file's content, or a folder's names."""
+    try:
+        number = os.open(path, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # not every system flushes what it only reads
+            raise
+    finally:
+        os.close(number)
+
+
+def scratch_of(folder: Path, names: Iterable[str]) -> list[Path]:
+    """What killed processes have left of writing these files in `folder`."""
+    paths = [Path(name) for name in names]
+    found = [(p, left) for p in paths for left in folder.glob(f".{p.stem}.*.part{p.suffix}") if left.is_file()]
+    return [left for p, left in found if left.name[len(p.stem) + 2 :].split(".")[0].isdigit()]
 
 
 def check_place(path: str | os.PathLike[str]) -> None:
@@ -74,6 +101,12 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write bytes atomically."""
+    with atomic(path) as scratch:
+        scratch.write_bytes(content)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

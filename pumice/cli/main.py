@@ -1,6 +1,5 @@
 """`pumice VERB`: the verbs, imported lazily, and what a user sees when something is wrong."""
 
-import errno
 import os
 import sys
 import warnings
@@ -10,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from pumice.errors import BadInput, CheckFailed, nearest
+from pumice.errors import BadInput, CheckFailed, nearest, reason_of
 
 VERBS = {  # in the order in which people need them; a line has room for 63 characters in a terminal of 80
     "list": "Networks, with sizes and published accuracy.",
@@ -113,7 +112,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+        reason = reason_of(error)
         _end(f"{reason}: {error.filename}" if error.filename else reason, 1)
     except MemoryError:
         _end("there is not enough memory; try a smaller batch or input", 1)

@@ -23,6 +23,7 @@ def command(
     json: Json = False,
 ) -> None:
     """Top-1, top-5, balanced accuracy and confusion on validation images."""
+    from pumice.data.changes import changed_classes
     from pumice.train.config import TrainConfig
     from pumice.train.open import open_for
 
@@ -44,10 +45,8 @@ def command(
         if manifest is None:
             raise BadInput(f"{model} does not say how images are fed to it; export it with Pumice")
         manifest.needs_classifier("val counts the images whose class is right")
-        if manifest.classes and manifest.classes != splits.classes:
-            missing = sorted(set(splits.classes) ^ set(manifest.classes))
-            what = f"{missing[0]!r} is in one of them only" if missing else "they are in another order"
-            raise BadInput(f"the classes of {source} are not those of {model}: {what}")
+        if manifest.classes and (said := changed_classes(splits.classes, manifest.classes, str(source), model)):
+            raise BadInput(said)
         scores = evaluate(session, manifest.preprocess, splits.val)
     if json:
         show.emit({"model": model, "data": str(source), "runtime": session.runtime, **scores.to_json()})

@@ -6,6 +6,7 @@ image        one image file of any valid kind -> RGB
 images       what a set of labelled images is; train and validation together; natural order
 describe     what a set is, as a record for run folders
 split        which images of a set are kept for validation
+changes      whether images are still those that a network was trained on
 folder       image folders
 digits       scikit-learn's scanned digits, the set that needs no files
 labels       numbers and words as shards and tables hold them -> classes

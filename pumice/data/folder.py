@@ -123,7 +123,8 @@ def _refuse_unknown(val: Classes, train: Classes, val_dir: Path) -> None:
     unknown = [name for name in val if name not in train]
     if unknown:
         named = f"class {unknown[0]!r}" if len(unknown) == 1 else f"classes {', '.join(map(repr, unknown[:5]))}"
-        raise BadInput(f"{val_dir} has {named}, which the training images lack{nearest(unknown[0], list(train))}")
+        hint = nearest(unknown[0], list(train)) or "; remove it, or add training images of it"
+        raise BadInput(f"{val_dir} has {named}, which the training images lack{hint}")
 
 
 def _damaged(files: list[str]) -> list[Skipped]:

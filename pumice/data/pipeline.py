@@ -75,14 +75,21 @@ class EpochSampler(Sampler[Key]):
         return self.length // self.world
 
     def __iter__(self) -> Iterator[Key]:
-        generator = torch.Generator().manual_seed(mix(self.seed, self.epoch, -1))
+        mine = self._order(self.epoch)[self.first_batch * self.batch_size :]
+        return iter([(self.epoch, index) for index in mine.tolist()])
+
+    def batch(self, epoch: int, number: int) -> list[int]:
+        """Indices of one batch of an epoch, counted from 0."""
+        return self._order(epoch)[number * self.batch_size :][: self.batch_size].tolist()
+
+    def _order(self, epoch: int) -> Tensor:
+        """Indices of this process in an epoch."""
+        generator = torch.Generator().manual_seed(mix(self.seed, epoch, -1))
         if self.labels is None:
             order = torch.randperm(self.length, generator=generator)
         else:
             order = _balanced(torch.tensor(self.labels), generator)
-        order = order[: len(self) * self.world]
-        mine = order[self.rank :: self.world][self.first_batch * self.batch_size :]
-        return iter([(self.epoch, index) for index in mine.tolist()])
+        return order[: len(self) * self.world][self.rank :: self.world]
 
 
 class EvalImages(Dataset[tuple[Tensor, int]]):

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from pumice.errors import BadInput
-from pumice.files import atomic
+from pumice.files import write_bytes
 from pumice.models.build import rebuild
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.families import variants
@@ -15,15 +15,18 @@ from pumice.models.manifest import Manifest
 KEY = "pumice"
 
 
+def checkpoint_bytes(model: nn.Module, manifest: Manifest) -> bytes:
+    """Weights and manifest as the content of a safetensors file."""
+    from safetensors.torch import save
+
+    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    return save(tensors, metadata={KEY: manifest.dumps()})
+
+
 def save_checkpoint(path: str | Path, model: nn.Module, manifest: Manifest) -> Path:
     """Write weights and manifest atomically."""
-    from safetensors.torch import save_file
-
-    path = Path(path)
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    with atomic(path) as scratch:
-        save_file(tensors, scratch, metadata={KEY: manifest.dumps()})
-    return path
+    write_bytes(path, checkpoint_bytes(model, manifest))
+    return Path(path)
 
 
 def read_manifest(path: str | Path) -> Manifest | None:

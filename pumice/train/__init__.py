@@ -14,8 +14,13 @@ condense      nets that learn their groups: prunings on time, the condensed form
 freeze        training the last layer alone
 ema           moving average of the weights
 stream        the batches of an epoch from any one on
-state         resume.pt
-records       the files of a run folder while it trains; when to stop
+state         what the next step depends on; a state file with its checksum
+latest        resume.pt and the one before it: the latest that is good
+writer        a run's files, the state last; a full disk delays them
+records       what is written after an epoch; when to stop
+board         the TensorBoard log
+culprit       what made a loss infinite or no number
+lock          one process at a time in a run folder
 interrupt     Ctrl-C and SIGTERM
 console       progress bar and lines
 """

@@ -24,6 +24,8 @@ class Console(pl.Callback):  # type: ignore[misc]
         total = pl_module.config.epochs * pl_module.steps_per_epoch
         self.task = self.bar.add_task("training", total=total, completed=pl_module.steps_done)
         if trainer.is_global_zero:
+            if pl_module.first_step:
+                print(f"going on at step {pl_module.first_step} of {total}", file=sys.stderr, flush=True)
             self.bar.start()
 
     def on_train_batch_end(

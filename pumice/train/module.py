@@ -1,5 +1,6 @@
 """The training and validation step of a classifier, and what an epoch came to."""
 
+import math
 import random
 import time
 from typing import Any
@@ -14,6 +15,7 @@ from pumice.errors import BadInput, CheckFailed, nearest
 from pumice.models.condense import group_lasso
 from pumice.tasks.classify import score, top_k
 from pumice.train.config import TrainConfig
+from pumice.train.culprit import bad_images, bad_layer, bad_parameter, few
 from pumice.train.freeze import set_frozen
 from pumice.train.objective import Objective
 from pumice.train.schedule import lr_at
@@ -91,10 +93,10 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         self.losses = (0.0, 0)
         self.first_step, self.seconds_before = 0, 0.0
         self.started = time.monotonic()
+        self._place = (0, -1)  # epoch and number of the last batch
         self.judgement: NDArray[np.float32] | None = None
         self._epoch_began, self._images = 0.0, 0
         self._pace = {"images_per_s": 0.0, "data_wait": 0.0}
-        self._unread: tuple[int, dict[str, Tensor]] | None = None
         self._outputs: list[tuple[Tensor, Tensor]] = []
         self._mixup = None
         if config.mixup:
@@ -126,6 +128,12 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
     def seconds(self) -> float:
         """Time trained, by this process and those before it."""
         return self.seconds_before + time.monotonic() - self.started
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the state that this process began with is where the time limit has ended the run."""
+        limit, validated = self.config.time_limit_s, self.history and self.history[-1]["step"] == self.first_step
+        return limit is not None and self.seconds_before > limit and bool(validated)
 
     @property
     def judged(self) -> nn.Module:
@@ -180,43 +188,83 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         seed_step(self.config.seed, self.steps_done, self.global_rank)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Loss of one batch: images (N, C, H, W) and classes (N,)."""
-        images, target = batch
-        if self.config.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        if self._mixup is not None:
-            even = len(images) // 2 * 2  # it mixes pairs
-            images, target = self._mixup(images[:even], target[:even])
-        losses = self.objective(self.net, images, target)
-        if self.config.group_lasso:
-            losses["network"] = losses["network"] + self.config.group_lasso * group_lasso(self.net)
-        self.read_losses()
-        self._unread = (self.steps_done + 1, {whose: loss.detach() for whose, loss in losses.items()})
-        return torch.stack(list(losses.values())).sum()
+        """Loss of one batch: images (N, C, H, W) and classes (N,).
 
-    def on_train_batch_end(self, outputs: Any, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Count the images."""
-        self._images += len(batch[1])
-
-    def read_losses(self) -> None:
-        """Add the network's last loss to the epoch's sum.
-
-        It is read one step late, so that a device is not waited for; before anything is saved it is read at once.
+        The loss is looked at before the weights are changed, while what made it can still be found; on a GPU this
+        waits for the forward pass.
 
         Raises:
             CheckFailed: it, or the partner's, is not a finite number.
         """
-        if self._unread is None:
-            return
-        step, values = self._unread[0], {whose: float(loss) for whose, loss in self._unread[1].items()}
-        self._unread = None
-        bad = {whose: value for whose, value in values.items() if value != value or abs(value) == float("inf")}
-        if bad:
-            loss = "the loss" if len(values) == 1 else f"the loss of {' and '.join(bad)}"
-            lower = f"`--set optim.lr={self.config.lr / 4:.1g}`"
-            value = next(iter(bad.values()))
-            raise CheckFailed(f"{loss} at step {step} is {value}; train again with a lower learning rate, {lower}")
+        losses = self.losses_of(batch)
+        values = {whose: float(loss.detach()) for whose, loss in losses.items()}
+        epoch, first = self.stream.position
+        before, self._place = self._place, (epoch, first + batch_idx)
+        if not all(map(math.isfinite, values.values())):
+            raise self._failure(values, batch, before)
         self.losses = (self.losses[0] + values["network"], self.losses[1] + 1)
+        return torch.stack(list(losses.values())).sum()
+
+    def losses_of(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """The losses whose sum a step descends, by whose they are."""
+        images, target = batch
+        if self.config.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        if self._mixup is not None:
+            even = len(images) // 2 * 2  # it mixes pairs, in place: a batch that fails is looked at as it came
+            images, target = self._mixup(images[:even].clone(), target[:even])
+        losses = self.objective(self.net, images, target)
+        if self.config.group_lasso:
+            losses["network"] = losses["network"] + self.config.group_lasso * group_lasso(self.net)
+        return losses
+
+    def check_weights(self) -> None:
+        """See that the last step has left finite weights, before they are judged or saved.
+
+        Raises:
+            CheckFailed: it has not; names the first such parameter and the files of the batch.
+        """
+        if (name := bad_parameter(self)) is not None:
+            raise CheckFailed(
+                f"step {self.steps_done} made the weights {name} infinite or no number, with {self._batch(self._place)}"
+                f"; {self._mend}"
+            )
+
+    def _failure(self, values: dict[str, float], batch: tuple[Tensor, Tensor], before: tuple[int, int]) -> CheckFailed:
+        """What made a loss of a batch infinite or no number: weights, images, a layer or the loss itself."""
+        bad_losses = [whose for whose, value in values.items() if not math.isfinite(value)]
+        loss = "the loss" if len(values) == 1 else f"the loss of {' and '.join(bad_losses)}"
+        value = values[bad_losses[0]]
+        step, place, mend = self.steps_done + 1, self._batch(self._place), self._mend
+        if (name := bad_parameter(self)) is not None and self.global_step == 0:
+            cause, mend = f"the weights {name} were so before the first step", "start from other weights"
+        elif name is not None:
+            cause = f"step {step - 1} made the weights {name} infinite or no number, with {self._batch(before)}"
+        elif bad := bad_images(batch[0], self.stream.names(*self._place)):
+            cause = f"{few(bad)} {'is' if len(bad) == 1 else 'are'} infinite or no number as the network sees them"
+            mend = "look at the pixels, and at the mean and std that they are normalised with"
+        else:
+            seed_step(self.config.seed, self.steps_done, self.global_rank)
+            layer = bad_layer(self, lambda: self.losses_of(batch))
+            if layer is not None:
+                cause = f"the output of layer {layer} is the first that is infinite or no number, with {place}"
+            else:
+                cause = f"the output of every layer is finite and the loss of them is not, with {place}"
+        return CheckFailed(f"{loss} at step {step} is {value}: {cause}; {mend}")
+
+    def _batch(self, place: tuple[int, int]) -> str:
+        """A batch in words."""
+        names = self.stream.names(*place)
+        return f"the batch of {len(names)} images {few(names)}"
+
+    @property
+    def _mend(self) -> str:
+        lower = f"`--set optim.lr={self.config.lr / 4:.1g}`"
+        return f"going on would meet it again, so train anew with a lower learning rate, {lower}"
+
+    def on_train_batch_end(self, outputs: Any, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Count the images."""
+        self._images += len(batch[1])
 
     def on_validation_start(self) -> None:
         """How fast the epoch trained, validation apart; of a resumed epoch, what this process did of it."""
@@ -232,9 +280,12 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         nets = [self.judged] if self.partner is None else [self.judged, self.partner]
         self._outputs.append((torch.stack([net(images).float() for net in nets], 1).cpu(), target.cpu()))
 
+    def on_validation_epoch_start(self) -> None:
+        """See that there is something to judge."""
+        self.check_weights()
+
     def on_validation_epoch_end(self) -> None:
         """Score all images together, and write down what the epoch came to."""
-        self.read_losses()
         logits, labels = (torch.cat(part).numpy() for part in zip(*self._outputs, strict=True))
         self._outputs.clear()
         scores = score(logits[:, 0], labels, self.classes)

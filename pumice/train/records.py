@@ -10,13 +10,15 @@ import lightning.pytorch as pl
 import torch
 
 from pumice.data.images import ImageSet
-from pumice.files import read_json, write_json, write_text
-from pumice.models.checkpoint import save_checkpoint
+from pumice.files import read_json, write_bytes, write_json
+from pumice.models.checkpoint import checkpoint_bytes
 from pumice.models.manifest import Manifest
-from pumice.tasks.predictions import answers, write_answers
+from pumice.tasks.predictions import answers, answers_text
+from pumice.train.board import Board
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.module import Classifier
-from pumice.train.state import capture, write_state
+from pumice.train.state import capture
+from pumice.train.writer import Writer
 
 SCORES = ("lr", "train_loss", "val_loss", "val_top1", "val_top5", "val_balanced")
 CLOCK = ("seconds", "images_per_s", "data_wait")
@@ -30,16 +32,26 @@ class Records(pl.Callback):  # type: ignore[misc]
 
     last.safetensors and best.safetensors hold what validation judged, and predictions.csv is what the best one says of
     each validation image.  Only the first of several processes writes.
+
+    Args:
+        writer: of the run folder.
+        manifest: of the network.
+        images: `fingerprint` of the data, kept with the state.
+        val: the images that judge.
+        save_every_s: see `TrainConfig`.
     """
 
-    def __init__(self, out: Path, manifest: Manifest, save_every_s: float, val: ImageSet) -> None:
-        self.out, self.manifest, self.save_every_s, self.val = out, manifest, save_every_s, val
+    def __init__(
+        self, writer: Writer, manifest: Manifest, images: dict[str, Any], val: ImageSet, save_every_s: float
+    ) -> None:
+        self.writer, self.manifest, self.images, self.val = writer, manifest, images, val
+        self.save_every_s = save_every_s
         self.saved = time.monotonic()
-        self._board: Any = None
+        self.board = Board(writer.out / "tensorboard", (*SCORES, PARTNER, *CLOCK[1:]))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add to environment.json what only torch knows: the device, and how many threads and processes work."""
-        path = self.out / "environment.json"
+        path = self.writer.out / "environment.json"
         if trainer.is_global_zero and path.is_file():
             device = trainer.strategy.root_device
             found = {
@@ -61,37 +73,39 @@ class Records(pl.Callback):  # type: ignore[misc]
         """Write the epoch's files."""
         assert isinstance(pl_module, Classifier)
         if trainer.is_global_zero:
-            save_checkpoint(self.out / "last.safetensors", pl_module.judged, self.manifest)
+            weights = checkpoint_bytes(pl_module.judged, self.manifest)
+            self.writer.put("last.safetensors", weights)
             assert pl_module.best is not None
             if pl_module.best["epoch"] == pl_module.history[-1]["epoch"]:
-                save_checkpoint(self.out / "best.safetensors", pl_module.judged, self.manifest)
+                self.writer.put("best.safetensors", weights)
                 assert pl_module.judgement is not None
-                write_answers(self.out / "predictions.csv", answers(self.val, pl_module.judgement))
-            write_metrics(self.out / "metrics.csv", pl_module.history)
-            self.plot(pl_module.history[-1])
+                self.writer.put("predictions.csv", answers_text(answers(self.val, pl_module.judgement)).encode())
+            self.writer.put("metrics.csv", metrics(pl_module.history))
         self.save(trainer, pl_module)
 
     def save(self, trainer: pl.Trainer, module: Classifier) -> None:
-        """Write resume.pt."""
-        state = capture(trainer, module)
+        """Write resume.pt, after the files that it counts on and before the log, which is for looking at."""
+        state = {**capture(trainer, module), "images": self.images}
         if trainer.is_global_zero:
-            write_state(self.out / "resume.pt", state)
+            self.writer.save(state)
+            if not self.writer.failure:
+                self.log_epochs(module)
         self.saved = time.monotonic()
 
-    def plot(self, row: dict[str, Any]) -> None:
-        """Add an epoch to the TensorBoard log, which is opened late because importing it takes a second."""
-        if self._board is None:
-            from lightning.pytorch.loggers import TensorBoardLogger
+    def log_epochs(self, module: Classifier) -> None:
+        """Bring the TensorBoard log up to the history."""
+        self.board.write(module.history, time.time() - module.seconds)
 
-            self._board = TensorBoardLogger(self.out, name="tensorboard", version="")
-        columns = (*SCORES, PARTNER, *CLOCK[1:])
-        self._board.log_metrics({k: row[k] for k in columns if k in row}, step=row["epoch"])
-        self._board.save()
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what the disk has refused so far.
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Close the log."""
-        if self._board is not None:
-            self._board.finalize("success")
+        Raises:
+            CheckFailed: it still does.
+        """
+        assert isinstance(pl_module, Classifier)
+        if trainer.is_global_zero and self.writer.failure:
+            self.save(trainer, pl_module)
+            self.writer.check()
 
 
 class Stop(pl.Callback):  # type: ignore[misc]
@@ -128,10 +142,15 @@ class Stop(pl.Callback):  # type: ignore[misc]
 
 
 def write_metrics(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write metrics.csv, one row per epoch."""
+    """Write metrics.csv."""
+    write_bytes(path, metrics(rows))
+
+
+def metrics(rows: list[dict[str, Any]]) -> bytes:
+    """Content of metrics.csv, one row per epoch."""
     text = io.StringIO()
     columns = (*COLUMNS, PARTNER) if rows and PARTNER in rows[0] else COLUMNS
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue().encode()

@@ -1,21 +1,31 @@
 """A training run and its folder: `config.json` first, then torch."""
 
+import errno
 import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pumice.errors import BadInput
-from pumice.files import read_json, write_json
+from pumice.data.changes import changed_classes, changed_images, fingerprint
+from pumice.errors import BadInput, CheckFailed, reason_of
+from pumice.files import read_json, scratch_of, write_json
 from pumice.tasks.classify import Scores
 from pumice.train.config import TrainConfig
 from pumice.train.environment import environment
+from pumice.train.lock import LOCK, locked
 
 if TYPE_CHECKING:
     from torch import nn
 
     from pumice.data.images import Splits
+
+FILES = (  # that training writes, whose scratch files a kill may leave
+    *("config.json", "environment.json", "data.json", "profile.json", "metrics.csv", "metrics.json", "resume.pt"),
+    *("best.safetensors", "last.safetensors", "condensed.safetensors", "predictions.csv", "predictions.json"),
+    "partner.safetensors",
+)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a disk that takes no more
 
 
 @dataclass(frozen=True)
@@ -66,35 +76,51 @@ def train(
 
     Raises:
         BadInput: the folder holds something, or network, weights, data or settings cannot work; then nothing is left.
-        CheckFailed: the loss became infinite or no number.
+        CheckFailed: the loss became infinite or no number, or the results could not be written.
     """
     out = Path(out)
-    if is_first_process():
-        made = _claim(out)
-        write_json(out / "config.json", config.to_json())
-        write_json(out / "environment.json", environment())
-    try:
+    if not is_first_process():
         return _continue(config, out, splits, state)
-    except BadInput:
-        if is_first_process():
-            _abandon(out, made)
-        raise
+    made = _claim(out)
+    try:
+        with locked(out):
+            _check_free(out)  # again: another process may have taken the folder meanwhile
+            write_json(out / "config.json", config.to_json())
+            write_json(out / "environment.json", environment())
+            try:
+                return _continue(config, out, splits, state)
+            except BadInput:
+                _abandon(out)
+                raise
+    finally:
+        if made and out.is_dir() and not any(out.iterdir()):
+            out.rmdir()
 
 
 def resume(out: str | Path, *, splits: "Splits | None" = None) -> TrainResult:
     """Go on with a run; the weights become those of a run that was never stopped.
 
-    A finished run is not touched.  One that was killed before it saved anything starts again.
+    A finished run is not touched.  One that was killed before it saved anything starts again.  A damaged resume.pt is
+    said to be so, and the state before it taken.
 
     Raises:
-        BadInput: the folder holds no run, or its data have changed.
+        BadInput: the folder holds no run, its data have changed, another process trains in it, or no state is good.
+        CheckFailed: see `train`.
     """
     out = Path(out)
     if not (out / "config.json").is_file():
         raise BadInput(f"{out} holds no run to resume; name the folder of a run")
     if (out / "metrics.json").is_file():
         return _finished(out)
-    return _continue(TrainConfig.from_json(read_json(out / "config.json")), out, splits, None)
+    config = TrainConfig.from_json(read_json(out / "config.json"))
+    if not is_first_process():
+        return _continue(config, out, splits, None)
+    with locked(out):
+        for left in scratch_of(out, FILES):
+            left.unlink(missing_ok=True)
+        if not (out / "environment.json").is_file():
+            write_json(out / "environment.json", environment())
+        return _continue(config, out, splits, None)
 
 
 def _continue(config: TrainConfig, out: Path, splits: "Splits | None", state: dict[str, Any] | None) -> TrainResult:
@@ -106,6 +132,11 @@ def _continue(config: TrainConfig, out: Path, splits: "Splits | None", state: di
             return _train(config, out, splits, state, interrupt)
         except Interrupted:
             return _stopped(out)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            mend = f"make room there, then go on with `pumice train --resume {out}`"
+            raise CheckFailed(f"the results in {out} cannot be written: {reason_of(error)}; {mend}") from error
 
 
 def _train(
@@ -126,31 +157,36 @@ def _train(
     from pumice.tasks.predictions import read_answers, sheet
     from pumice.train.condense import learning_form, learns_groups, save_condensed
     from pumice.train.console import Console
+    from pumice.train.latest import Latest
     from pumice.train.net import build_net
     from pumice.train.records import Records, write_metrics
-    from pumice.train.state import read_state, write_state
     from pumice.train.trainer import run_epochs
+    from pumice.train.writer import Writer
 
-    saved = out / "resume.pt"
+    latest = Latest(out)
     if state is not None:
-        write_state(saved, state)
-    elif saved.is_file():
-        state = read_state(saved)
+        latest.write(state)
+    else:
+        state = latest.read()
+    images = fingerprint(splits)
+    if state is not None:
+        _check_data(out, splits, images, state)
     net = build_net(learning_form(config), splits.classes)
     manifest_of(net).needs_classifier("train learns the classes of whole images")
     manifest = manifest_of(net, classes=splits.classes, task=config.task)
-    if state is not None:
-        _check_classes(out, splits.classes, state)
+    if state is not None and is_first_process():
         write_metrics(out / "metrics.csv", state["history"])
     catalogue = None if ":" in config.model else entry(config.model).to_json()
     madds = None
     if is_first_process():
         write_json(out / "data.json", description(splits))
         madds = None if learns_groups(net) else _costs(net, out)
-    records = Records(out, manifest, config.save_every_s, splits.val)
+    writer = Writer(out, latest, 0 if state is None else state["step"])
+    records = Records(writer, manifest, images, splits.val, config.save_every_s)
     trainer, module = run_epochs(net, splits, config, interrupt, state=state, records=records, more=(Console(),))
     assert module.best is not None
     if trainer.is_global_zero:
+        records.log_epochs(module)
         record = {
             "finished": True,
             "task": config.task,
@@ -191,6 +227,7 @@ def _train(
                 "top1": module.history[-1]["partner_top1"],
             }
         write_json(out / "metrics.json", record)
+        latest.discard_previous()
         return _finished(out)
     last = module.history[-1]
     scores = Scores(**module.best["scores"])
@@ -209,10 +246,13 @@ def _costs(net: "nn.Module", out: Path) -> int | None:
     return found.madds
 
 
-def _check_classes(out: Path, classes: tuple[str, ...], state: dict[str, Any]) -> None:
-    """Raises BadInput when the data's classes are not those that the run was begun with."""
-    if tuple(state.get("classes", classes)) != classes:
-        raise BadInput(f"the data's classes are no longer those that {out} was begun with; start a new run")
+def _check_data(out: Path, splits: "Splits", images: dict[str, Any], state: dict[str, Any]) -> None:
+    """Raises BadInput when the data are not those that the run was begun with; a state from elsewhere may not say."""
+    said = changed_classes(splits.classes, tuple(state.get("classes", splits.classes)), splits.source, str(out))
+    if said is None and "images" in state:
+        said = changed_images(images, state["images"], splits.source, str(out))
+    if said is not None:
+        raise BadInput(said)
 
 
 def _finished(out: Path) -> TrainResult:
@@ -238,11 +278,11 @@ def _condensed(record: dict[str, Any]) -> str:
 
 def _stopped(out: Path) -> TrainResult:
     """The result of an interrupted run, from its state if it has come that far."""
-    if not (out / "resume.pt").is_file():
-        return TrainResult(out, None, 0.0, 0, None, interrupted=True)
-    from pumice.train.state import read_state
+    from pumice.train.latest import Latest
 
-    state = read_state(out / "resume.pt")
+    state = Latest(out).read()
+    if state is None:
+        return TrainResult(out, None, 0.0, 0, None, interrupted=True)
     best, epochs = state["best"], state["history"][-1]["epoch"] if state["history"] else 0
     scores = None if best is None else Scores(**best["scores"])
     return TrainResult(out, scores, state["seconds"], epochs, None if best is None else best["epoch"], interrupted=True)
@@ -256,11 +296,9 @@ def _claim(out: Path) -> bool:
     """
     if out.is_file():
         raise BadInput(f"{out} is a file; name a folder for the run")
-    if (out / "config.json").is_file():
-        raise BadInput(f"{out} holds another run; choose another --out, or go on with `pumice train --resume {out}`")
-    if out.is_dir() and any(out.iterdir()):
-        raise BadInput(f"{out} is not empty; choose another --out")
     made = not out.exists()
+    if not made:
+        _check_free(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -268,12 +306,21 @@ def _claim(out: Path) -> bool:
     return made
 
 
-def _abandon(out: Path, made: bool) -> None:
-    """Remove what a run that could not begin has left."""
-    for name in ("config.json", "environment.json", "data.json", "profile.json"):
-        (out / name).unlink(missing_ok=True)
-    if made and not any(out.iterdir()):
-        out.rmdir()
+def _check_free(out: Path) -> None:
+    """Raises BadInput when a folder holds more than what a run leaves that was killed before it began."""
+    if (out / "config.json").is_file():
+        raise BadInput(f"{out} holds another run; choose another --out, or go on with `pumice train --resume {out}`")
+    if {*out.iterdir()} - {out / LOCK, *scratch_of(out, FILES)}:
+        raise BadInput(f"{out} is not empty; choose another --out")
+
+
+def _abandon(out: Path) -> None:
+    """Remove what a run that could not begin has left; one that has saved something can be resumed."""
+    from pumice.train.latest import Latest
+
+    if not Latest(out).exists:
+        for name in ("config.json", "environment.json", "data.json", "profile.json"):
+            (out / name).unlink(missing_ok=True)
 
 
 def is_first_process() -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from pumice.data.pipeline import Batches, EpochSampler
+from pumice.data.pipeline import Batches, EpochSampler, TrainImages
 from pumice.data.stream_loader import State, StreamLoader
 from pumice.errors import BadInput
 
@@ -26,6 +26,19 @@ class Stream:
         self.loader, self.sampler = loader, loader.sampler
         self.position = (0, 0)
         self.waited = 0.0
+
+    def names(self, epoch: int, batch: int) -> list[str]:
+        """Names of the images in one batch of an epoch, both counted from 0, in the order of the batch.
+
+        Images of a stream have none: their places in the stream's order stand for them.
+        """
+        if isinstance(self.loader, StreamLoader):
+            size = self.loader.images.batch_size
+            return [f"no. {batch * size + i + 1} of epoch {epoch + 1}" for i in range(size)]
+        assert isinstance(self.loader.dataset, TrainImages)
+        assert isinstance(self.sampler, EpochSampler)
+        names = self.loader.dataset.images.names
+        return [names[index] for index in self.sampler.batch(epoch, batch)]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         self.sampler.start_at(*self.position)

@@ -14,7 +14,7 @@ from torch import nn
 from pumice.data.augment import Augment
 from pumice.data.images import Splits
 from pumice.data.pipeline import make_loaders
-from pumice.errors import BadInput
+from pumice.errors import BadInput, CheckFailed
 from pumice.models.described import preprocess_of
 from pumice.train.condense import Condense, learns_groups
 from pumice.train.config import TrainConfig
@@ -57,7 +57,7 @@ def run_epochs(
 
     Raises:
         BadInput: settings that this machine or these data do not allow.
-        CheckFailed: the loss is no longer a number.
+        CheckFailed: the loss is no longer a number; memory ran out.
         Interrupted: the user asked for it.
     """
     if isinstance(config.freeze, int) and config.devices not in (1, "auto"):
@@ -102,9 +102,10 @@ def run_epochs(
             objective.to(memory_format=torch.channels_last)
         module = Classifier(net, config, splits.classes, Stream(train_loader), state, objective)
         epochs = min(config.epochs, until_epoch or config.epochs) - module.first_step // module.steps_per_epoch
-        if epochs > 0:
+        if epochs > 0 and not module.out_of_time:
             trainer.fit_loop.max_epochs = epochs
-            trainer.fit(module, module.stream, val_loader)
+            with _memory_in_words(config):
+                trainer.fit(module, module.stream, val_loader)
     return trainer, module
 
 
@@ -194,6 +195,24 @@ def _trainer(config: TrainConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
         setting = f"accelerator={accelerator}, devices={config.devices}, precision={config.precision}"
         reason = " ".join(str(error).split())
         raise BadInput(f"this machine cannot train with {setting}, strategy={config.strategy}: {reason}") from error
+
+
+@contextmanager
+def _memory_in_words(config: TrainConfig) -> Iterator[None]:
+    """Raises CheckFailed where the memory of the device, or of the processes that prepare images, has run out."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise CheckFailed(
+            f"the device's memory is full; train with less than batch_size={config.batch_size}"
+        ) from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise CheckFailed(
+            "a process that prepares images has died, most likely because memory ran out; free some and go on with "
+            f"`pumice train --resume`, or train with less than data.workers={config.workers}"
+        ) from error
 
 
 @contextmanager

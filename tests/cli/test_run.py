@@ -146,7 +146,30 @@ def test_val_of_a_file(pumice: Any, digits_run: Path, onnx_file: Path) -> None:
 def test_val_on_other_classes(pumice: Any, digits_run: Path, tmp_path: Path, folder_of: Callable[..., Path]) -> None:
     said = pumice("val", digits_run, folder_of(tmp_path / "photos", bright=4, dark=4))
     assert said.code == 2
-    assert "the classes of" in said.sentence
+    assert f"photos has the classes 'bright', 'dark', but {digits_run} was trained on the classes '0'" in said.sentence
+
+
+def test_val_on_a_class_added_removed_or_renamed(
+    pumice: Any, digits_run: Path, here: Path, folder_of: Callable[..., Path]
+) -> None:
+    def folder(name: str, *classes: str) -> None:
+        folder_of(here / name, **dict.fromkeys(classes, 2))
+
+    digits = [str(i) for i in range(10)]
+    folder("more", *digits, "zebra")
+    folder("fewer", *digits[:-1])
+    folder("renamed", *digits[:-1], "nine")
+    folder("new/train", *digits)
+    folder("new/val", *digits, "zebra")
+    for name, words in {
+        "more": f"more has the class 'zebra', which {digits_run} was not trained on; remove the folder",
+        "fewer": f"fewer lacks the class '9', which {digits_run} was trained on; put the folder back",
+        "renamed": f"renamed has the class 'nine' where {digits_run} was trained on '9'; rename it",
+        "new": "new/val has class 'zebra', which the training images lack; remove it",
+    }.items():
+        said = pumice("val", digits_run, name)
+        assert said.code == 2
+        assert words in said.sentence
 
 
 def test_predict(pumice: Any, digits_run: Path, here: Path) -> None:

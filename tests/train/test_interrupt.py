@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from pumice.data.images import Splits
+from pumice.errors import CheckFailed
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.run import resume, train
 from pumice.train.state import read_state
@@ -56,6 +58,71 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_later(
     assert not resume(out, splits=few_digits).interrupted
     for name in ("last.safetensors", "best.safetensors"):
         assert (out / name).read_bytes() == (whole.out / name).read_bytes()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_signal_during_a_save_leaves_a_good_state(
+    times: int, few_digits: Splits, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two renamings: one signal waits for the end of the save; of two, the second ends it there."""
+    whole = train(tiny_config(), out.with_name("whole"), splits=few_digits)
+    untouched = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        untouched(source, target)
+        if target.name == "resume.previous.pt" and read_state(target)["step"] == 7:
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        assert train(tiny_config(save_every_s=0.0), out, splits=few_digits).interrupted
+    assert (out / "resume.pt").exists() == (times == 1)
+    if times == 1:
+        assert read_state(out / "resume.pt")["step"] == 8
+    assert not [path.name for path in out.rglob("*.part*")]
+    assert not resume(out, splits=few_digits).interrupted
+    for name in ("last.safetensors", "best.safetensors"):
+        assert (out / name).read_bytes() == (whole.out / name).read_bytes()
+
+
+def test_a_killed_worker_is_one_sentence_and_costs_nothing(
+    few_digits: Splits, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the system does where memory runs out."""
+    from multiprocessing import active_children
+
+    from pumice.train.module import Classifier
+
+    whole = train(tiny_config(), out.with_name("whole"), splits=few_digits)
+    untouched = Classifier.training_step
+
+    def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
+        if self.steps_done == 7:
+            for worker in active_children():
+                os.kill(worker.pid or 0, signal.SIGKILL)
+            time.sleep(0.2)
+        return untouched(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "training_step", training_step)
+        with pytest.raises(CheckFailed, match=r"a process that prepares images has died.* less than data.workers=1"):
+            train(tiny_config(workers=1), out, splits=few_digits)
+    assert read_state(out / "resume.pt")["step"] == 6
+    assert resume(out, splits=few_digits).epochs == 2
+    for name in ("last.safetensors", "best.safetensors"):
+        assert (out / name).read_bytes() == (whole.out / name).read_bytes()
+
+
+def test_a_full_device_is_one_sentence(few_digits: Splits, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pumice.train.module import Classifier
+
+    def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Classifier, "training_step", training_step)
+    with pytest.raises(CheckFailed, match="the device's memory is full; train with less than batch_size=32"):
+        train(tiny_config(), out, splits=few_digits)
 
 
 SCRIPT = """

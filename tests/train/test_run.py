@@ -203,8 +203,23 @@ def test_other_classes_cannot_go_on_with_a_run(few_digits: Splits, out: Path, mo
         with pytest.raises(Killed):
             train(tiny_config(), out, splits=few_digits)
     renamed = [type(s)(tuple("abcdefghij"), s.labels, s.names, s.loaders) for s in (few_digits.train, few_digits.val)]
-    with pytest.raises(BadInput, match="no longer those"):
+    with pytest.raises(BadInput, match=r"letters has the classes 'a'.*was trained on the classes '0'"):
         resume(out, splits=Splits("letters", *renamed))
+
+
+def test_other_images_cannot_go_on_with_a_run(few_digits: Splits, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One image less would give other batches and another number of steps an epoch."""
+    with monkeypatch.context() as patch:
+        kill_at(patch, 7)
+        with pytest.raises(Killed):
+            train(tiny_config(), out, splits=few_digits)
+    fewer = Splits("digits", few_digits.train.subset(range(199)), few_digits.val)
+    with pytest.raises(BadInput, match=r"digits has 199 training images and .* was begun with 200, .* put them back"):
+        resume(out, splits=fewer)
+    others = Splits("digits", few_digits.train.subset([*range(199), 0]), few_digits.val)
+    with pytest.raises(BadInput, match="the images of digits have other names"):
+        resume(out, splits=others)
+    assert resume(out, splits=few_digits).epochs == 2
 
 
 def test_a_time_limit_ends_a_run_early_and_whole(few_digits: Splits, out: Path) -> None:
