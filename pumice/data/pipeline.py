@@ -31,11 +31,12 @@ class EpochSampler(Sampler[Key]):
     """Keys (epoch, index) in an order shuffled by seed and epoch.
 
     Lightning calls `set_epoch` before each epoch.  `start_at` resumes in the middle of one; `len` stays that of a whole
-    epoch, as Lightning counts a resumed epoch's batches from where it stopped.
+    epoch, as Lightning counts a resumed epoch's batches from where it stopped.  Keys that do not fill a batch are left
+    out.  Batch number n of all processes together holds the keys that batch n of one process alone would hold.
 
     Args:
         length: of the data set.
-        batch_size: of the loader, per process.
+        batch_size: of one optimiser step, per process.
         seed: of the shuffling.
         rank: of this process among `world` processes, which share an epoch; each gets every world-th key.
     """
@@ -55,7 +56,8 @@ class EpochSampler(Sampler[Key]):
         self.epoch, self.first_batch = epoch, batch
 
     def __len__(self) -> int:
-        return self.length // self.world
+        share = self.length // self.world
+        return share // self.batch_size * self.batch_size
 
     def __iter__(self) -> Iterator[Key]:
         generator = torch.Generator().manual_seed(mix(self.seed, self.epoch, -1))
@@ -151,29 +153,34 @@ def make_loaders(
     pin_memory: bool = False,
     rank: int = 0,
     world: int = 1,
+    accumulate: int = 1,
 ) -> tuple[DataLoader[tuple[Tensor, int]], DataLoader[tuple[Tensor, int]]]:
     """Loaders of training batches (whose `sampler` is an EpochSampler) and of validation batches, in order.
 
-    A batch is (images (N, 3, H, W) float32, labels (N,) int64).  The last, smaller training batch is dropped where
-    there is a full one: batch norm needs more than one image.  The loaders do not touch torch's global generator; with
-    workers, Python's multiprocessing draws from Python's.
+    A batch is (images (N, 3, H, W) float32, labels (N,) int64).  A step's images are shared by `world` processes, each
+    of which takes `accumulate` batches of equal size for it.  What does not fill a step is left out of the epoch; a set
+    that is smaller than a step is one, but for images that cannot be shared evenly.  Every process judges as many
+    images, number n of them the images n, n + world, ...; at the end they begin again at the first ones.  The loaders
+    do not touch torch's global generator; with workers, Python's multiprocessing draws from Python's.
 
     Args:
         splits: the data.
         preprocess: how images become network input.
-        batch_size: of training, per process.
+        batch_size: images of one optimiser step, a multiple of world * accumulate.
         seed: of order and augmentation.
         workers: processes that prepare batches; 0 prepares them in this one.
         augment: None for the defaults of `Augment`.
-        val_batch_size: of validation; None for `batch_size`.
+        val_batch_size: of validation, per process; None for `batch_size`.
         cache_bytes: memory for decoded training images; decoded validation images get a quarter of it, resized ones
             half.
         pin_memory: page-locked batches, for a GPU.
         rank: of this process among `world` processes.
-        world: number of processes that share the training images.
+        world: number of processes that share the images.
+        accumulate: batches of a process that make up its part of an optimiser step.
 
     Raises:
-        BadInput: as TrainImages; a batch of less than one image; an image that has become unreadable.
+        BadInput: as TrainImages; a batch of less than one image; fewer images than the parts of a step; an image that
+            has become unreadable.
     """
     if batch_size < 1:
         raise BadInput(f"a batch of {batch_size} images is impossible; give 1 or more")
@@ -183,14 +190,17 @@ def make_loaders(
         fill(train_set)
         fill(val_set)
     train_data = TrainImages(train_set, preprocess, Augment() if augment is None else augment, seed)
-    sampler = EpochSampler(len(train_data), batch_size, seed, rank, world)
+    part = min(batch_size, len(train_data)) // (world * accumulate)
+    if part < 1:
+        raise BadInput(f"{len(train_data)} training images are too few for a step in {world * accumulate} parts")
+    sampler = EpochSampler(len(train_data), part * accumulate, seed, rank, world)
+    shown = range(rank, -(-len(val_set) // world) * world, world)
     # Each loader has a generator of its own for its workers' seeds; by default it would draw from the global one.
     train = DataLoader(
         train_data,
-        batch_size,
+        part,
         sampler=sampler,
         num_workers=workers,
-        drop_last=len(sampler) > batch_size,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         generator=torch.Generator().manual_seed(seed),
@@ -198,6 +208,7 @@ def make_loaders(
     val = DataLoader(
         EvalImages(val_set, preprocess, cache_bytes // 2),
         val_batch_size or batch_size,
+        sampler=None if world == 1 else [index % len(val_set) for index in shown],
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,

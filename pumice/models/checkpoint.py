@@ -1,9 +1,10 @@
 """Checkpoints: a safetensors file that says what network it is, how to feed it and what its classes are called."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from pumice.errors import BadInput
 from pumice.files import atomic
@@ -15,12 +16,13 @@ from pumice.models.manifest import Manifest
 KEY = "pumice"
 
 
-def save_checkpoint(path: str | Path, model: nn.Module, manifest: Manifest) -> Path:
-    """Write weights and manifest atomically."""
+def save_checkpoint(path: str | Path, model: nn.Module | Mapping[str, Tensor], manifest: Manifest) -> Path:
+    """Write weights, of a network or by name, and manifest atomically."""
     from safetensors.torch import save_file
 
     path = Path(path)
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    weights = model.state_dict() if isinstance(model, nn.Module) else model
+    tensors = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
     with atomic(path) as scratch:
         save_file(tensors, scratch, metadata={KEY: manifest.dumps()})
     return path

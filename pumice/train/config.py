@@ -16,7 +16,7 @@ Precision = Literal["32", "bf16-mixed", "16-mixed"]
 # A field is set as SECTION.FIELD, `optim.lr=0.1`; two of them have a shorter name inside their section.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "data": ("data", "val_fraction", "strict", "img_size", "crop_pct", "batch_size", "workers"),
-    "model": ("model", "pretrained", "weights", "freeze", "drop_rate", "drop_path_rate", "bn_momentum"),
+    "model": ("model", "pretrained", "weights", "freeze", "freeze_norm", "drop_rate", "drop_path_rate", "bn_momentum"),
     "optim": (
         "optimizer",
         "lr",
@@ -41,8 +41,11 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "precision",
         "channels_last",
         "devices",
+        "nodes",
         "accelerator",
         "strategy",
+        "accumulate",
+        "sync_bn",
         "save_every_s",
         "time_limit_s",
     ),
@@ -60,9 +63,14 @@ class TrainConfig:
     model_options: further arguments of `create_model` (`model.width=0.6`).
     pretrained, weights: start from published weights or from a file; the head is made anew for the data's classes.
     freeze: "none"; "backbone" trains the last layer only; a number freezes the backbone for so many epochs.
+    freeze_norm: batch norms keep the running statistics that they begin with and normalise by them; their weights and
+        biases are trained.
     drop_rate: None leaves the network's own.
     bn_momentum: of the batch norms' running statistics; None leaves the network's own, which may be too slow for a run
         of a few hundred steps.
+    batch_size: images of one optimiser step, of all devices and all accumulated parts together.  So it goes with `lr`,
+        and devices, nodes and `accumulate` change neither the steps of an epoch nor the images of a step; each of
+        them divides it.  A batch norm sees a part: batch_size / (devices * nodes * accumulate) images.
     optimizer: "sgd" (Nesterov), "rmsprop" (TensorFlow's), "adamw" or any name that timm knows.
     decay_norm_bias: whether weight decay acts on norms and biases too.
     schedule: "cosine" falls to `final_lr`; "step" multiplies by `decay_rate` every `decay_epochs` epochs.
@@ -74,6 +82,12 @@ class TrainConfig:
     hflip, re_prob: chances of mirroring an image and of erasing a part of it; color_jitter: strength.
     auto_augment: a policy that timm knows ("rand-m7-mstd0.5-inc1").
     ema_decay: moving average of the weights, warmed up so that short runs gain as well; None for none.
+    devices: of each machine, one process each; "auto" takes all GPUs.
+    nodes: machines; a launcher (torchrun, SLURM) starts the processes of more than one.
+    strategy: "auto" and "ddp" keep all weights on every device; "fsdp" shares out weights, gradients and optimiser
+        state; any other name is Lightning's.
+    accumulate: parts that the batch of a step is worked through in, one after the other, to save memory.
+    sync_bn: batch norms take their statistics over the parts of all GPUs.
     save_every_s: seconds between two saves of the state within an epoch; every epoch's end is saved anyway.
     time_limit_s: end at the first step after so many seconds, as if the epochs were over.
     """
@@ -85,6 +99,7 @@ class TrainConfig:
     pretrained: bool = False
     weights: str | None = None
     freeze: Literal["none", "backbone"] | int = "none"
+    freeze_norm: bool = False
     drop_rate: float | None = None
     drop_path_rate: float = 0.0
     bn_momentum: float | None = None
@@ -119,8 +134,11 @@ class TrainConfig:
     precision: Precision = "32"
     channels_last: bool = False
     devices: int | str = 1
+    nodes: int = 1
     accelerator: str = "auto"
     strategy: str = "auto"
+    accumulate: int = 1
+    sync_bn: bool = False
     save_every_s: float = 300.0
     time_limit_s: float | None = None
 
@@ -135,6 +153,9 @@ class TrainConfig:
             (self.crop_pct is not None and not 0 < self.crop_pct <= 1, "crop_pct", "in (0, 1], or none"),
             (self.bn_momentum is not None and not 0 < self.bn_momentum <= 1, "bn_momentum", "in (0, 1], or none"),
             (self.workers < 0, "workers", "0 or more"),
+            (isinstance(self.devices, int) and self.devices < 1, "devices", "at least 1, or auto"),
+            (self.nodes < 1, "nodes", "at least 1"),
+            (self.accumulate < 1, "accumulate", "at least 1"),
             (self.lr <= 0, "lr", "above 0"),
             (self.weight_decay < 0, "weight_decay", "0 or more"),
             (self.warmup_epochs < 0, "warmup_epochs", "0 or more"),

@@ -14,19 +14,23 @@ from pumice.errors import BadInput, CheckFailed, nearest
 from pumice.models.condense import group_lasso
 from pumice.tasks.classify import score
 from pumice.train.config import TrainConfig
-from pumice.train.freeze import set_frozen
+from pumice.train.freeze import freeze_norms, set_frozen
 from pumice.train.schedule import lr_at
+from pumice.train.shard import shard
 from pumice.train.stream import Stream
+from pumice.train.together import Together
 
 _MASK = (1 << 64) - 1
 
 
-def seed_step(seed: int, step: int, rank: int = 0) -> None:
-    """Seed every generator from the run's seed and the step, so that a resumed run draws what it would have drawn.
+def seed_step(seed: int, step: int, part: int = 0) -> None:
+    """Seed every generator from the run's seed, the step and which part of its images this process works on.
+
+    So a resumed run draws what it would have drawn.
 
     The mixing is that of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): neighbouring steps are unrelated.
     """
-    mixed = (seed << 40) + (rank << 32) + step
+    mixed = (seed << 40) + (part << 32) + step
     for multiplier, shift in ((0x9E3779B97F4A7C15, 30), (0xBF58476D1CE4E5B9, 27), (0x94D049BB133111EB, 31)):
         mixed = (mixed + 1) * multiplier & _MASK
         mixed ^= mixed >> shift
@@ -72,7 +76,7 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
     averaged: at most one network, the moving average of the weights (a list hides it from torch.nn).
     history: a row per finished epoch, the columns of metrics.csv.
     best: epoch, top1, loss and scores of the best epoch, by accuracy, then by loss; None before the first.
-    losses: sum and number of the training losses of the epoch under way.
+    losses: sum and number of the training losses of the epoch under way, over the parts of all processes.
     """
 
     def __init__(
@@ -85,7 +89,8 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.net, self.config, self.classes, self.stream = net, config, classes, stream
-        self.steps_per_epoch = len(stream.loader)
+        self.steps_per_epoch = len(stream.loader) // config.accumulate
+        self.together = Together()
         self.averaged: list[nn.Module] = []
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
@@ -104,11 +109,17 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
             self.first_step, self.seconds_before = state["step"], state["seconds"]
             self.history, self.best, self.losses = list(state["history"]), state["best"], tuple(state["losses"])
         stream.position = divmod(self.first_step, self.steps_per_epoch)
+        if config.freeze == "backbone":
+            set_frozen(net, True)  # before several processes agree on which gradients they share
 
     @property
     def steps_done(self) -> int:
         """Optimiser steps since the beginning of the run."""
         return self.first_step + self.global_step
+
+    def mid_step(self, batch_idx: int) -> bool:
+        """Whether this batch is a part of a step, but not its last one."""
+        return (batch_idx + 1) % self.config.accumulate != 0
 
     @property
     def between_epochs(self) -> bool:
@@ -130,8 +141,20 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         return create_optimizer(self.net, self.config)
 
     def setup(self, stage: str) -> None:
-        """Take this process's share of the images."""
-        self.stream.sampler.rank = self.global_rank
+        """Meet the other processes.
+
+        Raises:
+            BadInput: they go on from another step or have other data.
+        """
+        self.together = Together(self.trainer.world_size)
+        if not self.together.same((self.first_step, self.stream.sampler.length)):
+            raise BadInput("the processes of this run see different data or run folders; let them share both")
+
+    def configure_model(self) -> None:
+        """Share the weights out."""
+        if self.config.strategy == "fsdp":
+            for net in (self.net, *self.averaged):
+                shard(net, self.device, self.trainer.world_size)
 
     def on_train_epoch_start(self) -> None:
         """Point the stream at the next batch; freeze or free the backbone."""
@@ -142,12 +165,15 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         self.net.train()
         if freeze != "none":
             set_frozen(self.net, freeze == "backbone" or epoch < int(freeze))
+        if self.config.freeze_norm:
+            freeze_norms(self.net)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Set the learning rate and the generators of this step."""
+        """Set the learning rate of this step and the generators of this part of it."""
         for group in self.optimizers(use_pl_optimizer=False).param_groups:
             group["lr"] = lr_at(self.config, self.steps_done, self.steps_per_epoch)
-        seed_step(self.config.seed, self.steps_done, self.global_rank)
+        parts = self.config.accumulate
+        seed_step(self.config.seed, self.steps_done, self.global_rank * parts + batch_idx % parts)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch: images (N, C, H, W) and classes (N,)."""
@@ -165,21 +191,25 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         return loss
 
     def read_losses(self) -> None:
-        """Add the last loss to the epoch's sum.
+        """Add the last loss, the mean of all processes', to the epoch's sum.
 
-        It is read one step late, so that a device is not waited for; before anything is saved it is read at once.
+        It is read one batch late, so that a device is not waited for; before anything is saved it is read at once.
 
         Raises:
             CheckFailed: it is not a finite number.
         """
         if self._unread is None:
             return
-        step, value = self._unread[0], float(self._unread[1])
+        step, value = self._unread[0], self.together.mean(float(self._unread[1]))
         self._unread = None
         if value != value or abs(value) == float("inf"):
             lower = f"`--set optim.lr={self.config.lr / 4:.1g}`"
             raise CheckFailed(f"the loss at step {step} is {value}; train again with a lower learning rate, {lower}")
         self.losses = (self.losses[0] + value, self.losses[1] + 1)
+
+    def on_validation_epoch_start(self) -> None:
+        """Batch norms follow each process's own images; judged are the statistics that are kept, the first one's."""
+        self.together.as_the_first(self.judged.buffers())
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Keep the logits of one batch."""
@@ -187,11 +217,12 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         self._outputs.append((self.judged(images).float().cpu(), target.cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        """Score all images together, and write down what the epoch came to."""
+        """Score all images together, each once, and write down what the epoch came to."""
         self.read_losses()
-        logits, labels = (torch.cat(part).numpy() for part in zip(*self._outputs, strict=True))
+        logits, labels = (self.together.in_turn(torch.cat(part)) for part in zip(*self._outputs, strict=True))
         self._outputs.clear()
-        scores = score(logits, labels, self.classes)
+        count = len(self.trainer.val_dataloaders.dataset)  # the rest are images judged twice
+        scores = score(logits[:count].numpy(), labels[:count].numpy(), self.classes)
         row = {
             "epoch": -(-self.steps_done // self.steps_per_epoch),
             "step": self.steps_done,

@@ -13,6 +13,7 @@ from pumice.models.checkpoint import save_checkpoint
 from pumice.models.manifest import Manifest
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.module import Classifier
+from pumice.train.shard import weights_of
 from pumice.train.state import capture, write_state
 
 COLUMNS = ("epoch", "step", "lr", "train_loss", "val_loss", "val_top1", "seconds")
@@ -34,26 +35,30 @@ class Records(pl.Callback):  # type: ignore[misc]
     ) -> None:
         """Save the state when it is time; not after the last step of an epoch, which is yet to be validated."""
         assert isinstance(pl_module, Classifier)
-        if time.monotonic() - self.saved > self.save_every_s and not pl_module.between_epochs:
+        if pl_module.mid_step(batch_idx) or pl_module.between_epochs:
+            return
+        if pl_module.together.any(time.monotonic() - self.saved > self.save_every_s):
             self.save(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's files."""
         assert isinstance(pl_module, Classifier)
+        weights = weights_of(pl_module.judged)
         if trainer.is_global_zero:
-            save_checkpoint(self.out / "last.safetensors", pl_module.judged, self.manifest)
+            save_checkpoint(self.out / "last.safetensors", weights, self.manifest)
             assert pl_module.best is not None
             if pl_module.best["epoch"] == pl_module.history[-1]["epoch"]:
-                save_checkpoint(self.out / "best.safetensors", pl_module.judged, self.manifest)
+                save_checkpoint(self.out / "best.safetensors", weights, self.manifest)
             write_metrics(self.out / "metrics.csv", pl_module.history)
             self.plot(pl_module.history[-1])
         self.save(trainer, pl_module)
 
     def save(self, trainer: pl.Trainer, module: Classifier) -> None:
-        """Write resume.pt."""
+        """Write resume.pt; no process goes on before it is there, so that none ends the run while it is written."""
         state = capture(trainer, module)
         if trainer.is_global_zero:
             write_state(self.out / "resume.pt", state)
+        module.together.wait()
         self.saved = time.monotonic()
 
     def plot(self, row: dict[str, Any]) -> None:
@@ -84,23 +89,27 @@ class Stop(pl.Callback):  # type: ignore[misc]
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """From here on a signal waits for the end of the step."""
         self.interrupt.patient = True
+        self.interrupt.listen()  # Lightning has put a listener of its own before ours
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Look at the clock and at the signals; all processes stop at the same step."""
         assert isinstance(pl_module, Classifier)
-        over = self.time_limit_s is not None and pl_module.seconds > self.time_limit_s
-        if trainer.strategy.reduce_boolean_decision(over, all=False):
+        if pl_module.mid_step(batch_idx):
+            return
+        together = pl_module.together
+        if self.time_limit_s is not None and together.any(pl_module.seconds > self.time_limit_s):
             trainer.should_stop = True
-        elif not pl_module.between_epochs and trainer.strategy.reduce_boolean_decision(self.interrupt.asked, all=False):
+        elif not pl_module.between_epochs and together.any(self.interrupt.asked):
             if self.records is not None:
                 self.records.save(trainer, pl_module)
             raise Interrupted
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The state has just been saved by `records`."""
-        if trainer.strategy.reduce_boolean_decision(self.interrupt.asked, all=False):
+        assert isinstance(pl_module, Classifier)
+        if pl_module.together.any(self.interrupt.asked):
             raise Interrupted
 
 

@@ -1,6 +1,5 @@
 """A training run and its folder: `config.json` first, then torch."""
 
-import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +10,7 @@ from pumice.files import read_json, write_json
 from pumice.tasks.classify import Scores
 from pumice.train.config import TrainConfig
 from pumice.train.environment import environment
+from pumice.train.launch import is_first_process
 
 if TYPE_CHECKING:
     from pumice.data.images import Splits
@@ -65,14 +65,14 @@ def train(
         CheckFailed: the loss became infinite or no number.
     """
     out = Path(out)
-    if _is_first_process():
+    if is_first_process():
         made = _claim(out)
         write_json(out / "config.json", config.to_json())
         write_json(out / "environment.json", environment())
     try:
         return _continue(config, out, splits, state)
     except BadInput:
-        if _is_first_process():
+        if is_first_process():
             _abandon(out, made)
         raise
 
@@ -125,7 +125,8 @@ def _train(
 
     saved = out / "resume.pt"
     if state is not None:
-        write_state(saved, state)
+        if is_first_process():
+            write_state(saved, state)
     elif saved.is_file():
         state = read_state(saved)
     net = build_net(learning_form(config), splits.classes)
@@ -133,7 +134,8 @@ def _train(
     manifest = manifest_of(net, classes=splits.classes, task=config.task)
     if state is not None:
         _check_classes(out, splits.classes, state)
-        write_metrics(out / "metrics.csv", state["history"])
+        if is_first_process():
+            write_metrics(out / "metrics.csv", state["history"])
     records = Records(out, manifest, config.save_every_s)
     trainer, module = run_epochs(net, splits, config, interrupt, state=state, records=records, more=(Console(),))
     assert module.best is not None
@@ -230,8 +232,3 @@ def _abandon(out: Path, made: bool) -> None:
         (out / name).unlink(missing_ok=True)
     if made and not any(out.iterdir()):
         out.rmdir()
-
-
-def _is_first_process() -> bool:
-    """Whether this is the first of the processes that a launcher or Lightning has started for several devices."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))

@@ -9,13 +9,14 @@ import torch
 from pumice.errors import BadInput
 from pumice.files import atomic
 from pumice.train.module import Classifier
+from pumice.train.shard import load_optimizer, optimizer_state, weights_of
 
 FORMAT = 1
 State = dict[str, Any]
 
 
 def capture(trainer: pl.Trainer, module: Classifier) -> State:
-    """The state between two steps.
+    """The state between two steps.  All processes must ask; the first gets it, of a network in shares alone.
 
     step: optimiser steps done.  net, average: weights.  optimizer, precision: of torch and of Lightning's scaler.
     losses: sum and number of this epoch's losses.  history: a row per finished epoch.  best: see `Classifier`.
@@ -25,9 +26,9 @@ def capture(trainer: pl.Trainer, module: Classifier) -> State:
     return {
         "format": FORMAT,
         "step": module.steps_done,
-        "net": module.net.state_dict(),
-        "average": module.averaged[0].state_dict() if module.averaged else None,
-        "optimizer": module.optimizers(use_pl_optimizer=False).state_dict(),
+        "net": weights_of(module.net),
+        "average": weights_of(module.averaged[0]) if module.averaged else None,
+        "optimizer": optimizer_state(module.net, module.optimizers(use_pl_optimizer=False)),
         "precision": trainer.precision_plugin.state_dict(),
         "losses": list(module.losses),
         "history": module.history,
@@ -39,7 +40,7 @@ def capture(trainer: pl.Trainer, module: Classifier) -> State:
 
 def restore(trainer: pl.Trainer, module: Classifier, state: State) -> None:
     """Put optimiser and scaler back; `Classifier.begin_at` has put back the rest before the trainer existed."""
-    module.optimizers(use_pl_optimizer=False).load_state_dict(state["optimizer"])
+    load_optimizer(module.net, module.optimizers(use_pl_optimizer=False), state["optimizer"])
     if state["precision"]:
         trainer.precision_plugin.load_state_dict(state["precision"])
 

@@ -9,7 +9,7 @@ from pumice.data.pipeline import EpochSampler
 
 
 class Stream:
-    """Batches of `pumice.data.pipeline`'s training loader, from `position` (epoch, batch) to the end of that epoch.
+    """Batches of `pumice.data.pipeline`'s training loader, from `position` (epoch, step) to the end of that epoch.
 
     It has no length, so that Lightning counts nothing: the position is a function of the steps done, ours to say.
     """

@@ -9,22 +9,25 @@ from copy import deepcopy
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
 
 from pumice.data.augment import Augment
 from pumice.data.images import Splits
 from pumice.data.pipeline import make_loaders
-from pumice.errors import BadInput
+from pumice.errors import BadInput, CheckFailed
 from pumice.models.described import preprocess_of
 from pumice.train.condense import Condense, learns_groups
 from pumice.train.config import TrainConfig
 from pumice.train.ema import Ema
 from pumice.train.interrupt import Interrupt, Interrupted
+from pumice.train.launch import started
 from pumice.train.module import Classifier
 from pumice.train.net import fed
 from pumice.train.records import Records, Stop
 from pumice.train.state import State, capture, restore
 from pumice.train.stream import Stream
+from pumice.train.together import lost
 
 
 class Restore(pl.Callback):  # type: ignore[misc]
@@ -54,11 +57,9 @@ def run_epochs(
 
     Raises:
         BadInput: settings that this machine or these data do not allow.
-        CheckFailed: the loss is no longer a number.
+        CheckFailed: the loss is no longer a number, or another process has died.
         Interrupted: the user asked for it.
     """
-    if isinstance(config.freeze, int) and config.devices not in (1, "auto"):
-        raise BadInput("freezing for some epochs works on one device; set model.freeze=backbone or train.devices=1")
     if config.group_lasso and not learns_groups(net):
         raise BadInput("group_lasso is for nets that learn their groups; this one does not, so leave it at 0")
     callbacks = [
@@ -71,6 +72,7 @@ def run_epochs(
     ]
     with _quiet():
         trainer = _trainer(config, callbacks)
+        _check(config, net, trainer, len(splits.train))
         train_loader, val_loader = make_loaders(
             splits,
             fed(config, preprocess_of(net)),
@@ -86,18 +88,56 @@ def run_epochs(
             ),
             val_batch_size=max(64, config.batch_size),
             pin_memory=trainer.strategy.root_device.type == "cuda",
+            rank=trainer.global_rank,
             world=trainer.world_size,
+            accumulate=config.accumulate,
         )
-        if min(len(splits.train) // trainer.world_size, config.batch_size) < 2:
-            raise BadInput(f"{len(splits.train)} training images are too few to train on; give at least 2 a device")
-        if config.channels_last:
+        if config.channels_last and config.strategy != "fsdp":  # which shares out rows of the usual format
             net.to(memory_format=torch.channels_last)
         module = Classifier(net, config, splits.classes, Stream(train_loader), state)
         epochs = min(config.epochs, until_epoch or config.epochs) - module.first_step // module.steps_per_epoch
         if epochs > 0:
             trainer.fit_loop.max_epochs = epochs
-            trainer.fit(module, module.stream, val_loader)
+            try:
+                trainer.fit(module, module.stream, val_loader)
+            except RuntimeError as error:
+                if trainer.world_size == 1 or not lost(error):
+                    raise
+                raise CheckFailed(
+                    "another process of this run has ended; its own words are above or in its log"
+                ) from error
     return trainer, module
+
+
+def _check(config: TrainConfig, net: nn.Module, trainer: pl.Trainer, images: int) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        BadInput: see above.
+    """
+    world, asked = trainer.world_size, trainer.num_devices * trainer.num_nodes
+    parts = world * config.accumulate
+    if (count := started()) is not None and count != asked:
+        raise BadInput(
+            f"{count} processes were started, but train.devices and train.nodes ask for {asked}; "
+            f"set train.devices to the processes of a machine and train.nodes to the machines"
+        )
+    if config.batch_size % parts:
+        raise BadInput(
+            f"batch_size={config.batch_size} cannot be shared by {world} devices in {config.accumulate} parts each; "
+            f"give a multiple of {parts}"
+        )
+    if min(config.batch_size, images) < 2 * parts:
+        raise BadInput(
+            f"{images} training images in batches of {config.batch_size} are too few to train on in {parts} parts; "
+            f"each needs at least 2"
+        )
+    if world > 1 and isinstance(config.freeze, int):
+        raise BadInput("freezing for some epochs works on one device; set model.freeze=backbone or train.devices=1")
+    if config.sync_bn and (trainer.strategy.root_device.type != "cuda" or config.strategy == "fsdp"):
+        raise BadInput("sync_bn works on GPUs with strategy=ddp only; leave it out")
+    if config.strategy == "fsdp" and (learns_groups(net) or config.precision == "16-mixed"):
+        raise BadInput("nets that learn their groups and precision=16-mixed do not work with fsdp; set strategy=ddp")
 
 
 def train_once(
@@ -149,12 +189,15 @@ def _trainer(config: TrainConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
     on_gpu = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
     try:
         return pl.Trainer(
+            num_nodes=config.nodes,
             max_epochs=config.epochs,
             accelerator=accelerator,
             devices=config.devices,
-            strategy=config.strategy,
+            strategy=ModelParallelStrategy() if config.strategy == "fsdp" else config.strategy,
             precision=config.precision,
             gradient_clip_val=config.grad_clip,
+            accumulate_grad_batches=config.accumulate,
+            sync_batchnorm=config.sync_bn,
             callbacks=callbacks,
             deterministic="warn" if on_gpu else None,  # the same weights again; a CPU gives them anyway
             logger=False,
@@ -165,7 +208,9 @@ def _trainer(config: TrainConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
             use_distributed_sampler=False,
         )
     except (MisconfigurationException, ImportError, ValueError, RuntimeError, KeyError) as error:
-        setting = f"accelerator={accelerator}, devices={config.devices}, precision={config.precision}"
+        setting = (
+            f"accelerator={accelerator}, devices={config.devices}, nodes={config.nodes}, precision={config.precision}"
+        )
         reason = " ".join(str(error).split())
         raise BadInput(f"this machine cannot train with {setting}, strategy={config.strategy}: {reason}") from error
 

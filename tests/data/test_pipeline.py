@@ -144,12 +144,12 @@ def test_resume_in_the_middle_of_an_epoch(workers: int):
 
 
 def test_sampler_shows_every_image_once():
-    sampler = EpochSampler(50, 8, seed=0)
+    sampler = EpochSampler(50, 10, seed=0)
     sampler.set_epoch(7)
     keys = list(sampler)
     assert sorted(keys) == [(7, i) for i in range(50)]
     assert keys != sorted(keys)
-    assert list(EpochSampler(50, 8, seed=1)) != list(EpochSampler(50, 8, seed=0))
+    assert list(EpochSampler(50, 10, seed=1)) != list(EpochSampler(50, 10, seed=0))
 
 
 def test_processes_share_an_epoch():
