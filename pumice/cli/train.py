@@ -31,6 +31,7 @@ def command(
 ) -> None:
     """Train one network into a run folder; Ctrl-C leaves a run that `--resume` continues."""
     threads_that_sleep()
+    from pumice.train.launch import is_first_process
     from pumice.train.run import resume as go_on
     from pumice.train.run import train
 
@@ -52,8 +53,11 @@ def command(
         check_name(model)
         config = recipe.with_overrides(list(set or []))
         splits = open_data(config.data, seed=config.seed, val_fraction=config.val_fraction, strict=config.strict)
-        show.skipped(splits)
+        if is_first_process():
+            show.skipped(splits)
         result = train(config, out or show.fresh_folder("train"), splits=splits)
+    if not is_first_process():
+        return
     if json:
         show.emit(
             {

@@ -44,7 +44,7 @@ class Together:
         return torch.equal(least, most)
 
     def in_turn(self, mine: Tensor) -> Tensor:
-        """Rows of all processes, the first of each, then the second: (n, ...) of each, on the CPU -> (n * world, ...)."""
+        """Rows of all processes, the first of each, then the second; (n, ...) on the CPU -> (n * world, ...)."""
         if self.world == 1:
             return mine
         every = [torch.empty_like(mine) for _ in range(self.world)]
