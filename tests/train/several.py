@@ -55,12 +55,12 @@ def build(config: TrainConfig, classes: tuple[str, ...]) -> nn.Module:
 
 
 def arrange(what: str, step: int, rank: int) -> None:
-    """Let something happen in a step, counted from 0, of one process."""
+    """Let something happen in the first part of a step, counted from 0, of one process."""
     untouched = Classifier.training_step
 
     def training_step(self: Classifier, batch: Any, batch_idx: int) -> Tensor:
         loss = untouched(self, batch, batch_idx)
-        if (self.steps_done, self.global_rank) != (step, rank):
+        if (self.steps_done, self.global_rank) != (step, rank) or not self.mid_step(batch_idx):
             return loss
         if what == "bad image":
             raise BadInput("photo 7 cannot be read")
