@@ -132,12 +132,6 @@ def _usage(error: Any) -> str:
 
 
 def _end(sentence: str, code: int) -> NoReturn:
-    from pumice.train.launch import is_first_process, leave_it_to_the_first
-
-    if not is_first_process():
-        if code == 130:
-            raise SystemExit(0)  # a launcher would take it for a failure and kill the process that still writes
-        leave_it_to_the_first()
     print(f"pumice: {sentence}", file=sys.stderr)
     raise SystemExit(code)
 

@@ -8,8 +8,10 @@ import typer
 from pumice.cli import show
 from pumice.cli.options import Json, Pretrained, Set, threads_that_sleep
 from pumice.errors import BadInput
+from pumice.train.launch import is_first_process, said_by_the_first
 
 
+@said_by_the_first()
 def command(
     data: Annotated[str | None, typer.Argument(metavar="DATA", help="digits, or a folder of images by class.")] = None,
     model: Annotated[str | None, typer.Option(metavar="MODEL", help="A name of `pumice list`, or timm:NAME.")] = None,
@@ -31,7 +33,6 @@ def command(
 ) -> None:
     """Train one network into a run folder; Ctrl-C leaves a run that `--resume` continues."""
     threads_that_sleep()
-    from pumice.train.launch import is_first_process
     from pumice.train.run import resume as go_on
     from pumice.train.run import train
 

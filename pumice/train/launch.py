@@ -7,8 +7,12 @@ training begins.
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-PATIENCE_S = 5.0
+from pumice.errors import CheckFailed
+
+PATIENCE_S = 10.0
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 
@@ -24,11 +28,27 @@ def started() -> int | None:
     return int(count) if count is not None and count.isdigit() else None
 
 
-def leave_it_to_the_first() -> None:
-    """Give the first process time to fail as well: what has failed in all processes is said by the first one alone.
+@contextmanager
+def said_by_the_first() -> Iterator[None]:
+    """Let the first process alone say what has failed in all of them, and the others what has failed in them alone.
 
-    Launchers end the other processes when one has failed.  Whoever returns from here has failed alone.
+    Launchers end the other processes when one has failed.  So the others end well after a failed check, which all know
+    of, and after anything else give the first one time to fail as well.
     """
+    try:
+        yield
+    except CheckFailed:
+        if is_first_process():
+            raise
+        raise SystemExit(0) from None
+    except Exception:
+        if not is_first_process():
+            _wait_for_the_end()
+        raise
+
+
+def _wait_for_the_end() -> None:
+    """Come back if this process still runs after some seconds."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(1))
     parent, end = os.getppid(), time.monotonic() + PATIENCE_S
