@@ -2,6 +2,7 @@ import contextlib
 import pickle
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -152,10 +153,39 @@ def test_sampler_shows_every_image_once():
     assert list(EpochSampler(50, 10, seed=1)) != list(EpochSampler(50, 10, seed=0))
 
 
-def test_processes_share_an_epoch():
-    parts = [list(EpochSampler(51, 4, seed=0, rank=rank, world=2)) for rank in (0, 1)]
-    assert [len(part) for part in parts] == [25, 25] == [len(EpochSampler(51, 4, 0, rank, 2)) for rank in (0, 1)]
-    assert len({*parts[0], *parts[1]}) == 50
+@pytest.mark.parametrize(("world", "accumulate"), [(2, 1), (1, 2), (2, 2), (4, 1)])
+def test_processes_and_parts_share_each_step(world: int, accumulate: int):
+    def shown(rank: int, world: int, accumulate: int) -> list[Counter]:
+        """What each step shows, from the second on."""
+        split = splits(19)
+        train, _ = make_loaders(
+            *(split, SMALL), batch_size=8, augment=STRONG, rank=rank, world=world, accumulate=accumulate
+        )
+        train.sampler.start_at(3, 1)
+        assert len(train) == 2 * accumulate
+        batches = [[image.numpy().tobytes() for image in images] for images, _ in train]
+        assert {len(batch) for batch in batches} == {8 // world // accumulate}
+        steps = [batches[i : i + accumulate] for i in range(0, len(batches), accumulate)]
+        return [Counter(image for batch in step for image in batch) for step in steps]
+
+    each = [shown(rank, world, accumulate) for rank in range(world)]
+    assert [sum(step, Counter()) for step in zip(*each, strict=True)] == shown(0, 1, 1)
+    assert len(each[0]) == 1
+
+
+@pytest.mark.parametrize("world", [2, 3, 5, 8])
+def test_processes_judge_every_image_and_equally_many(world: int):
+    names = []
+    for rank in range(world):
+        _, val = make_loaders(splits(), SMALL, batch_size=8, rank=rank, world=world)
+        names.append(list(val.sampler))
+    assert {len(part) for part in names} == {-(-7 // world)}
+    assert [i for turn in zip(*names, strict=True) for i in turn][:7] == list(range(7))
+
+
+def test_too_few_images_for_the_parts_of_a_step():
+    with pytest.raises(BadInput, match="3 training images are too few for a step in 4 parts"):
+        make_loaders(splits(3), SMALL, batch_size=8, world=2, accumulate=2)
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(10, [4, 4]), (4, [4]), (3, [3]), (8, [4, 4])])

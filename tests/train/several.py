@@ -28,6 +28,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "fsdp": {**EXACT, "grad_clip": 0.5, "strategy": "fsdp"},
     "fsdp_adamw": {**EXACT, "optimizer": "adamw", "lr": 0.01, "strategy": "fsdp"},
     "backbone": {**EXACT, "freeze": "backbone"},
+    "sync_bn": {**EXACT, "freeze_norm": False, "drop_rate": 0.0, "sync_bn": True, "accelerator": "cuda"},
 }
 
 
@@ -43,11 +44,12 @@ def odd_digits() -> Splits:
 
 
 def build(config: TrainConfig, classes: tuple[str, ...]) -> nn.Module:
-    """A Tiny, without dropout if its norms are frozen."""
+    """A Tiny; without dropout if its norms are frozen or `drop_rate` is 0."""
     torch.manual_seed(config.seed)
     net = Tiny(len(classes))
-    if config.freeze_norm:
+    if config.freeze_norm or config.drop_rate == 0:
         net.dropout.p = 0.0
+    if config.freeze_norm:
         for module in net.modules():  # without norms that follow, it would hardly learn from torch's own start
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

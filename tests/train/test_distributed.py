@@ -97,6 +97,16 @@ def test_adamw_in_shares_and_a_frozen_backbone_too(tmp_path: Path) -> None:
         assert_as_one(tmp_path / name, tmp_path / "one" / name)
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_synchronised_batch_norm_sees_the_whole_batch(tmp_path: Path) -> None:
+    done = start(*TORCHRUN, SCRIPT, str(tmp_path), "sync_bn")
+    assert done.returncode == 0, done.stderr
+    train(config_of("sync_bn", sync_bn=False), tmp_path / "one", splits=odd_digits())
+    got, want = (load_file(tmp_path / name / "last.safetensors") for name in ("sync_bn", "one"))
+    for key, value in want.items():
+        torch.testing.assert_close(got[key], value, rtol=1e-3, atol=1e-3)
+
+
 # Everything random is on here; a batch norm sees the images of its process.
 COMMAND = ("train", "digits", "--model", "micronet_m0", "--epochs", "2", "--set", "train.accelerator=cpu")
 COMMAND += ("--set", "augment.mixup=0.2", "--set", "train.accumulate=2", "--set", "train.devices=2")
