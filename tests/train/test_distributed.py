@@ -2,6 +2,7 @@
 
 import csv
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,30 @@ def test_a_signal_stops_all_at_one_step_and_the_run_goes_on(
     for name in ("last.safetensors", "best.safetensors"):
         assert (out / name).read_bytes() == (whole[strategy] / name).read_bytes()
     assert rows_of(out) == rows_of(whole[strategy])
+
+
+@pytest.mark.slow  # two processes
+def test_processes_that_srun_has_started(whole: dict[str, Path], tmp_path: Path) -> None:
+    """As far as its environment variables go; there is no SLURM here."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"SLURM_NTASKS": 2, "SLURM_NTASKS_PER_NODE": 2, "SLURM_STEP_NUM_TASKS": 2, "SLURM_NNODES": 1}
+    shared |= {"SLURM_JOB_ID": 12, "SLURM_JOB_NAME": "train", "SLURM_NODEID": 0, "SLURM_NODELIST": "127.0.0.1"}
+    shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "PYTHONPATH": ROOT, "OMP_NUM_THREADS": 1}
+    processes = []
+    for rank in (0, 1):
+        own = {k: str(v) for k, v in (shared | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank}).items()}
+        start = [sys.executable, SCRIPT, *COMMAND, "--set", "strategy=ddp", "--out", str(tmp_path / "run")]
+        processes.append(
+            subprocess.Popen(
+                start, env=os.environ | own, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        )
+    (told, errors), (silent, more) = (process.communicate(timeout=200) for process in processes)
+    assert [process.returncode for process in processes] == [0, 0], errors + more
+    assert (told.count("top-1"), silent) == (1, "")
+    assert (tmp_path / "run" / "last.safetensors").read_bytes() == (whole["ddp"] / "last.safetensors").read_bytes()
 
 
 @pytest.mark.slow  # several times two processes
