@@ -22,6 +22,10 @@ def command(
     pretrained: Pretrained = False,
     weights: Annotated[str | None, typer.Option(metavar="FILE", help="Start from this weights file.")] = None,
     freeze: Annotated[str | None, typer.Option(metavar="HOW", help="none, backbone, or for so many epochs.")] = None,
+    partner: Annotated[str | None, typer.Option(metavar="NAME", help="Train it beside: full_rank, or a net.")] = None,
+    teacher: Annotated[str | None, typer.Option(metavar="MODEL", help="Distil it: a run, a file or a name.")] = None,
+    teacher_weights: Annotated[str | None, typer.Option(metavar="FILE", help="Weights of a teacher's name.")] = None,
+    teacher_pretrained: Annotated[bool, typer.Option("--teacher-pretrained", help="Published ones.")] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the split, the images' order and the weights.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at an image that cannot be read.")] = False,
     set: Set = None,
@@ -49,9 +53,13 @@ def command(
         from pumice.recipes.small_data import classify
 
         given = {"epochs": epochs, "img_size": img_size, "batch_size": batch_size, "freeze": frozen(freeze)}
+        given |= {"partner": partner, "teacher": teacher, "teacher_weights": teacher_weights}
+        given |= {"teacher_pretrained": teacher_pretrained or None}
         changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         recipe = classify(data, model, pretrained=pretrained, weights=weights, seed=seed, strict=strict, **changes)
         check_name(model)
+        if partner not in (None, "full_rank"):
+            check_name(partner)
         config = recipe.with_overrides(list(set or []))
         splits = open_data(config.data, seed=config.seed, val_fraction=config.val_fraction, strict=config.strict)
         if is_first_process():
@@ -59,6 +67,10 @@ def command(
         result = train(config, out or show.fresh_folder("train"), splits=splits)
     if not is_first_process():
         return
+    if not result.interrupted and not (result.out / "README.md").exists():
+        from pumice.report.tables import write_card
+
+        write_card(result.out)
     if json:
         show.emit(
             {

@@ -117,16 +117,27 @@ def charge(graph: Graph, ops: Sequence[OpTime], runtime: str, threads: int = 1) 
 def _named(graph: Graph, ops: Sequence[OpTime]) -> list[int | None]:
     """For each operator the node that it bears the name of, None for the runtime's own."""
     answer = graph.values[graph.outputs[0]].producer
+    matches = [_NODE.match(op.name) for op in ops]
+    generated = _generated(graph, {int(match[1]) for match in matches if match})
     named: list[int | None] = []
-    for op in ops:
-        match = _NODE.match(op.name)
+    for op, match in zip(ops, matches, strict=True):
         if _layout(op):
             named.append(None)
         elif match or op.name.startswith("logits"):  # whatever makes the answer bears the answer's name
             named.append(int(match[1]) if match else answer)
+        elif "Convolution" in op.kind:
+            # It runs as soon as its kernel is there: behind the view that gives the kernel its shape.
+            named.append(generated.get(next((index for index in reversed(named) if index is not None), None)))
         else:
             named.append(_part(graph, named))
     return named
+
+
+def _generated(graph: Graph, named: set[int]) -> dict[int | None, int]:
+    """What makes a kernel -> the convolution with it that no operator bears the name of: OpenVINO renames these."""
+    convs = [node for node in graph.nodes if node.kind == "conv" and node.index not in named]
+    kernels = {n.index: graph.values[n.inputs[list(n.arguments).index("weight")]] for n in convs}
+    return {value.producer: index for index, value in kernels.items() if value.from_input}
 
 
 def _part(graph: Graph, named: list[int | None]) -> int | None:

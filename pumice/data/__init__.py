@@ -4,6 +4,7 @@ Only `pipeline` imports torch.
 
 image        one image file of any valid kind -> RGB
 images       what a set of labelled images is; train and validation together; natural order
+describe     what a set is, as a record for run folders
 split        which images of a set are kept for validation
 folder       image folders
 digits       scikit-learn's scanned digits, the set that needs no files

@@ -22,6 +22,8 @@ from pumice.errors import BadInput
 WARM_PASSES = 5
 FEWEST_PASSES = 3
 LIMIT_S = 2.0  # of each file's passes; a slow file makes fewer
+DISTURBED = 1.1  # mean over shortest pass, above which OpenVINO's means say more about other work than about the file
+TRIES = 3  # of which the least disturbed counts
 
 
 @dataclass(frozen=True)
@@ -120,22 +122,40 @@ def _openvino(path: Path, threads: int, passes: int, random: np.random.Generator
         "PERF_COUNT": True,
     }
     try:
-        request = core.compile_model(core.read_model(str(path)), "CPU", settings).create_infer_request()
-    except Exception as error:
+        model = core.read_model(str(path))
+        tried = []
+        for _ in range(TRIES):
+            request = core.compile_model(model, "CPU", settings).create_infer_request()
+            image = _image([int(n) for n in request.model_inputs[0].shape], random)
+            tried.append(_means(request, image, passes))
+            if tried[-1][0] < DISTURBED:
+                break
+    except RuntimeError as error:
         raise BadInput(f"openvino cannot open {path}: {str(error).splitlines()[0][:200]}") from error
-    image = _image([int(n) for n in request.model_inputs[0].shape], random)
-    warm = _run(lambda: request.infer([image], share_inputs=True), WARM_PASSES)
+    return min(tried, key=lambda one: one[0])[1]
+
+
+def _means(request: Any, image: NDArray[np.float32], passes: int) -> tuple[float, list[OpTime]]:
+    """The mean of the passes' wall times over the shortest, and the operators' means over the same passes."""
+    walls: list[float] = []
+
+    def one_pass() -> None:
+        start = time.perf_counter()
+        request.infer([image], share_inputs=True)
+        walls.append(time.perf_counter() - start)
+
+    warm = _run(one_pass, WARM_PASSES)
     before = [entry.real_time.total_seconds() for entry in request.profiling_info]
-    passes = _run(lambda: request.infer([image], share_inputs=True), passes)
-    after = request.profiling_info
+    passes = _run(one_pass, passes)
     total = warm + passes
     found = []
-    for first, entry in zip(before, after, strict=True):
+    for first, entry in zip(before, request.profiling_info, strict=True):
         # Means over all passes so far: the warm ones come off again.
         ms = (entry.real_time.total_seconds() * total - first * warm) / passes * 1e3
         if entry.exec_type != "undef" and entry.node_type not in ("Parameter", "Const", "Result"):
             found.append(OpTime(entry.node_name, entry.node_type, max(0.0, ms)))
-    return found
+    timed = walls[warm:]
+    return sum(timed) / len(timed) / min(timed), found
 
 
 PROFILED = {"onnxruntime": _onnxruntime, "openvino": _openvino}

@@ -11,7 +11,7 @@ from pumice.cost.budget import Budget
 from pumice.cost.predicted import guessed
 from pumice.cost.timing import PREDICTED
 from pumice.errors import BadInput, CheckFailed
-from pumice.files import read_json, write_json, write_text
+from pumice.files import read_json, write_json
 from pumice.loop.candidates import JUDGED, Candidate, promising, propose, remaining
 from pumice.loop.config import FitConfig
 from pumice.loop.where import own_threads, table, there
@@ -122,12 +122,14 @@ def _run(
     splits: "Splits",
     runtimes: tuple[str, ...],
 ) -> FitResult:
+    from pumice.data.describe import description
     from pumice.loop.halving import Runner, config_for, enter, halve, start
     from pumice.loop.screen import screen
     from pumice.loop.ship import at_size, try_out, withdraw
     from pumice.train.environment import environment
 
     write_json(out / "environment.json", environment())
+    write_json(out / "data.json", description(splits))
     build = _builder(config, len(splits.classes))
     candidates = propose(config, len(splits.classes), runtimes, _only(config))
     say(f"{len(splits.train)} images of {len(splits.classes)} classes to train, {len(splits.val)} to judge")
@@ -189,8 +191,7 @@ def _ship(
     from pumice.loop.ship import MODEL, keeps, ship
     from pumice.models.catalogue import entry
     from pumice.report.page import write_page
-    from pumice.report.records import read_run
-    from pumice.report.tables import card
+    from pumice.report.tables import write_card
     from pumice.train.records import write_metrics
 
     say(f"shipping {candidate.label}")
@@ -230,7 +231,7 @@ def _ship(
             "catalogue": entry(candidate.model).to_json(),
         },
     )
-    write_text(out / "model.md", card(read_run(out)))
+    write_card(out, "model.md")
     write_page([out], out / "report.html")
     say(f"{out / MODEL}: verified on {checked.images} images, at most {timing.bound_words}")
     return FitResult(

@@ -4,15 +4,13 @@ A lookup table of another device stands for the measurement, where one is given;
 outputs then comes from the runtimes that are here.
 """
 
-import base64
-import io
 import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from torch import nn
 
 from pumice.cost.count import profile
@@ -21,7 +19,6 @@ from pumice.cost.remote.runner import Item
 from pumice.cost.timing import Timing
 from pumice.data.images import Splits
 from pumice.deploy.export import Exported, export
-from pumice.deploy.predict import predict
 from pumice.deploy.session import installed, open_session
 from pumice.deploy.verify import Verification, verify
 from pumice.errors import CheckFailed
@@ -32,12 +29,11 @@ from pumice.loop.halving import evenly
 from pumice.loop.where import table, there
 from pumice.models.checkpoint import manifest_of, save_checkpoint
 from pumice.models.manifest import Manifest
-from pumice.tasks.classify import Scores, evaluate
+from pumice.tasks.classify import Scores, logits_of, score
+from pumice.tasks.predictions import answers, sheet, write_answers
 
 MODEL = "model.onnx"
 MOST_SCORED = 5000  # validation images that the file itself is scored on
-SHEET = 24  # predictions shown in the report
-THUMB = 96  # pixels
 
 
 def manifest_for(net: nn.Module, candidate: Candidate, config: FitConfig, classes: tuple[str, ...]) -> Manifest:
@@ -131,41 +127,22 @@ def ship(
     timing = latency_of(net, manifest, file, candidate, config)
     candidate.timings.append(timing)
     with open_session(file, runtime=runtime_here(candidate), threads=config.threads) as session:
-        scores = evaluate(session, manifest.preprocess, evenly(splits.val, MOST_SCORED))
-        sheet = evenly(splits.val, SHEET)
-        said = predict(session, [(name, sheet.loaders[i]) for i, name in enumerate(sheet.names)], top_k=1)
+        judged = evenly(splits.val, MOST_SCORED)
+        logits = logits_of(session, manifest.preprocess, judged)
     write_json(out / "verify.json", checked.to_json())
     write_json(out / "benchmark.json", timing.to_json())
     write_json(out / "profile.json", profile(net, manifest.input_size).to_json())
-    write_json(
-        out / "predictions.json",
-        [
-            {
-                "name": p.name,
-                "image": thumbnail(sheet.image(i)),
-                "truth": sheet.classes[sheet.labels[i]],
-                "prediction": p.label,
-                "probability": p.probability,
-            }
-            for i, p in enumerate(said)
-        ],
-    )
-    return manifest, made, checked, timing, scores
+    rows = answers(judged, logits)
+    write_answers(out / "predictions.csv", rows)
+    write_json(out / "predictions.json", sheet(judged, rows))
+    return manifest, made, checked, timing, score(logits, np.asarray(judged.labels), judged.classes)
 
 
 def withdraw(out: Path) -> None:
     """Remove the files of a candidate that does not ship after all."""
-    for name in (MODEL, "best.safetensors", "verify.json", "benchmark.json", "profile.json", "predictions.json"):
+    records = ("verify.json", "benchmark.json", "profile.json", "predictions.csv", "predictions.json")
+    for name in (MODEL, "best.safetensors", *records):
         (out / name).unlink(missing_ok=True)
-
-
-def thumbnail(image: Any) -> str:
-    """A PNG of at most 96 pixels a side as data URI."""
-    small = image.copy()
-    small.thumbnail((THUMB, THUMB))
-    buffer = io.BytesIO()
-    small.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def at_size(net: nn.Module, size: int) -> None:

@@ -5,8 +5,8 @@ equations.  Where paper and release differ the release runs: M3's kernels of row
 3), its blocks use Dynamic Shift-Max once, K = 1 applies no ReLU, and the logits pass batch norm and h-swish.
 "ReLU" is ReLU6 throughout, except inside Dynamic Shift-Max.
 From the paper, as options: its ablations.  J, K, the shift as printed, other activations and places, group numbers and
-the lite combination; from arXiv:2011.12289 the full-rank partner of mutual learning, as far as the release left it:
-1 x 1 convolutions without groups everywhere, plain k x k ones in regular rows only.
+the lite combination; from arXiv:2011.12289 the full-rank partner of mutual learning.  The release's flags for it spare
+the depthwise convolutions of lite rows: `full_rank_rows="regular"`.
 Where silent: widths other than the published, the ablations' included (`micronet_widths`), and the table of M44.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pumice.errors import BadInput
-from pumice.models.micronet_blocks import Activation, Last, Lite, MicroFc, Regular, Start, Stem
+from pumice.models.micronet_blocks import Activation, FullRank, Last, Lite, MicroFc, Regular, Start, Stem
 from pumice.models.micronet_widths import Combination, Rows, combined, regrouped, scaled, solved
 from pumice.models.spec import NetSpec, Variant
 from pumice.nn.shift_max import Form
@@ -134,6 +134,7 @@ def micronet(
     lambda_: float = 1.0,
     lite: Combination = "low",
     full_rank: bool = False,
+    full_rank_rows: Literal["all", "regular"] = "all",
     madds: int = 0,
 ) -> NetSpec:
     """A table, and the paper's ablations of it.
@@ -146,7 +147,8 @@ def micronet(
     groups: the table's numbers ("adaptive" where width or lite changes the table), `lambda_` times those that are
         nearest to sqrt(C / R), or `fixed_groups`; always the nearest that divide the widths.
     lite: at which levels rows expand in their depthwise convolution.
-    full_rank: no groups in 1 x 1 convolutions, plain k x k depthwise ones in regular rows.
+    full_rank: no groups in 1 x 1 convolutions, plain k x k depthwise ones: the partner of mutual learning.
+    full_rank_rows: "regular" leaves the depthwise convolutions of lite rows factorised, as the release does.
     """
     for name, value in (("j", j), ("k", k)):
         if value not in (1, 2, 3):
@@ -159,27 +161,32 @@ def micronet(
         raise BadInput(f"MicroNet's option lambda_ {lambda_} needs groups='adaptive'")
     if madds and width != 1:
         raise BadInput(f"MicroNet solves its widths for {madds} multiply-adds, so its option width must stay 1")
+    if full_rank_rows != "all" and not full_rank:
+        raise BadInput("MicroNet's option full_rank_rows needs full_rank=true")
     chosen = TABLES[table]
     last = chosen.rows[-1]
     assert isinstance(last, Last)
-    rows = combined(chosen.rows, lite, last.expand)
-
-    def grouped(rows: Rows) -> Rows:
-        return regrouped(rows, fixed_groups if groups == "fixed" else 0, lambda_)
-
-    if madds:
-        rows = solved(rows, grouped, madds, chosen.head.hidden, full_rank)
-    elif groups != "released" or width != 1 or lite != "low":
-        rows = grouped(scaled(rows, width))
+    rank: FullRank = full_rank_rows if full_rank else "none"
     changes: dict[str, Any] = {
         "activation": activation,
         "form": form,
         "j": j,
         "k": k,
         "start": chosen.start,
-        "full_rank": full_rank,
+        "full_rank": rank,
     }
-    rows = tuple(row if isinstance(row, Stem) else replace(row, y=placed(row.y, places), **changes) for row in rows)
+    rows = tuple(
+        row if isinstance(row, Stem) else replace(row, y=placed(row.y, places), **changes)
+        for row in combined(chosen.rows, lite, last.expand)
+    )
+
+    def grouped(rows: Rows) -> Rows:
+        return regrouped(rows, fixed_groups if groups == "fixed" else 0, lambda_)
+
+    if madds:
+        rows = solved(rows, grouped, madds, chosen.head.hidden)
+    elif groups != "released" or width != 1 or lite != "low":
+        rows = grouped(scaled(rows, width))
     return NetSpec(rows, chosen.head, init="full_fan_out")
 
 

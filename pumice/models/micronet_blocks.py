@@ -22,6 +22,7 @@ from pumice.nn.shuffle import ChannelShuffle
 
 Activation = Literal["shift_max", "static_shift_max", "dynamic_relu", "se", "relu"]
 Start = Literal["identity", "shifted"]
+FullRank = Literal["none", "regular", "all"]
 Y = tuple[int, int, int]
 
 
@@ -56,7 +57,7 @@ def hyper_function(
 
 def pointwise(row: "Dynamic", in_channels: int, out_channels: int, groups: int) -> ConvNormAct:
     """A 1 x 1 convolution in groups; in the full-rank partner without them."""
-    return ConvNormAct(in_channels, out_channels, groups=1 if row.full_rank else groups)
+    return ConvNormAct(in_channels, out_channels, groups=groups if row.full_rank == "none" else 1)
 
 
 class StemBlock(nn.Module):
@@ -88,7 +89,11 @@ class LiteBlock(nn.Module):
         c, o, r = in_channels, row.out_channels, row.r
         hidden = row.expand * c
         _, y2, y3 = row.y
-        self.depthwise = FactorisedDepthwise(c, row.kernel_size, row.stride, 2, row.expand // 2, row.dilation)
+        self.depthwise = (
+            ConvNormAct(c, hidden, row.kernel_size, row.stride, dilation=row.dilation, groups=c)
+            if row.full_rank == "all"
+            else FactorisedDepthwise(c, row.kernel_size, row.stride, 2, row.expand // 2, row.dilation)
+        )
         self.act2 = hyper_function(row, y2, hidden, c, 8 * r)
         self.shuffle2 = ChannelShuffle(c)
         self.mix2 = ChannelShuffle(hidden // 2) if y2 else nn.Identity()
@@ -125,7 +130,7 @@ class RegularBlock(nn.Module):
         self.shuffle1 = ChannelShuffle(row.expand_groups)
         self.depthwise = (
             ConvNormAct(hidden, hidden, k, row.stride, dilation=row.dilation, groups=hidden)
-            if row.full_rank
+            if row.full_rank != "none"
             else FactorisedDepthwise(hidden, k, row.stride, dilation=row.dilation)
         )
         self.act2 = hyper_function(row, y2, hidden, hidden // row.expand_groups, 8 * r)
@@ -212,7 +217,8 @@ class Dynamic(Row):
 
     activation: what stands where y is not 0.  form, j, k: of Shift-Max; k of Dynamic ReLU too.
     start: candidates of Dynamic Shift-Max start as x ("identity"), or from the second on as the mean of the copies.
-    full_rank: the partner of mutual learning: plain 1 x 1 and k x k convolutions of the same widths.
+    full_rank: the partner of mutual learning: plain 1 x 1 convolutions of the same widths in every row, and plain
+        k x k depthwise ones in "all" rows, or in "regular" ones only.
     """
 
     activation: Activation = field(default="shift_max", kw_only=True)
@@ -220,7 +226,7 @@ class Dynamic(Row):
     j: int = field(default=2, kw_only=True)
     k: int = field(default=2, kw_only=True)
     start: Start = field(default="identity", kw_only=True)
-    full_rank: bool = field(default=False, kw_only=True)
+    full_rank: FullRank = field(default="none", kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def scaled(rows: Rows, width: float) -> Rows:
     return tuple(result)
 
 
-def madds_of(rows: Rows, hidden: int, full_rank: bool) -> int:
+def madds_of(rows: Rows, hidden: int) -> int:
     """Multiply-adds of the convolutions and of a head with one hidden layer and 1000 classes, at 224 x 224."""
     total, c, side = 0, 3, 224
     for row in rows:
@@ -96,10 +96,10 @@ def madds_of(rows: Rows, hidden: int, full_rank: bool) -> int:
         if isinstance(row, Stem):
             total += 3 * row.q * side * (c * before + row.e * side)  # 3 x 1, then 1 x 3
         else:
-            wide = row.expand * c
+            wide, full_rank = row.expand * c, row.full_rank != "none"
             if isinstance(row, Regular | Last):
                 total += wide * c // (1 if full_rank else row.expand_groups) * before * before
-            if isinstance(row, Regular) and full_rank:
+            if (isinstance(row, Regular) and full_rank) or (isinstance(row, Lite) and row.full_rank == "all"):
                 total += row.kernel_size**2 * wide * side * side
             elif isinstance(row, Lite | Regular):
                 vertical = 2 * c if isinstance(row, Lite) else wide
@@ -110,7 +110,7 @@ def madds_of(rows: Rows, hidden: int, full_rank: bool) -> int:
     return total + c * hidden + 1000 * hidden
 
 
-def solved(rows: Rows, grouped: Callable[[Rows], Rows], most: int, hidden: int, full_rank: bool) -> Rows:
+def solved(rows: Rows, grouped: Callable[[Rows], Rows], most: int, hidden: int) -> Rows:
     """The widest rows of at most that many multiply-adds: a common scale, then single widths by 4, from the last.
 
     Rows of one width stay of one width, so that shortcuts remain.  It ends within 1 % below `most` where steps allow.
@@ -120,7 +120,7 @@ def solved(rows: Rows, grouped: Callable[[Rows], Rows], most: int, hidden: int, 
     """
 
     def cost(rows: Rows) -> int:
-        return madds_of(grouped(rows), hidden, full_rank)
+        return madds_of(grouped(rows), hidden)
 
     low, high = 1 / 64, 64.0
     if cost(scaled(rows, low)) > most:

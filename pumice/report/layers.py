@@ -1,7 +1,5 @@
-"""Plots of the shipped net: what each layer costs, and which classes it confuses."""
+"""Plot of a net: what each layer costs."""
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 from pumice.report.fields import Record, mapping, number
@@ -18,7 +16,6 @@ from pumice.report.theme import (
     new_figure,
     plotly,
     safe,
-    short,
 )
 from pumice.report.units import count, image_size
 
@@ -30,15 +27,6 @@ KINDS = {
     "matrix product": OLIVE,
     "other": GREY,
 }
-TEXT_IN_CELLS = 16
-# From -1, always mistaken, over 0, never, to 1, always right; a jump beside 0 keeps rare mistakes in sight.
-COLOURS = (
-    (0.0, "rgba(221,127,38,1)"),
-    (0.4999, "rgba(221,127,38,0.08)"),
-    (0.5, "rgba(128,140,160,0.07)"),
-    (0.5001, "rgba(21,154,134,0.08)"),
-    (1.0, "rgba(21,154,134,0.95)"),
-)
 
 
 def kind(layer: Record) -> str:
@@ -148,59 +136,3 @@ def _hover(layer: Record, madds: float, memory: float) -> str:
         f"{count(number(layer, 'params'))} parameters<br>"
         f"{count(number(layer, 'memory_access'))} elements read and written ({moved:.1%})"
     )
-
-
-def confusion_figure(confusion: Sequence[Sequence[float]], classes: Sequence[str]) -> Any:
-    """Rows are true classes, columns predictions: correct in teal, confused in orange, by share of the row.
-
-    Errors are drawn by the square root of their share: a class mistaken once in fifty times must be seen.
-    """
-    size = len(confusion)
-    names = [classes[i] if i < len(classes) else str(i) for i in range(size)]
-    shares = [[cell / (sum(row) or 1) for cell in row] for row in confusion]
-    colour = [[s if i == j else -math.sqrt(s) for j, s in enumerate(row)] for i, row in enumerate(shares)]
-    hover = [
-        [
-            f"{safe(names[i])} → {safe(names[j])}<br>{confusion[i][j]:g} of {sum(confusion[i]):g} ({shares[i][j]:.1%})"
-            for j in range(size)
-        ]
-        for i in range(size)
-    ]
-    cell = 34 if size <= TEXT_IN_CELLS else max(10, 700 // size)
-    tick = {"size": 12 if size <= 20 else 10.5 if size <= 50 else 8.5}
-    longest = max(len(short(name)) for name in names)
-    label = round(tick["size"] * 0.56 * longest) + 10
-    figure = new_figure(max(cell * size, 120) + label + 60)
-    heat: dict[str, Any] = {}
-    if size <= TEXT_IN_CELLS:
-        heat = {
-            "text": [[f"{c:g}" if c else "" for c in row] for row in confusion],
-            "texttemplate": "%{text}",
-            "textfont": {"size": 11},
-        }
-    figure.add_trace(
-        plotly().Heatmap(
-            z=colour,
-            customdata=hover,
-            hovertemplate="%{customdata}<extra></extra>",
-            zmin=-1,
-            zmax=1,
-            colorscale=COLOURS,
-            showscale=False,
-            xgap=1 if size <= 50 else 0,
-            ygap=1 if size <= 50 else 0,
-            **heat,
-        )
-    )
-    ticks = {
-        "tickvals": list(range(size)),
-        "ticktext": [short(name) for name in names],
-        "tickfont": tick,
-        "showgrid": False,
-    }
-    figure.update_layout(
-        xaxis=axis("predicted", side="bottom", tickangle=0 if size <= 12 and longest <= 4 else -90, **ticks),
-        yaxis=axis("true", autorange="reversed", **ticks),
-        margin={"l": label + 26, "b": label + 30, "t": 8},
-    )
-    return figure

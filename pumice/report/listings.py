@@ -1,12 +1,9 @@
-"""The tables of the page: candidates, confused classes, several runs."""
-
-from collections.abc import Sequence
+"""The tables of the page: candidates, accuracy by class, confused classes."""
 
 from pumice.report.fields import Record, first_number, number
 from pumice.report.html import Cell, esc, figure_cell, table, words
 from pumice.report.records import RunRecords, candidate_bound
-from pumice.report.sections import heading
-from pumice.report.units import NOTHING, count, milliseconds, percent, side, size
+from pumice.report.units import count, milliseconds, percent, side
 
 STATUS_ORDER = ("shipped", "trained", "measured", "predicted", "over budget", "not measured")
 
@@ -47,7 +44,7 @@ def _candidate_row(candidate: Record, limit: float | None) -> list[Cell]:
         words(candidate.get("runtime")),
         Cell(f'<span class="chip {css}">{esc(status)}</span>', str(place)),
         figure_cell(percent(top1), top1),
-        Cell(esc(milliseconds(p50)) + busy + _predicted(candidate), p50, numeric=True),
+        Cell(esc(milliseconds(p50)) + busy + said_predicted(candidate), p50, numeric=True),
         Cell(esc(milliseconds(bound)), bound, numeric=True, css=over),
         figure_cell(count(number(candidate, "madds")), number(candidate, "madds")),
         figure_cell(count(number(candidate, "params")), number(candidate, "params")),
@@ -55,7 +52,8 @@ def _candidate_row(candidate: Record, limit: float | None) -> list[Cell]:
     ]  # fmt: skip
 
 
-def _predicted(timing: Record) -> str:
+def said_predicted(timing: Record) -> str:
+    """A mark behind a latency that nobody measured."""
     said = ' <span class="busy" title="by a lookup table, not measured">predicted</span>'
     return said if timing.get("predicted") else ""
 
@@ -81,34 +79,20 @@ def confusions(run: RunRecords, most: int = 12) -> str:
     return "<h3>Most confused</h3>" + table(head, rows, css="small", label="most confused classes")
 
 
-def comparison(runs: Sequence[tuple[str, RunRecords]]) -> str:
-    """Several runs, one row each."""
-    head = [
-        ("run", False), ("model", False), ("input", True), ("runtime", False), ("within budget", False),
-        ("top-1", True), ("balanced", True), ("p50", True), ("95 % bound", True),
-        ("MAdds", True), ("params", True), ("file", True),
-    ]  # fmt: skip
+def by_class(run: RunRecords) -> str:
+    """Every class with its precision, recall and images."""
+    recorded = [one for one in run.scores.get("per_class") or () if isinstance(one, dict)]
+    if not recorded:
+        return ""
+    trained = run.trained_on
+    head = [("class", False), ("recall", True), ("precision", True), ("validated on", True)]
+    head += [("trained on", True)] if trained else []
     rows = []
-    for place, (name, run) in enumerate(runs):
-        p50, bound = first_number("p50_ms", run.benchmark, run.shipped), run.bound[0]
-        balanced, sides = number(run.scores, "balanced_accuracy"), run.input_size or ()
-        answer = {True: "yes", False: "no", None: NOTHING}[run.within_budget]
-        rows.append(
-            [
-                Cell(f'<a href="#run{place}"><b>{esc(name)}</b></a>', name),
-                words(heading(run).split(" at ")[0]),
-                Cell(esc(side(sides)), sides[-1] if sides else None, numeric=True),
-                words(run.runtime),
-                Cell(
-                    f'<span class="chip answer-{answer if answer in ("yes", "no") else "none"}">{answer}</span>', answer
-                ),
-                figure_cell(percent(run.top1), run.top1),
-                figure_cell(percent(balanced), balanced),
-                Cell(esc(milliseconds(p50)) + _predicted(run.benchmark), p50, numeric=True),
-                figure_cell(milliseconds(bound), bound),
-                figure_cell(count(run.madds), run.madds),
-                figure_cell(count(run.params), run.params),
-                figure_cell(size(run.file_bytes), run.file_bytes),
-            ]
-        )
-    return table(head, rows, label="runs")
+    for one in recorded:
+        name, support = str(one.get("name", "")), number(one, "support")
+        row = [words(name), *(figure_cell(percent(v), v) for v in (number(one, "recall"), number(one, "precision")))]
+        row.append(figure_cell(f"{support or 0:,.0f}", support))
+        if trained:
+            row.append(figure_cell(f"{trained.get(name, 0):,.0f}", trained.get(name)))
+        rows.append(row)
+    return "<h3>By class</h3>" + table(head, rows, css="small", label="accuracy by class")

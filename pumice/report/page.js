@@ -43,11 +43,4 @@
       table.tBodies[0].append(...rows);
     }));
   }
-
-  for (const button of document.querySelectorAll(".filter button")) {
-    button.addEventListener("click", () => {
-      const on = button.closest("section").querySelector(".sheet").classList.toggle("only-wrong");
-      button.setAttribute("aria-pressed", on);
-    });
-  }
 })();

@@ -5,16 +5,21 @@ from pathlib import Path
 
 from pumice.errors import BadInput
 from pumice.files import write_text
-from pumice.report import listings, sections
-from pumice.report.curves import rungs_figure, runs_training_figure, training_figure
+from pumice.report import listings, mistakes, sections
+from pumice.report.comparison import comparison
+from pumice.report.confusion import confusion_figure, is_square
+from pumice.report.curves import rungs_figure, training_figure
 from pumice.report.document import Figures, document, keep_plot, section
 from pumice.report.fields import number
 from pumice.report.html import esc
-from pumice.report.layers import confusion_figure, layers_figure
-from pumice.report.plots import candidates_figure, runs_figure
-from pumice.report.records import RunRecords, read_run
+from pumice.report.layers import layers_figure
+from pumice.report.plots import candidates_figure
+from pumice.report.reading import read_run
+from pumice.report.records import RunRecords
 from pumice.report.theme import plotly
 from pumice.report.verdict import verdict
+
+MOST_CLASSES = 150  # of a confusion matrix that is drawn
 
 
 def write_page(runs: Sequence[str | Path], out: str | Path) -> Path:
@@ -38,7 +43,7 @@ def render(records: Sequence[RunRecords]) -> str:
     body = "".join(_run(name, run, f"run{i}", figures, alone=len(named) == 1) for i, (name, run) in enumerate(named))
     title = f"{sections.heading(records[0])}, {named[0][0]}" if len(named) == 1 else f"{len(named)} runs compared"
     if len(named) > 1:
-        body = _comparison(named, figures) + body
+        body = comparison(named, figures) + body
     return document(title, body, figures, source="the records of the run")
 
 
@@ -51,35 +56,22 @@ def _names(records: Sequence[RunRecords]) -> list[str]:
     return names
 
 
-def _comparison(named: Sequence[tuple[str, RunRecords]], figures: Figures) -> str:
-    plots = keep_plot(
-        figures,
-        "runs-cost",
-        runs_figure(named),
-        "Stars: what each run ships. Faint dots: its other trained candidates.",
-    ) + keep_plot(
-        figures, "runs-training", runs_training_figure(named), "Validation top-1 of each run's final training."
-    )
-    return (
-        f'<header class="top"><p class="brand">Pumice · report</p><h1>{len(named)} runs compared</h1></header>'
-        f"{section('Side by side', listings.comparison(named) + plots)}"
-    )
-
-
 def _run(name: str, run: RunRecords, prefix: str, figures: Figures, *, alone: bool) -> str:
     tag = "h1" if alone else "h2"
     brand = f"Pumice · {esc(name)}" if alone else esc(name)
     title = f'<{tag} class="title">{esc(sections.heading(run))}</{tag}>'
+    said = (sections.unfinished("This run", run), sections.condensed(run))
+    notes = "".join(f'<p class="warn">{esc(note)}</p>' for note in said if note)
     summary = (
         f'<header class="top" id="{prefix}"><p class="brand">{brand}</p>{title}{sections.asked(run)}</header>'
-        f"{verdict(run)}{sections.tiles(run)}"
+        f"{verdict(run)}{sections.tiles(run)}{notes}"
     )
     parts = [
         ("Load it", sections.loading(run)),
         ("Candidates", _candidates(run, prefix, figures) + listings.candidates_table(run)),
         ("Training", _training(run, prefix, figures)),
-        ("What it gets wrong", _confusion(run, prefix, figures) + listings.confusions(run)),
-        ("Predictions", sections.predictions(run)),
+        ("Accuracy by class", _confusion(run, prefix, figures) + _classes(run)),
+        ("Worst mistakes", mistakes.sheets(run)),
         ("What each layer costs", _layers(run, prefix, figures)),
         ("Verification of the file", sections.checks(run)),
         ("Inside the file", sections.inside(run)),
@@ -99,18 +91,21 @@ def _candidates(run: RunRecords, prefix: str, figures: Figures) -> str:
 
 
 def _training(run: RunRecords, prefix: str, figures: Figures) -> str:
+    final = "The final training." if run.rungs else "Waiting: share of the time without images to train on."
     return keep_plot(
         figures,
         f"{prefix}-rungs",
         rungs_figure(run),
         "Every candidate that was trained: each rung keeps the better ones.",
-    ) + keep_plot(figures, f"{prefix}-training", training_figure(run), "The final training.")
+    ) + keep_plot(figures, f"{prefix}-training", training_figure(run), final)
 
 
 def _confusion(run: RunRecords, prefix: str, figures: Figures) -> str:
     matrix = run.scores.get("confusion") or ()
-    if len(matrix) < 2 or any(len(row) != len(matrix) for row in matrix):
+    if not is_square(matrix):
         return ""
+    if len(matrix) > MOST_CLASSES:
+        return f'<p class="lead">A matrix of {len(matrix)} classes is too large to draw; the tables have it all.</p>'
     caption = (
         "Rows are the true classes. Teal: recognised; orange: taken for another class (drawn strongly, to be seen)."
     )
@@ -121,6 +116,11 @@ def _confusion(run: RunRecords, prefix: str, figures: Figures) -> str:
     return keep_plot(
         figures, f"{prefix}-confusion", figure, caption, css=css, least=min(int(width), 900) if len(matrix) > 8 else 0
     )
+
+
+def _classes(run: RunRecords) -> str:
+    tables = [one for one in (listings.by_class(run), listings.confusions(run)) if one]
+    return f'<div class="beside">{"".join(f"<div>{one}</div>" for one in tables)}</div>' if tables else ""
 
 
 def _layers(run: RunRecords, prefix: str, figures: Figures) -> str:

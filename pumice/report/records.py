@@ -4,19 +4,15 @@ A run may be young, killed, a plain training run without candidates, or a `fit` 
 missing, and every field of a file too.  Readers of a record therefore ask for a field and get None.
 """
 
-import csv
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pumice.errors import BadInput
-from pumice.files import read_json
+from pumice.report.answers import Answer, scores_of
 from pumice.report.fields import Record, first_number, mapping, number, objects, text
 
-OBJECTS = ("config", "environment", "metrics", "profile", "verify", "benchmark")
-ARRAYS = ("candidates", "rungs", "predictions")
 SHIPPED_FILES = ("model.onnx", "model.xml", "best.safetensors")
 
 
@@ -55,6 +51,7 @@ class RunRecords:
     """Everything that a run folder says.  Empty mappings and tuples stand for files that are not there.
 
     files: bytes of the model files that lie in the folder.
+    dataset: data.json.  predictions: the sheet with pictures.  answers: the rows of predictions.csv.
     epochs: the rows of metrics.csv; a cell that is empty or no number is left out of its row.
     """
 
@@ -62,6 +59,7 @@ class RunRecords:
     files: Mapping[str, int] = field(default_factory=dict)
     config: Record = field(default_factory=dict)
     environment: Record = field(default_factory=dict)
+    dataset: Record = field(default_factory=dict)
     metrics: Record = field(default_factory=dict)
     profile: Record = field(default_factory=dict)
     verify: Record = field(default_factory=dict)
@@ -69,6 +67,7 @@ class RunRecords:
     candidates: tuple[Record, ...] = ()
     rungs: tuple[Record, ...] = ()
     predictions: tuple[Record, ...] = ()
+    answers: tuple[Answer, ...] = ()
     epochs: tuple[Mapping[str, float], ...] = ()
 
     @property
@@ -144,7 +143,7 @@ class RunRecords:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names in order of the network's outputs."""
-        named = self.manifest.get("classes") or self.metrics.get("classes") or ()
+        named = self.manifest.get("classes") or self.metrics.get("classes") or self.dataset.get("classes") or ()
         return tuple(str(name) for name in named)
 
     @property
@@ -152,16 +151,38 @@ class RunRecords:
         """How an image becomes the network's input."""
         return mapping(self.manifest.get("preprocess") or self.metrics.get("preprocess"))
 
-    @property
+    @cached_property
     def scores(self) -> Record:
-        """Accuracy on the validation images; fractions of 1."""
-        return mapping(self.metrics.get("scores") or self.metrics.get("val"))
+        """Accuracy on the validation images; fractions of 1.  Of an unfinished run, what its best epoch answered."""
+        return mapping(self.metrics.get("scores") or self.metrics.get("val") or scores_of(self.answers, self.classes))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end: metrics.json is written last."""
+        return self.metrics.get("finished") is True
+
+    @property
+    def best_epoch(self) -> float | None:
+        """The epoch of the weights that are kept, by accuracy, then by loss, as training chooses it."""
+        judged = [e for e in self.epochs if "val_top1" in e and "epoch" in e]
+        best = max(judged, key=lambda e: (e["val_top1"], -e.get("val_loss", 0.0)), default=None)
+        recorded = number(self.metrics, "best_epoch")
+        return recorded if recorded is not None else None if best is None else best["epoch"]
 
     @property
     def images(self) -> dict[str, float]:
         """How many images trained and validated it, and how many were skipped: "train", "val", "skipped"."""
-        given = mapping(self.metrics.get("images"))
+        split = {key: mapping(one) for key, one in mapping(self.dataset.get("images")).items()}
+        counted = {key: sum(number(one, name) or 0 for name in one) for key, one in split.items()}
+        given = mapping(self.metrics.get("images")) or {**counted, "skipped": self.dataset.get("skipped")}
         return {key: value for key in ("train", "val", "skipped") if (value := number(given, key)) is not None}
+
+    @property
+    def trained_on(self) -> dict[str, float]:
+        """Training images of each class; empty where nobody counted them, as of images that come in a stream."""
+        given = mapping(mapping(self.dataset.get("images")).get("train"))
+        counts = {name: count for name in given if (count := number(given, name)) is not None}
+        return counts if any(counts.values()) else {}
 
     @property
     def top1(self) -> float | None:
@@ -233,34 +254,6 @@ class RunRecords:
         )
 
 
-def read_run(folder: str | Path) -> RunRecords:
-    """Read what a run folder holds.
-
-    Raises:
-        BadInput: the folder is missing, holds no record of a run, or a record cannot be read.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise BadInput(f"no run folder {folder}; give the folder that `pumice fit` or `pumice train` wrote")
-    values: dict[str, Any] = {}
-    for name in OBJECTS + ARRAYS:
-        path = folder / f"{name}.json"
-        if not path.exists():
-            continue
-        value = read_json(path)
-        if name in OBJECTS and not isinstance(value, dict):
-            raise BadInput(f"{path} should hold one JSON object")
-        if name in ARRAYS and not (isinstance(value, list) and all(isinstance(one, dict) for one in value)):
-            raise BadInput(f"{path} should hold a JSON array of objects")
-        values[name] = value if name in OBJECTS else tuple(value)
-    if (folder / "metrics.csv").exists():
-        values["epochs"] = _read_epochs(folder / "metrics.csv")
-    if not values:
-        raise BadInput(f"{folder} is no run folder: it holds no config.json; give the folder that `pumice fit` wrote")
-    files = {name: (folder / name).stat().st_size for name in SHIPPED_FILES if (folder / name).is_file()}
-    return RunRecords(name=folder.resolve().name, files=files, **values)
-
-
 def candidate_key(candidate: Record) -> tuple[Any, ...]:
     """What tells candidates apart: model, input size, runtime."""
     return (candidate.get("model"), tuple(candidate.get("input_size") or ()), candidate.get("runtime"))
@@ -270,21 +263,3 @@ def candidate_bound(candidate: Record) -> float | None:
     """Upper 95 % bound of a candidate's p50, ms."""
     value = candidate.get("bound_ms")
     return number({"ms": value[0] if isinstance(value, list) and value else value}, "ms")
-
-
-def _read_epochs(path: Path) -> tuple[Mapping[str, float], ...]:
-    rows = []
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        for row in csv.DictReader(file):
-            # A killed run may leave half a line; a cell that cannot be read is not there.
-            cells = {key: _float(value) for key, value in row.items() if isinstance(key, str)}
-            rows.append({key: value for key, value in cells.items() if value is not None})
-    return tuple(row for row in rows if row)
-
-
-def _float(cell: Any) -> float | None:
-    try:
-        value = float(cell)
-    except (TypeError, ValueError):
-        return None
-    return value if math.isfinite(value) else None

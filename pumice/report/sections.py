@@ -1,8 +1,8 @@
 """The parts of the page, one function each: records in, HTML out, "" when there is nothing to say."""
 
 from pumice.report import snippets
-from pumice.report.fields import Record, first_number, number
-from pumice.report.html import code, esc, facts, flatten, thumbnail, tile
+from pumice.report.fields import Record, first_number, mapping, number
+from pumice.report.html import code, esc, facts, flatten, tile
 from pumice.report.records import RunRecords
 from pumice.report.units import count, image_size, milliseconds, percent, plain, seconds, size
 from pumice.report.verdict import budget_words, conditions, images_words
@@ -22,7 +22,7 @@ def asked(run: RunRecords) -> str:
         f"images: <b>{esc(run.data)}</b>" if run.data else "",
         f"{len(run.classes)} classes" if run.classes else "",
         images_words(run),
-        f"budget: <b>{esc(budget)}</b>" if budget else "no budget",
+        f"budget: <b>{esc(budget)}</b>" if budget else "no budget" if run.candidates else "",
         f"took {esc(seconds(number(run.metrics, 'seconds')))}" if number(run.metrics, "seconds") else "",
     ]
     return '<p class="asked">' + " · ".join(part for part in parts if part) + "</p>"
@@ -67,36 +67,33 @@ def loading(run: RunRecords) -> str:
         return ""
     bare = snippets.with_onnxruntime(run)
     blocks = code("in Python", snippets.with_pumice(run))
-    blocks += code("on the command line", f"pumice predict photos/ --model {run.file}\n")
+    blocks += code("on the command line", snippets.commands(run))
     if bare:
         blocks += f"<details><summary>Without Pumice</summary>{code('ONNX Runtime, numpy and Pillow', bare)}</details>"
     return f'<div class="codes">{blocks}</div>'
 
 
-def predictions(run: RunRecords) -> str:
-    """The sheet of predictions: the wrong ones framed."""
-    if not run.predictions:
+def condensed(run: RunRecords) -> str:
+    """A sentence about a net that learns its groups, whose costs are those of another file; "" of others."""
+    small = mapping(run.metrics.get("condensed"))
+    if not small:
         return ""
-    cards = []
-    for one in run.predictions:
-        truth, guess = str(one.get("truth", "?")), str(one.get("prediction", "?"))
-        wrong = truth != guess
-        name = str(one.get("name", ""))
-        said = f"<s>{esc(guess)}</s> <b>{esc(truth)}</b>" if wrong else f"<b>{esc(guess)}</b>"
-        cards.append(
-            f'<figure class="shot {"wrong" if wrong else "right"}" title="{esc(name)}">'
-            f"{thumbnail(one.get('image'), f'{name}: {guess}, truth {truth}')}"
-            f"<figcaption>{said}<span>{esc(percent(number(one, 'probability')))}</span></figcaption></figure>"
-        )
-    mistakes = sum(1 for one in run.predictions if one.get("truth") != one.get("prediction"))
-    lead = f"{len(cards)} validation images, {mistakes} wrong"
-    lead += ": framed, the prediction struck out, then the truth." if mistakes else "."
-    buttons = (
-        '<div class="filter"><button type="button" aria-pressed="false">wrong ones only</button></div>'
-        if mistakes
-        else ""
+    top1 = percent(number(mapping(small.get("val")), "top1"))
+    return (
+        f"Parameters and multiply-adds are those of the condensed form, condensed.safetensors, whose top-1 is {top1}; "
+        "the other figures are those of best.safetensors, which can still learn its groups."
     )
-    return f'<p class="lead">{lead}</p>{buttons}<div class="sheet">{"".join(cards)}</div>'
+
+
+def unfinished(name: str, run: RunRecords) -> str:
+    """A sentence about a run that has not come to its end; "" of others."""
+    if run.finished:
+        return ""
+    done, asked = max((e.get("epoch", 0.0) for e in run.epochs), default=0.0), number(run.config, "epochs")
+    if not done:
+        return f"{name} is not finished: no epoch has ended yet."
+    of = f" of {asked:g}" if asked else ""
+    return f"{name} is not finished: what is shown is from the first {done:g}{of} epochs."
 
 
 def checks(run: RunRecords) -> str:

@@ -1,6 +1,7 @@
-"""How to load the shipped file, in three lines: with Pumice, and with ONNX Runtime, numpy and Pillow alone."""
+"""How to load the file of a run: with Pumice, and with ONNX Runtime, numpy and Pillow alone; how to train it again."""
 
 import json
+import shlex
 from collections.abc import Sequence
 
 from pumice.report.records import RunRecords
@@ -19,6 +20,28 @@ def with_pumice(run: RunRecords) -> str:
         f"session = open_session({json.dumps(run.file or 'model.onnx')})\n"
         'x = session.manifest.preprocess(read_image("photo.jpg"))[None]\n'
         "print(session.manifest.classes[session.run(x).argmax()])\n"
+    )
+
+
+def commands(run: RunRecords, prompt: str = "") -> str:
+    """The verbs that read the file, a line each."""
+    file = shlex.quote(run.file or "model.onnx")
+    lines = [f"pumice predict photos/ --model {file}"]
+    lines += [f"pumice val {file} {shlex.quote(run.data)}"] if run.data else []
+    lines += ["pumice export . --out model.onnx"] if file.endswith(".safetensors") else []
+    return "".join(f"{prompt}{line}\n" for line in lines)
+
+
+def train_again() -> str:
+    """Lines that train again with the settings of a run folder."""
+    return (
+        "import json\n"
+        "from pathlib import Path\n"
+        "from pumice.train.config import TrainConfig\n"
+        "from pumice.train.run import train\n"
+        "\n"
+        'settings = json.loads(Path("config.json").read_text(encoding="utf-8"))\n'
+        'train(TrainConfig.from_json(settings), "again")\n'
     )
 
 

@@ -1,13 +1,19 @@
-"""The model card, model.md: what a file is, how good, how fast and under what conditions, and how to use it."""
+"""The model card: what a file is, how good, how fast and under what conditions, and how to use it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pumice.cost.timing import PREDICTED
+from pumice.files import write_text
 from pumice.report import snippets
-from pumice.report.fields import Record, number, text
+from pumice.report.fields import Record, mapping, number, objects, text
 from pumice.report.html import flatten
+from pumice.report.limits import by_recall, limits
+from pumice.report.reading import read_run
 from pumice.report.records import RunRecords
+from pumice.report.sections import condensed
+from pumice.report.settings import command_line, in_words
 from pumice.report.units import NOTHING, count, image_size, milliseconds, percent, plain, seconds, size
 from pumice.report.verdict import conditions, images_words, limit_text
 
@@ -15,6 +21,7 @@ CODE_ONLY = (
     "The network's code is Pumice's, under the Apache License 2.0. The weights were trained on your images: "
     "what you may do with them is decided by the terms of those images"
 )
+MOST_CLASSES = 20  # that the card has a line for
 
 
 def card(run: RunRecords) -> str:
@@ -29,12 +36,25 @@ def card(run: RunRecords) -> str:
         _part("Input", _input(run)),
         _part("Classes", _classes(run.classes)),
         _part("Accuracy by class", _by_class(run)),
+        _part("Limits", "\n".join(f"- {_line(one)}" for one in limits(run))),
+        _part("How it was trained", _line(in_words(run.config))),
+        _part("How to make it again", _again(run)),
         _part("Verification", _verification(run.verify)),
         _part("Where the network comes from", _provenance(run)),
         _part("Licence", _licence(run)),
         _part("Machine and versions", _pairs(flatten(dict(run.environment)))),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write_card(folder: str | Path, name: str = "README.md") -> Path:
+    """Write the card of a run into its folder.
+
+    Raises:
+        BadInput: see `read_run`.
+    """
+    write_text(Path(folder) / name, card(read_run(folder)))
+    return Path(folder) / name
 
 
 def _part(title: str, body: str) -> str:
@@ -73,6 +93,7 @@ def _numbers(run: RunRecords) -> str:
     machine = text(run.benchmark, "machine")
     verb = f"**Latency is {PREDICTED}**, by a lookup table of" if run.predicted else "Measured on"
     notes = [f"{verb}: {_line(machine)}." if machine else ""]
+    notes.append(condensed(run))
     if run.benchmark.get("busy"):
         notes.append("**The machine was busy during the measurement**, so the latency is an upper estimate.")
     table = _table(("", "value", "conditions"), shown) if shown else ""
@@ -107,6 +128,7 @@ def _loading(run: RunRecords) -> str:
         return ""
     bare = snippets.with_onnxruntime(run)
     text_ = f"With Pumice:\n\n```python\n{snippets.with_pumice(run)}```"
+    text_ += f"\n\nOn the command line, in this folder:\n\n```console\n{snippets.commands(run, '$ ')}```"
     return text_ + (f"\n\nWith ONNX Runtime, numpy and Pillow only:\n\n```python\n{bare}```" if bare else "")
 
 
@@ -133,12 +155,37 @@ def _classes(names: Sequence[str]) -> str:
 
 
 def _by_class(run: RunRecords) -> str:
-    recorded = [one for one in run.scores.get("per_class") or () if isinstance(one, dict)]
+    """All classes, or of many the worst and the best."""
+    recorded = objects(run.scores.get("per_class"))
+    if len(recorded) <= MOST_CLASSES:
+        return _class_rows(recorded)
+    ranked, some = by_recall(recorded), MOST_CLASSES // 2
+    worst, best = _class_rows(ranked[:some]), _class_rows(ranked[: -some - 1 : -1])
+    return f"Of {len(recorded)} classes the {some} worst:\n\n{worst}\n\nand the {some} best:\n\n{best}"
+
+
+def _class_rows(recorded: Sequence[Record]) -> str:
     rows = [
         (one.get("name", ""), percent(number(one, "recall")), percent(number(one, "precision")), one.get("support", ""))
         for one in recorded
     ]
     return _table(("class", "recall", "precision", "images"), rows) if rows else ""
+
+
+def _again(run: RunRecords) -> str:
+    """The command that made it, its settings, and which images and code they were."""
+    parts = []
+    if (command := command_line(run.environment)) is not None:
+        parts.append(f"```console\n$ {command}\n```")
+    if in_words(run.config):
+        parts.append(f"From the settings in config.json, in this folder:\n\n```python\n{snippets.train_again()}```")
+    if (digest := text(run.dataset, "names_sha256")) is not None:
+        parts.append(f"SHA-256 of the images' names: {_line(digest)}; data.json counts them by class.")
+    git = mapping(run.environment.get("git"))
+    if (commit := text(git, "commit")) is not None:
+        changed = ", with changes that were not committed" if git.get("dirty") else ""
+        parts.append(f"Started in a folder at commit {_line(commit)}{changed}.")
+    return "\n\n".join(parts)
 
 
 def _verification(verify: Record) -> str:

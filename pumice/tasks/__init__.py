@@ -1,4 +1,5 @@
 """What a network is asked to do, and how well it does it.
 
 classify    scores of image classification: top-k, balanced accuracy, loss, confusion, per class
+predictions  what it says of every validation image, and pictures of the worst mistakes
 """

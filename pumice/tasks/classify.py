@@ -104,6 +104,13 @@ def evaluate(model: "Session | nn.Module", preprocess: Preprocess, images: "Imag
         BadInput: see `score`.
         CheckFailed: see `score`.
     """
+    return score(logits_of(model, preprocess, images, batch_size), np.asarray(images.labels), images.classes)
+
+
+def logits_of(
+    model: "Session | nn.Module", preprocess: Preprocess, images: "ImageSet", batch_size: int = 32
+) -> NDArray[np.float32]:
+    """(images, classes) logits of an image set, as `evaluate` scores them."""
     run, batch_size = _runner(model, batch_size)
     outputs = []
     starts = range(0, len(images), batch_size)
@@ -111,8 +118,7 @@ def evaluate(model: "Session | nn.Module", preprocess: Preprocess, images: "Imag
         stop = min(start + batch_size, len(images))
         batch = np.stack([preprocess(images.image(i)) for i in range(start, stop)])
         outputs.append(run(batch))
-    logits = np.concatenate(outputs) if outputs else np.zeros((0, len(images.classes)))
-    return score(logits, np.asarray(images.labels), images.classes)
+    return np.concatenate(outputs) if outputs else np.zeros((0, len(images.classes)), np.float32)
 
 
 def _runner(

@@ -5,7 +5,10 @@ environment   what a run was made with
 run           train, resume: a run and its folder
 trainer       Lightning around one network; train_once, training without a folder
 net           the network, the head and the weights that a configuration asks for
-module        the step, the loss, the optimiser, what an epoch came to
+module        the step, the optimiser, what an epoch came to
+objective     what a step minimises: cross-entropy
+partner       mutual learning: a network that trains beside the first
+distill       a trained teacher, whose answers the network learns from
 schedule      learning rate as a function of the step
 condense      nets that learn their groups: prunings on time, the condensed form at the end
 freeze        training the last layer alone; batch norms with fixed statistics
@@ -15,7 +18,7 @@ together      what the processes tell each other between steps
 shard         weights and optimiser state in shares, one a device
 stream        the batches of an epoch from any one on
 state         resume.pt
-records       the files of a run folder; when to stop
+records       the files of a run folder while it trains; when to stop
 interrupt     Ctrl-C and SIGTERM
 console       progress bar and lines
 """

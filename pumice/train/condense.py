@@ -32,7 +32,9 @@ class Condense(pl.Callback):  # type: ignore[misc]
     ) -> None:
         """Prune where the schedule has moved on."""
         assert isinstance(pl_module, Classifier)
-        progress = pl_module.steps_done / (pl_module.config.epochs * pl_module.steps_per_epoch)
+        config = pl_module.config
+        epochs = config.epochs if config.condense_epochs is None else 2 * config.condense_epochs
+        progress = min(1.0, pl_module.steps_done / (epochs * pl_module.steps_per_epoch))  # all are done at its half
         due = prunings_due(pl_module.net, progress)
         if due != self.done:  # to look at the tensors in every step would be to wait for the device
             set_progress(pl_module.net, progress)

@@ -12,8 +12,9 @@ from pumice.errors import BadInput, nearest
 
 Schedule = Literal["cosine", "step", "constant"]
 Precision = Literal["32", "bf16-mixed", "16-mixed"]
+Gradient = Literal["net", "both", "mutual"]
 
-# A field is set as SECTION.FIELD, `optim.lr=0.1`; two of them have a shorter name inside their section.
+# A field is set as SECTION.FIELD, `optim.lr=0.1`; some of them have a shorter name inside their section.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "data": ("data", "val_fraction", "strict", "img_size", "crop_pct", "batch_size", "workers"),
     "model": ("model", "pretrained", "weights", "freeze", "freeze_norm", "drop_rate", "drop_path_rate", "bn_momentum"),
@@ -31,11 +32,20 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "grad_clip",
     ),
     "augment": ("rrc_scale", "hflip", "color_jitter", "auto_augment", "re_prob", "mixup"),
+    "condense": ("condense_epochs", "group_lasso"),
+    "distill": (
+        "partner",
+        "teacher",
+        "teacher_weights",
+        "teacher_pretrained",
+        "distill_weight",
+        "distill_temperature",
+        "distill_gradient",
+    ),
     "train": (
         "task",
         "epochs",
         "label_smoothing",
-        "group_lasso",
         "ema_decay",
         "seed",
         "precision",
@@ -50,7 +60,14 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "time_limit_s",
     ),
 }
-SHORT = {"model.name": "model", "optim.name": "optimizer"}
+SHORT = {
+    "model.name": "model",
+    "optim.name": "optimizer",
+    "condense.epochs": "condense_epochs",
+    "distill.weight": "distill_weight",
+    "distill.temperature": "distill_temperature",
+    "distill.gradient": "distill_gradient",
+}
 
 
 @dataclass(frozen=True)
@@ -75,6 +92,8 @@ class TrainConfig:
     decay_norm_bias: whether weight decay acts on norms and biases too.
     schedule: "cosine" falls to `final_lr`; "step" multiplies by `decay_rate` every `decay_epochs` epochs.
     final_lr: lowest learning rate as a fraction of `lr`.
+    condense_epochs: how long a net that learns its groups is pruned, equal times between one pruning and the next; None
+        for the first half of the run, as in the paper.
     group_lasso: what `pumice.models.condense.group_lasso` is multiplied with before it joins the loss of a net that
         learns its groups; the authors of CondenseNet take 1e-5 on ImageNet and 0 on CIFAR.
     mixup: alpha of the Beta distribution, 0 for none.
@@ -88,6 +107,16 @@ class TrainConfig:
         state; any other name is Lightning's.
     accumulate: parts that the batch of a step is worked through in, one after the other, to save memory.
     sync_bn: batch norms take their statistics over the parts of all GPUs.
+    partner: a network that trains beside this one and is followed by it (`pumice.train.partner`): "full_rank" is a
+        MicroNet's own, any other name that net as it is published, under the same settings.  `freeze` and the moving
+        average are about the network alone.
+    teacher: a trained network, for the classes of the data, whose answers this one learns from
+        (`pumice.train.distill`): a run folder, a checkpoint, or a name of `create_model` with weights.
+    teacher_weights, teacher_pretrained: where the weights of a name come from; a run and a checkpoint have theirs.
+    distill_weight, distill_temperature: of the divergence from the answers of a partner (1 and 1 if None), or of a
+        teacher (0.9, which leaves the labels 0.1, and 4).
+    distill_gradient: what a partner's divergence moves: the network ("net"), the partner too ("both"), or each of them
+        toward the other ("mutual").
     save_every_s: seconds between two saves of the state within an epoch; every epoch's end is saved anyway.
     time_limit_s: end at the first step after so many seconds, as if the epochs were over.
     """
@@ -122,9 +151,17 @@ class TrainConfig:
     final_lr: float = 0.01
     grad_clip: float | None = None
     label_smoothing: float = 0.1
+    condense_epochs: float | None = None
     group_lasso: float = 0.0
     mixup: float = 0.0
     ema_decay: float | None = None
+    partner: str | None = None
+    teacher: str | None = None
+    teacher_weights: str | None = None
+    teacher_pretrained: bool = False
+    distill_weight: float | None = None
+    distill_temperature: float | None = None
+    distill_gradient: Gradient = "net"
     rrc_scale: tuple[float, float] = (0.35, 1.0)
     hflip: float = 0.5
     color_jitter: float = 0.2
@@ -162,9 +199,20 @@ class TrainConfig:
             (self.decay_epochs <= 0, "decay_epochs", "above 0"),
             (self.grad_clip is not None and self.grad_clip <= 0, "grad_clip", "above 0, or none"),
             (not 0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)"),
+            (
+                self.condense_epochs is not None and not 0 < self.condense_epochs < self.epochs,
+                "condense_epochs",
+                f"above 0 and below the {self.epochs} epochs of the run, or none",
+            ),
             (self.group_lasso < 0, "group_lasso", "0 or more"),
             (self.mixup < 0, "mixup", "0 or more"),
             (self.ema_decay is not None and not 0 < self.ema_decay < 1, "ema_decay", "in (0, 1), or none"),
+            (self.distill_weight is not None and self.distill_weight < 0, "distill_weight", "0 or more, or none"),
+            (
+                self.distill_temperature is not None and self.distill_temperature <= 0,
+                "distill_temperature",
+                "above 0, or none",
+            ),
             (not 0 < self.rrc_scale[0] <= self.rrc_scale[1] <= 1, "rrc_scale", "two rising numbers in (0, 1]"),
             (not 0 <= self.hflip <= 1, "hflip", "in [0, 1]"),
             (not 0 <= self.re_prob <= 1, "re_prob", "in [0, 1]"),
@@ -175,6 +223,30 @@ class TrainConfig:
         for wrong, name, rule in impossible:
             if wrong:
                 raise BadInput(f"{name}={getattr(self, name)} cannot work; it must be {rule}")
+        self._check_distillation()
+
+    def _check_distillation(self) -> None:
+        """Whether the fields of the section `distill` go together.
+
+        Raises:
+            BadInput: they do not.
+        """
+        if self.partner is not None and self.teacher is not None:
+            raise BadInput("a partner and a teacher exclude each other; give one of them")
+        if self.teacher_weights is not None and self.teacher_pretrained:
+            raise BadInput("teacher_weights and teacher_pretrained exclude each other; give one of them")
+        if self.teacher is not None and (self.distill_weight or 0) > 1:
+            raise BadInput(f"distill_weight={self.distill_weight} cannot work; of a teacher it must be in [0, 1]")
+        shared = ("distill_weight", "distill_temperature")
+        for owner, names in (
+            ("teacher", ("teacher_weights", "teacher_pretrained")),
+            ("partner", ("distill_gradient", *shared)),
+        ):
+            for name in names:
+                changed = getattr(self, name) != TrainConfig.__dataclass_fields__[name].default
+                served = getattr(self, owner) is not None or (name in shared and self.teacher is not None)
+                if changed and not served:
+                    raise BadInput(f"{name}={getattr(self, name)} has nothing to act on; name a {owner}")
 
     def with_overrides(self, pairs: list[str]) -> "TrainConfig":
         """The same with fields set as on the command line: `["optim.lr=0.1", "model.width=0.6", "epochs=3"]`.

@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from pumice.train.module import Classifier
+from pumice.train.records import PARTNER
 
 
 class Console(pl.Callback):  # type: ignore[misc]
@@ -37,9 +38,10 @@ class Console(pl.Callback):  # type: ignore[misc]
         assert isinstance(pl_module, Classifier)
         row = pl_module.history[-1]
         if trainer.is_global_zero:
+            partner = f"  partner {row[PARTNER]:.1%}" if PARTNER in row else ""
             line = (
                 f"epoch {row['epoch']}/{pl_module.config.epochs}  train loss {row['train_loss']:.3f}  "
-                f"val loss {row['val_loss']:.3f}  top-1 {row['val_top1']:.1%}  {row['seconds']:.0f} s"
+                f"val loss {row['val_loss']:.3f}  top-1 {row['val_top1']:.1%}{partner}  {row['seconds']:.0f} s"
             )
             print(line, file=sys.stderr, flush=True) if self.bar.disable else self.bar.console.print(line)
 

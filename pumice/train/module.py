@@ -7,14 +7,15 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pumice.errors import BadInput, CheckFailed, nearest
 from pumice.models.condense import group_lasso
-from pumice.tasks.classify import score
+from pumice.tasks.classify import score, top_k
 from pumice.train.config import TrainConfig
 from pumice.train.freeze import freeze_norms, set_frozen
+from pumice.train.objective import Objective
 from pumice.train.schedule import lr_at
 from pumice.train.shard import shard
 from pumice.train.stream import Stream
@@ -37,12 +38,6 @@ def seed_step(seed: int, step: int, part: int = 0) -> None:
     torch.manual_seed(mixed >> 1)
     np.random.seed(mixed & 0xFFFFFFFF)  # noqa: NPY002 - timm's mixup draws from the global generator
     random.seed(mixed)
-
-
-def loss_of(logits: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy in float32.  Targets: classes (N,), or distributions (N, classes), smoothed already."""
-    smoothing = label_smoothing if target.ndim == 1 else 0.0
-    return functional.cross_entropy(logits.float(), target, label_smoothing=smoothing)
 
 
 def create_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -73,10 +68,12 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
     The one count that everything follows from is `steps_done`, optimiser steps since the run's beginning; Lightning's
     own counts are those of this process, which may have begun in the middle.
 
+    objective: what a step minimises; it holds the partner, where there is one.
     averaged: at most one network, the moving average of the weights (a list hides it from torch.nn).
     history: a row per finished epoch, the columns of metrics.csv.
     best: epoch, top1, loss and scores of the best epoch, by accuracy, then by loss; None before the first.
     losses: sum and number of the training losses of the epoch under way, over the parts of all processes.
+    judgement: logits (images, classes) of the last validation; None before the first.
     """
 
     def __init__(
@@ -86,18 +83,23 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         classes: tuple[str, ...],
         stream: Stream,
         state: dict[str, Any] | None,
+        objective: Objective,
     ) -> None:
         super().__init__()
         self.net, self.config, self.classes, self.stream = net, config, classes, stream
         self.steps_per_epoch = len(stream.loader) // config.accumulate
         self.together = Together()
+        self.objective = objective
         self.averaged: list[nn.Module] = []
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
         self.losses = (0.0, 0)
         self.first_step, self.seconds_before = 0, 0.0
         self.started = time.monotonic()
-        self._unread: tuple[int, Tensor] | None = None
+        self.judgement: NDArray[np.float32] | None = None
+        self._epoch_began, self._images = 0.0, 0
+        self._pace = {"images_per_s": 0.0, "data_wait": 0.0}
+        self._unread: tuple[int, dict[str, Tensor]] | None = None
         self._outputs: list[tuple[Tensor, Tensor]] = []
         self._mixup = None
         if config.mixup:
@@ -105,7 +107,11 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
 
             self._mixup = Mixup(config.mixup, label_smoothing=config.label_smoothing, num_classes=len(classes))
         if state is not None:
+            if state.get("teacher") != objective.teacher_digest:
+                raise BadInput(f"the weights of {config.teacher} are no longer those that this run was begun with")
             net.load_state_dict(state["net"])
+            if self.partner is not None:
+                self.partner.load_state_dict(state["partner"])
             self.first_step, self.seconds_before = state["step"], state["seconds"]
             self.history, self.best, self.losses = list(state["history"]), state["best"], tuple(state["losses"])
         stream.position = divmod(self.first_step, self.steps_per_epoch)
@@ -136,9 +142,30 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         """The network that validation judges and that is kept: the average where there is one."""
         return self.averaged[0] if self.averaged else self.net
 
+    @property
+    def partner(self) -> nn.Module | None:
+        """The network that trains beside this one, if any."""
+        return self.objective.partner
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """See `create_optimizer`."""
-        return create_optimizer(self.net, self.config)
+        """One of `create_optimizer`, of the partner's weights too."""
+        optimizer = create_optimizer(self.net, self.config)
+        if self.partner is not None:
+            for group in create_optimizer(self.partner, self.config).param_groups:
+                optimizer.add_param_group(group)
+        return optimizer
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip the network's gradients as if it trained alone, and the partner's likewise."""
+        if self.partner is None or gradient_clip_val is None:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        own = set(self.net.parameters())
+        ordered = [p for group in optimizer.param_groups for p in group["params"]]  # as alone, to the last bit
+        for ours in (True, False):
+            nn.utils.clip_grad_norm_([p for p in ordered if (p in own) == ours], gradient_clip_val)
 
     def setup(self, stage: str) -> None:
         """Meet the other processes.
@@ -161,8 +188,10 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         epoch, batch = self.stream.position = divmod(self.steps_done, self.steps_per_epoch)
         if batch == 0:
             self.losses = (0.0, 0)
+        self._epoch_began, self._images = time.perf_counter(), 0
         freeze = self.config.freeze
         self.net.train()
+        self.objective.train()
         if freeze != "none":
             set_frozen(self.net, freeze == "backbone" or epoch < int(freeze))
         if self.config.freeze_norm:
@@ -183,46 +212,65 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         if self._mixup is not None:
             even = len(images) // 2 * 2  # it mixes pairs
             images, target = self._mixup(images[:even], target[:even])
-        loss = loss_of(self.net(images), target, self.config.label_smoothing)
+        losses = self.objective(self.net, images, target)
         if self.config.group_lasso:
-            loss = loss + self.config.group_lasso * group_lasso(self.net)
+            losses["network"] = losses["network"] + self.config.group_lasso * group_lasso(self.net)
         self.read_losses()
-        self._unread = (self.steps_done + 1, loss.detach())
-        return loss
+        self._unread = (self.steps_done + 1, {whose: loss.detach() for whose, loss in losses.items()})
+        return torch.stack(list(losses.values())).sum()
+
+    def on_train_batch_end(self, outputs: Any, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Count the images."""
+        self._images += len(batch[1])
 
     def read_losses(self) -> None:
-        """Add the last loss, the mean of all processes', to the epoch's sum.
+        """Add the network's last loss, the mean of all processes', to the epoch's sum.
 
         It is read one batch late, so that a device is not waited for; before anything is saved it is read at once.
 
         Raises:
-            CheckFailed: it is not a finite number.
+            CheckFailed: it, or the partner's, is not a finite number.
         """
         if self._unread is None:
             return
-        step, value = self._unread[0], self.together.mean(float(self._unread[1]))
+        step = self._unread[0]
+        values = {whose: self.together.mean(float(loss)) for whose, loss in self._unread[1].items()}
         self._unread = None
-        if value != value or abs(value) == float("inf"):
+        bad = {whose: value for whose, value in values.items() if value != value or abs(value) == float("inf")}
+        if bad:
+            loss = "the loss" if len(values) == 1 else f"the loss of {' and '.join(bad)}"
             lower = f"`--set optim.lr={self.config.lr / 4:.1g}`"
-            raise CheckFailed(f"the loss at step {step} is {value}; train again with a lower learning rate, {lower}")
-        self.losses = (self.losses[0] + value, self.losses[1] + 1)
+            value = next(iter(bad.values()))
+            raise CheckFailed(f"{loss} at step {step} is {value}; train again with a lower learning rate, {lower}")
+        self.losses = (self.losses[0] + values["network"], self.losses[1] + 1)
+
+    def on_validation_start(self) -> None:
+        """How fast the epoch trained, validation apart; of a resumed epoch, what this process did of it."""
+        seconds = time.perf_counter() - self._epoch_began
+        self._pace = {
+            "images_per_s": round(self._images * self.trainer.world_size / seconds, 2),
+            "data_wait": round(min(1.0, self.stream.waited / seconds), 4),
+        }
 
     def on_validation_epoch_start(self) -> None:
         """Batch norms follow each process's own images; judged are the statistics that are kept, the first one's."""
-        self.together.as_the_first(self.judged.buffers())
+        self.together.as_the_first([*self.judged.buffers(), *self.objective.buffers()])
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Keep the logits of one batch."""
+        """Keep the logits of one batch, (N, nets, classes): the network's, then the partner's."""
         images, target = batch
-        self._outputs.append((self.judged(images).float().cpu(), target.cpu()))
+        nets = [self.judged] if self.partner is None else [self.judged, self.partner]
+        self._outputs.append((torch.stack([net(images).float() for net in nets], 1).cpu(), target.cpu()))
 
     def on_validation_epoch_end(self) -> None:
         """Score all images together, each once, and write down what the epoch came to."""
         self.read_losses()
-        logits, labels = (self.together.in_turn(torch.cat(part)) for part in zip(*self._outputs, strict=True))
-        self._outputs.clear()
+        every = (self.together.in_turn(torch.cat(part)) for part in zip(*self._outputs, strict=True))
         count = len(self.trainer.val_dataloaders.dataset)  # the rest are images judged twice
-        scores = score(logits[:count].numpy(), labels[:count].numpy(), self.classes)
+        logits, labels = (part[:count].numpy() for part in every)
+        self._outputs.clear()
+        scores = score(logits[:, 0], labels, self.classes)
+        self.judgement = logits[:, 0]
         row = {
             "epoch": -(-self.steps_done // self.steps_per_epoch),
             "step": self.steps_done,
@@ -230,8 +278,13 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
             "train_loss": self.losses[0] / max(1, self.losses[1]),
             "val_loss": scores.loss,
             "val_top1": scores.top1,
+            "val_top5": scores.top5,
+            "val_balanced": scores.balanced_accuracy,
             "seconds": round(self.seconds, 3),
+            **self._pace,
         }
+        if self.partner is not None:
+            row["partner_top1"] = top_k(logits[:, 1], labels, 1)
         self.history = [*self.history, row]
         if self.best is None or (scores.top1, -scores.loss) > (self.best["top1"], -self.best["loss"]):
             place = {"epoch": row["epoch"], "top1": scores.top1, "loss": scores.loss}

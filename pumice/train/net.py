@@ -59,21 +59,35 @@ def _started(config: TrainConfig, path: Path, num_classes: int, settings: dict[s
     """The network with the weights of a file and a new head."""
     if config.pretrained:
         raise BadInput("pretrained weights and a weights file exclude each other; give one of them")
+    return reset_classes(with_weights(config.model, path, config.model_options, settings), num_classes)
+
+
+def with_weights(name: str, path: Path, options: dict[str, Any], settings: dict[str, Any] | None = None) -> nn.Module:
+    """A network with the weights of a file, and as many classes as they are for.
+
+    Args:
+        name: of `create_model`.
+        path: see `read_state_dict`.
+        options: of the network, which the file must have been made with.
+        settings: all arguments of `create_model`; the options if None.
+
+    Raises:
+        BadInput: no such network or file, or weights of another network.
+    """
     manifest = read_manifest(path) if path.suffix == ".safetensors" else None
+    settings = dict(options if settings is None else settings)
     if manifest is not None:
         made = manifest.model
-        if (made.name, made.options) != (config.model, config.model_options):
-            raise BadInput(
-                f"{path} holds {described(made)}, not {config.model}; train that network, or give other weights"
-            )
+        if (made.name, made.options) != (name, options):
+            raise BadInput(f"{path} holds {described(made)}, not {name}; train that network, or give other weights")
         settings |= {"padding": made.padding, "bn_eps": made.bn_eps}
     state = read_state_dict(path)
-    net = create_model(config.model, **settings)
+    net = create_model(name, **settings)
     net = reset_classes(net, _classes_in(state, net))
     load_weights(net, state)
     if manifest is not None:
         describe(net, config_of(net), manifest.preprocess)
-    return reset_classes(net, num_classes)
+    return net
 
 
 def _classes_in(state: Mapping[str, Tensor], net: nn.Module) -> int:

@@ -7,28 +7,48 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 
-from pumice.files import write_text
+from pumice.data.images import ImageSet
+from pumice.files import read_json, write_json, write_text
 from pumice.models.checkpoint import save_checkpoint
 from pumice.models.manifest import Manifest
+from pumice.tasks.predictions import answers, write_answers
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.module import Classifier
 from pumice.train.shard import weights_of
 from pumice.train.state import capture, write_state
 
-COLUMNS = ("epoch", "step", "lr", "train_loss", "val_loss", "val_top1", "seconds")
+SCORES = ("lr", "train_loss", "val_loss", "val_top1", "val_top5", "val_balanced")
+CLOCK = ("seconds", "images_per_s", "data_wait")
+"""Columns that differ from run to run: time trained, pace of the epoch, its share spent waiting for batches."""
+COLUMNS = ("epoch", "step", *SCORES, *CLOCK)
+PARTNER = "partner_top1"  # a column more where there is a partner
 
 
 class Records(pl.Callback):  # type: ignore[misc]
     """Weights, metrics and the state to resume from, after every epoch; the state more often in long epochs.
 
-    last.safetensors and best.safetensors hold what validation judged.  Only the first of several processes writes.
+    last.safetensors and best.safetensors hold what validation judged, and predictions.csv is what the best one says of
+    each validation image.  Only the first of several processes writes.
     """
 
-    def __init__(self, out: Path, manifest: Manifest, save_every_s: float) -> None:
-        self.out, self.manifest, self.save_every_s = out, manifest, save_every_s
+    def __init__(self, out: Path, manifest: Manifest, save_every_s: float, val: ImageSet) -> None:
+        self.out, self.manifest, self.save_every_s, self.val = out, manifest, save_every_s, val
         self.saved = time.monotonic()
         self._board: Any = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add to environment.json what only torch knows: the device, and how many threads and processes work."""
+        path = self.out / "environment.json"
+        if trainer.is_global_zero and path.is_file():
+            device = trainer.strategy.root_device
+            found = {
+                "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+                "threads": torch.get_num_threads(),
+                "processes": trainer.world_size,
+            }
+            write_json(path, {**read_json(path), **found})
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -49,6 +69,8 @@ class Records(pl.Callback):  # type: ignore[misc]
             assert pl_module.best is not None
             if pl_module.best["epoch"] == pl_module.history[-1]["epoch"]:
                 save_checkpoint(self.out / "best.safetensors", weights, self.manifest)
+                assert pl_module.judgement is not None
+                write_answers(self.out / "predictions.csv", answers(self.val, pl_module.judgement))
             write_metrics(self.out / "metrics.csv", pl_module.history)
             self.plot(pl_module.history[-1])
         self.save(trainer, pl_module)
@@ -67,7 +89,8 @@ class Records(pl.Callback):  # type: ignore[misc]
             from lightning.pytorch.loggers import TensorBoardLogger
 
             self._board = TensorBoardLogger(self.out, name="tensorboard", version="")
-        self._board.log_metrics({k: row[k] for k in COLUMNS[2:6]}, step=row["epoch"])
+        columns = (*SCORES, PARTNER, *CLOCK[1:])
+        self._board.log_metrics({k: row[k] for k in columns if k in row}, step=row["epoch"])
         self._board.save()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -116,7 +139,8 @@ class Stop(pl.Callback):  # type: ignore[misc]
 def write_metrics(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write metrics.csv, one row per epoch."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    columns = (*COLUMNS, PARTNER) if rows and PARTNER in rows[0] else COLUMNS
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())

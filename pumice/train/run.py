@@ -13,6 +13,8 @@ from pumice.train.environment import environment
 from pumice.train.launch import is_first_process
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from pumice.data.images import Splits
 
 
@@ -27,6 +29,7 @@ class TrainResult:
     best_epoch: counted from 1; None before the first has ended.
     interrupted: whether the user stopped it; `resume(out)` goes on.
     condensed: what became of the condensed form of a net that learns its groups, in words; "" of other nets.
+    partner: likewise of the network that trained beside it.
     """
 
     out: Path
@@ -36,6 +39,7 @@ class TrainResult:
     best_epoch: int | None
     interrupted: bool
     condensed: str = ""
+    partner: str = ""
 
     @property
     def sentence(self) -> str:
@@ -43,8 +47,8 @@ class TrainResult:
         if self.interrupted:
             return f"stopped at epoch {self.epochs + 1}; continue with `pumice train --resume {self.out}`"
         assert self.scores is not None
-        end = f"; {self.condensed}" if self.condensed else ""
-        return f"{self.out}: top-1 {self.scores.top1:.1%} at epoch {self.best_epoch} of {self.epochs}{end}"
+        ending = f"{self.out}: top-1 {self.scores.top1:.1%} at epoch {self.best_epoch} of {self.epochs}"
+        return "; ".join(part for part in (ending, self.condensed, self.partner) if part)
 
 
 def train(
@@ -114,8 +118,12 @@ def _train(
         splits = open_data(config.data, seed=config.seed, val_fraction=config.val_fraction, strict=config.strict)
     if find_spec("lightning") is None or find_spec("timm") is None:
         raise BadInput("training needs lightning and timm; install them with `pip install 'pumice[train]'`")
-    from pumice.models.checkpoint import manifest_of
+    from pumice.data.describe import description
+    from pumice.data.memory import keep_decoded
+    from pumice.models.catalogue import entry
+    from pumice.models.checkpoint import manifest_of, save_checkpoint
     from pumice.tasks.classify import evaluate
+    from pumice.tasks.predictions import read_answers, sheet
     from pumice.train.condense import learning_form, learns_groups, save_condensed
     from pumice.train.console import Console
     from pumice.train.net import build_net
@@ -136,7 +144,12 @@ def _train(
         _check_classes(out, splits.classes, state)
         if is_first_process():
             write_metrics(out / "metrics.csv", state["history"])
-    records = Records(out, manifest, config.save_every_s)
+    catalogue = None if ":" in config.model else entry(config.model).to_json()
+    madds = None
+    if is_first_process():
+        write_json(out / "data.json", description(splits))
+        madds = None if learns_groups(net) else _costs(net, out)
+    records = Records(out, manifest, config.save_every_s, splits.val)
     trainer, module = run_epochs(net, splits, config, interrupt, state=state, records=records, more=(Console(),))
     assert module.best is not None
     if trainer.is_global_zero:
@@ -144,28 +157,58 @@ def _train(
             "finished": True,
             "task": config.task,
             "model": config.model,
+            "data": config.data,
             "classes": list(splits.classes),
             "images": {"train": len(splits.train), "val": len(splits.val), "skipped": len(splits.skipped)},
             "params": sum(p.numel() for p in net.parameters()),
+            "madds": madds,
             "input_size": list(manifest.input_size),
             "epochs": module.history[-1]["epoch"],
             "best_epoch": module.best["epoch"],
             "seconds": module.history[-1]["seconds"],
             "val": module.best["scores"],
+            "manifest": manifest.to_json(),
+            "catalogue": catalogue,
         }
         if learns_groups(net):
             record["condensed"] = None
             if (written := save_condensed(out)) is not None:
                 small, made = written
+                record["madds"] = _costs(small, out)
                 record["condensed"] = {
                     "params": sum(p.numel() for p in small.parameters()),
                     "val": evaluate(small, made.preprocess, splits.val).to_json(),
                 }
+        if (out / "predictions.csv").is_file():  # not when the best epoch is that of a state given to `train`
+            # The decoded images are those that validation kept in memory.
+            answers = read_answers(out / "predictions.csv")
+            write_json(out / "predictions.json", sheet(keep_decoded(splits.val), answers))
+        if module.partner is not None:
+            made = manifest_of(module.partner, classes=splits.classes, task=config.task)
+            save_checkpoint(out / "partner.safetensors", module.partner, made)
+            record["partner"] = {
+                "model": made.model.name,
+                "options": made.model.options,
+                "params": sum(p.numel() for p in module.partner.parameters()),
+                "top1": module.history[-1]["partner_top1"],
+            }
         write_json(out / "metrics.json", record)
         return _finished(out)
     last = module.history[-1]
     scores = Scores(**module.best["scores"])
     return TrainResult(out, scores, last["seconds"], last["epoch"], module.best["epoch"], interrupted=False)
+
+
+def _costs(net: "nn.Module", out: Path) -> int | None:
+    """The network's multiply-adds, and profile.json; None where it cannot be traced, which hinders no training."""
+    from pumice.cost.count import profile
+
+    try:
+        found = profile(net)
+    except Exception:  # of a network of any maker, any error
+        return None
+    write_json(out / "profile.json", found.to_json())
+    return found.madds
 
 
 def _check_classes(out: Path, classes: tuple[str, ...], state: dict[str, Any]) -> None:
@@ -182,6 +225,7 @@ def _finished(out: Path) -> TrainResult:
         *(out, scores, record["seconds"], record["epochs"], record["best_epoch"]),
         interrupted=False,
         condensed=_condensed(record),
+        partner=f"partner.safetensors: top-1 {record['partner']['top1']:.1%}" if "partner" in record else "",
     )
 
 
@@ -228,7 +272,7 @@ def _claim(out: Path) -> bool:
 
 def _abandon(out: Path, made: bool) -> None:
     """Remove what a run that could not begin has left."""
-    for name in ("config.json", "environment.json"):
+    for name in ("config.json", "environment.json", "data.json", "profile.json"):
         (out / name).unlink(missing_ok=True)
     if made and not any(out.iterdir()):
         out.rmdir()

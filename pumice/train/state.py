@@ -18,9 +18,9 @@ State = dict[str, Any]
 def capture(trainer: pl.Trainer, module: Classifier) -> State:
     """The state between two steps.  All processes must ask; the first gets it, of a network in shares alone.
 
-    step: optimiser steps done.  net, average: weights.  optimizer, precision: of torch and of Lightning's scaler.
-    losses: sum and number of this epoch's losses.  history: a row per finished epoch.  best: see `Classifier`.
-    classes: of the data.  seconds: trained so far.
+    step: optimiser steps done.  net, average, partner: weights.  optimizer, precision: of torch and of Lightning's
+    scaler.  losses: sum and number of this epoch's losses.  history: a row per finished epoch.  best: see `Classifier`.
+    classes: of the data.  teacher: digest of its weights.  seconds: trained so far.
     """
     module.read_losses()
     return {
@@ -28,6 +28,8 @@ def capture(trainer: pl.Trainer, module: Classifier) -> State:
         "step": module.steps_done,
         "net": weights_of(module.net),
         "average": weights_of(module.averaged[0]) if module.averaged else None,
+        "partner": None if module.partner is None else module.partner.state_dict(),
+        "teacher": module.objective.teacher_digest,
         "optimizer": optimizer_state(module.net, module.optimizers(use_pl_optimizer=False)),
         "precision": trainer.precision_plugin.state_dict(),
         "losses": list(module.losses),

@@ -19,11 +19,14 @@ from pumice.errors import BadInput, CheckFailed
 from pumice.models.described import preprocess_of
 from pumice.train.condense import Condense, learns_groups
 from pumice.train.config import TrainConfig
+from pumice.train.distill import Distillation, Teacher, load_teacher
 from pumice.train.ema import Ema
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.launch import started
 from pumice.train.module import Classifier
 from pumice.train.net import fed
+from pumice.train.objective import Objective
+from pumice.train.partner import MutualLearning, build_partner
 from pumice.train.records import Records, Stop
 from pumice.train.state import State, capture, restore
 from pumice.train.stream import Stream
@@ -62,6 +65,9 @@ def run_epochs(
     """
     if config.group_lasso and not learns_groups(net):
         raise BadInput("group_lasso is for nets that learn their groups; this one does not, so leave it at 0")
+    if config.condense_epochs is not None and not learns_groups(net):
+        raise BadInput("condense_epochs is for nets that learn their groups; this one does not, so leave it out")
+    objective = create_objective(net, config, splits.classes)
     callbacks = [
         *([Condense()] if learns_groups(net) else []),
         *([Ema(config.ema_decay, None if state is None else state["average"])] if config.ema_decay else []),
@@ -94,7 +100,8 @@ def run_epochs(
         )
         if config.channels_last and config.strategy != "fsdp":  # which shares out rows of the usual format
             net.to(memory_format=torch.channels_last)
-        module = Classifier(net, config, splits.classes, Stream(train_loader), state)
+            objective.to(memory_format=torch.channels_last)
+        module = Classifier(net, config, splits.classes, Stream(train_loader), state, objective)
         epochs = min(config.epochs, until_epoch or config.epochs) - module.first_step // module.steps_per_epoch
         if epochs > 0:
             trainer.fit_loop.max_epochs = epochs
@@ -136,8 +143,27 @@ def _check(config: TrainConfig, net: nn.Module, trainer: pl.Trainer, images: int
         raise BadInput("freezing for some epochs works on one device; set model.freeze=backbone or train.devices=1")
     if config.sync_bn and (trainer.strategy.root_device.type != "cuda" or config.strategy == "fsdp"):
         raise BadInput("sync_bn works on GPUs with strategy=ddp only; leave it out")
-    if config.strategy == "fsdp" and (learns_groups(net) or config.precision == "16-mixed"):
-        raise BadInput("nets that learn their groups and precision=16-mixed do not work with fsdp; set strategy=ddp")
+    alone = learns_groups(net) or config.precision == "16-mixed" or config.partner is not None
+    if config.strategy == "fsdp" and alone:
+        raise BadInput("learned groups, a partner and precision=16-mixed do not work with fsdp; set strategy=ddp")
+
+
+def create_objective(net: nn.Module, config: TrainConfig, classes: tuple[str, ...]) -> Objective:
+    """What the configuration has a network learn from: the labels, and a partner or a teacher.
+
+    Raises:
+        BadInput: there is no such partner or teacher.
+    """
+    preprocess, smoothing = fed(config, preprocess_of(net)), config.label_smoothing
+    weight, temperature = config.distill_weight, config.distill_temperature
+    if config.partner is not None:
+        partner = build_partner(net, config, classes, preprocess)
+        settings = (1.0 if weight is None else weight, temperature or 1.0)
+        return MutualLearning(partner, smoothing, *settings, config.distill_gradient)
+    if config.teacher is not None:
+        teacher = Teacher(load_teacher(config, classes), preprocess)
+        return Distillation(teacher, smoothing, 0.9 if weight is None else weight, temperature or 4.0)
+    return Objective(smoothing)
 
 
 def train_once(

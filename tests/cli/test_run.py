@@ -1,7 +1,10 @@
 """From images to a verified file by the command line: train, val, predict, export, verify, report."""
 
+import contextlib
 import csv
+import io
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,7 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +59,64 @@ def test_the_run_folder(digits_run: Path) -> None:
         "metrics.json",
         "best.safetensors",
         "last.safetensors",
+        "data.json",
+        "profile.json",
+        "predictions.csv",
+        "predictions.json",
+        "README.md",
     }
     assert not [name for name in names if ".part" in name]
     record = json.loads((digits_run / "metrics.json").read_text())
     assert record["finished"]
     assert record["val"]["top1"] > 0.25  # chance is 0.1
+
+
+def test_the_card_of_a_run(pumice: Any, digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what was found, and its code runs in the run's folder."""
+    text = (digits_run / "README.md").read_text()
+    record = json.loads((digits_run / "metrics.json").read_text())
+    assert text.startswith("# shufflenetv2_050 at 3×32×32\n")
+    top1, images = record["val"]["top1"], record["val"]["count"]
+    assert f"| top-1 accuracy | {100 * top1:.1f} % | validation images: {images:,} |" in text
+    assert f"| multiply-adds | {record['madds']:,} (" in text
+    assert "$ pumice train digits --model shufflenetv2_050 --epochs 2 --img-size 32 --batch-size 32 --set" in text
+    assert "Trained from random weights. 2 epochs in batches of 32 at 32 pixels; seed 0." in text
+    assert "None" not in text.replace("[None]", "")
+    run = tmp_path / "run"
+    shutil.copytree(digits_run, run)
+    photos = run / "photos"
+    photos.mkdir()
+    picture().save(photos / "photo.jpg")
+    shutil.copy(photos / "photo.jpg", run)
+    monkeypatch.chdir(run)
+    lines = [line for line in text.splitlines() if line.startswith("$ pumice ")]
+    assert [line.split()[2] for line in lines] == ["predict", "val", "export", "train"]
+    assert lines[2] == "$ pumice export . --out model.onnx"  # which the file of other tests is made by
+    for line in lines[:2]:
+        assert pumice(*shlex.split(line)[2:]).code == 0
+    blocks = [block.partition("```")[0] for block in text.split("```python\n")[1:]]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(blocks[0], {})
+    assert printed.getvalue().strip() in "0123456789"
+    settings = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**settings, "time_limit_s": 0.01}))
+    exec(blocks[-1], {})
+    assert (run / "again" / "best.safetensors").is_file()
+
+
+def picture() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8))
+
+
+def test_a_card_is_not_written_over(pumice: Any, digits_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(digits_run, tmp_path / "run")
+    (tmp_path / "run" / "README.md").write_text("mine")
+    assert pumice("train", "--resume", tmp_path / "run").code == 0
+    assert (tmp_path / "run" / "README.md").read_text() == "mine"
+    (tmp_path / "run" / "README.md").unlink()
+    assert pumice("train", "--resume", tmp_path / "run").code == 0
+    assert (tmp_path / "run" / "README.md").read_text() == (digits_run / "README.md").read_text()
 
 
 def test_val_repeats_what_training_found(pumice: Any, digits_run: Path) -> None:
@@ -210,6 +268,14 @@ def test_a_finished_run_is_resumed_without_change(
         (("digits", "--model", "micronet_m0", "--set", "model.nonsense=1"), "no option 'nonsense'"),
         (("digits", "--model", "micronet_m0", "--freeze", "head"), "freeze"),
         (("digits", "--model", "micronet_m0", "--weights", "missing.pth"), "missing.pth"),
+        (("digits", "--model", "micronet_m0", "--partner", "micronet_00"), "did you mean 'micronet_m0'?"),
+        (
+            ("digits", "--model", "shufflenetv2_050", "--partner", "full_rank"),
+            "shufflenetv2_050 has no full-rank partner",
+        ),
+        (("digits", "--model", "micronet_m0", "--partner", "full_rank", "--teacher", "x"), "exclude each other"),
+        (("digits", "--model", "micronet_m0", "--teacher", "micronet_m1"), "the teacher micronet_m1 is not trained"),
+        (("digits", "--model", "micronet_m0", "--teacher-weights", "x.pth"), "name a teacher"),
         (("digitz", "--model", "micronet_m0"), "did you mean 'digits'?"),
         (("no/such/folder", "--model", "micronet_m0"), "there is no folder no/such/folder"),
     ],

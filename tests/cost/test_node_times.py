@@ -70,6 +70,30 @@ def test_openvino_names(graph):
     assert [(b.after, b.before, b.ms) for b in times.between] == [(None, 0, 1.0), (2, 5, 0.5)]
 
 
+class Made(nn.Module):
+    """n0 mean, n1 conv, n2 view (a kernel), n3 conv with it, n4 relu."""
+
+    def __init__(self):
+        super().__init__()
+        self.make = nn.Conv2d(3, 15, 1)
+
+    def forward(self, x):
+        kernel = self.make(x.mean((2, 3), keepdim=True)).view(5, 3, 1, 1)
+        return nn.functional.conv2d(x, kernel).relu()
+
+
+def test_openvino_renames_convolutions_with_made_kernels():
+    graph = trace(Made(), (3, 18, 18))
+    assert [node.kind for node in graph.nodes] == ["reduce", "conv", "view", "conv", "activation"]
+    ops = [
+        OpTime("n0", "ReduceMean", 1.0),
+        OpTime("n1/WithoutBiases", "Convolution", 2.0),
+        OpTime("n2", "Reshape", 4.0),
+        OpTime("Multiply_18322", "Convolution", 8.0),
+    ]
+    assert charge(graph, ops, "openvino").ms == (1.0, 2.0, 4.0, 8.0, 0)
+
+
 @pytest.mark.parametrize("runtime", ["eager", "onnxruntime", "openvino"])
 def test_every_convolution_takes_time(runtime):
     if runtime != "eager":

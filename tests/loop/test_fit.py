@@ -94,6 +94,8 @@ def test_a_file_comes_out_and_says_what_it_is(photos, given, tmp_path):
     candidates = json.loads((out / "candidates.json").read_text())
     assert [c["input_size"][1] for c in candidates if c["status"] == "shipped"] == [96]
     assert all(c["status"] == "over budget" and c["reason"] for c in candidates if c["input_size"][1] > 96)
+    assert json.loads((out / "data.json").read_text())["images"]["val"] == {"class2": 8, "class10": 8}
+    assert len((out / "predictions.csv").read_text().splitlines()) == 1 + 16
     sheet = json.loads((out / "predictions.json").read_text())
     import base64
 

@@ -174,10 +174,14 @@ def test_the_full_rank_partner_has_maps_of_the_same_shape_and_no_group_convoluti
     for path, module in partner.named_modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
             assert module.groups == 1, path
-    regular = [block for block in partner.blocks if hasattr(block, "expand") and hasattr(block, "squeeze")]
-    assert all(block.depthwise.conv.kernel_size[0] == block.depthwise.conv.kernel_size[1] > 1 for block in regular)
-    lite = [m for m in partner.modules() if isinstance(m, FactorisedDepthwise)]
-    assert len(lite) == 3, "as in the release, lite rows keep theirs"
+    assert not [m for m in partner.modules() if isinstance(m, FactorisedDepthwise)]
+    depthwise = [block.depthwise.conv for block in partner.blocks if hasattr(block, "depthwise")]
+    assert [conv.kernel_size for conv in depthwise] == [2 * (row.kernel_size,) for row in small.spec.rows[1:-1]]
+    assert all(conv.kernel_size[0] == conv.kernel_size[1] > 1 for conv in depthwise)
+    released = create_model(name, full_rank=True, full_rank_rows="regular")
+    assert len([m for m in released.modules() if isinstance(m, FactorisedDepthwise)]) == 3, "the lite rows"
+    with pytest.raises(BadInput, match="full_rank_rows needs full_rank=true"):
+        create_model(name, full_rank_rows="regular")
 
 
 # ---- widths
@@ -232,7 +236,7 @@ def test_solved_widths_cost_what_was_asked(options: dict[str, Any]) -> None:
     net = on_meta(madds=most, activation="relu", **options)
     found = profile(net, (3, 224, 224))
     assert 10_450_000 <= found.madds <= most
-    assert found.madds == madds_of(net.spec.rows, 1024, "full_rank" in options)
+    assert found.madds == madds_of(net.spec.rows, 1024)
     rows = net.spec.rows
     assert [type(row) for row in rows if isinstance(row, Lite)] == [Lite] * {"none": 0, "both": 8}.get(
         options.get("lite", ""), 3
@@ -241,6 +245,12 @@ def test_solved_widths_cost_what_was_asked(options: dict[str, Any]) -> None:
     assert [row.stride for row in rows] == [row.stride for row in spec_of("micronet_m2", {}).rows]
     if "fixed_groups" in options:
         assert {row.squeeze_groups for row in rows if isinstance(row, Lite | Regular)} == {4}
+
+
+@pytest.mark.parametrize("rows", ["all", "regular"])
+def test_a_full_rank_partner_costs_what_its_widths_say(rows: str) -> None:
+    net = on_meta(activation="relu", full_rank=True, full_rank_rows=rows)
+    assert profile(net, (3, 224, 224)).madds == madds_of(net.spec.rows, 1024)
 
 
 def test_equal_options_give_equal_nets() -> None:

@@ -68,6 +68,7 @@ def write_run(
     }
     confusion = _confusion(rng, len(classes))
     hits, count = sum(row[i] for i, row in enumerate(confusion)), sum(map(sum, confusion))
+    answers = _answers(random.Random(seed + 1), confusion, classes)
     records: dict[str, Any] = {
         "config": {
             "data": "photos/caltech",
@@ -82,6 +83,7 @@ def write_run(
             "versions": {"pumice": "0.1.0", "torch": "2.14.1", "onnxruntime": "1.32.0", "openvino": "2026.4.0"},
         },
         "metrics": {
+            "finished": True,
             **{"model": ships["model"], "input_size": ships["input_size"], "runtime": ships["runtime"]},
             **{
                 "file": "model.onnx",
@@ -120,7 +122,11 @@ def write_run(
         "candidates": pool,
         "rungs": halving,
         "profile": _profile(rng, ships),
-        "predictions": _predictions(rng, classes),
+        "predictions": _predictions(answers),
+        "data": {
+            **{"source": "photos/caltech", "classes": list(classes), "skipped": 2, "names_sha256": "ab" * 32},
+            "images": {"train": dict.fromkeys(classes, 240), "val": dict.fromkeys(classes, 60)},
+        },
         "verify": {
             **{
                 "ok": True,
@@ -141,6 +147,10 @@ def write_run(
     for name, value in records.items():
         (folder / f"{name}.json").write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
     _epochs(rng, folder / "metrics.csv", hits / count)
+    with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.DictWriter(file, ("name", "truth", "prediction", "p_truth", "p_pred"))
+        rows.writeheader()
+        rows.writerows(answers)
     return folder
 
 
@@ -262,18 +272,25 @@ def _profile(rng: random.Random, ships: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _predictions(rng: random.Random, classes: Sequence[str]) -> list[dict[str, Any]]:
-    shots = []
-    for place in range(24):
-        truth = classes[place % len(classes)]
-        guess = truth if rng.random() < 0.8 else rng.choice(list(classes))
-        shots.append(
-            {
-                **{"name": f"{truth}/{place:04d}.jpg", "image": picture(place), "truth": truth, "prediction": guess},
-                "probability": rng.uniform(0.4, 1),
-            }
-        )
-    return shots
+def _answers(rng: random.Random, confusion: list[list[int]], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """An answer per image of the matrix, as predictions.csv has them."""
+    rows = []
+    for truth, row in enumerate(confusion):
+        for guess, count in enumerate(row):
+            for _ in range(count):
+                sure = rng.uniform(0.4, 1)
+                names = {"truth": classes[truth], "prediction": classes[guess]}
+                p_truth = sure if truth == guess else rng.uniform(0, 1 - sure)
+                rows.append({"name": f"{len(rows):04d}.jpg", **names, "p_truth": p_truth, "p_pred": sure})
+    return rows
+
+
+def _predictions(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The worst mistakes and eight right answers, with pictures."""
+    wrong = sorted((a for a in answers if a["truth"] != a["prediction"]), key=lambda a: -a["p_pred"])[:16]
+    right = [a for a in answers if a["truth"] == a["prediction"]]
+    some = [right[i * len(right) // 8] for i in range(8)]
+    return [{**one, "image": picture(i)} for i, one in enumerate((*wrong, *some))]
 
 
 def picture(seed: int) -> str:
@@ -288,9 +305,9 @@ def picture(seed: int) -> str:
 def _epochs(rng: random.Random, path: Path, final: float) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["epoch", "step", "lr", "train_loss", "val_loss", "val_top1", "seconds"])
+        rows.writerow(["epoch", "step", "lr", "train_loss", "val_loss", "val_top1", "seconds", "data_wait"])
         for e in range(1, 31):
             fall = math.exp(-e / 7)
             lr = 0.002 * (0.5 + 0.5 * math.cos(math.pi * e / 30))
             losses = [0.5 + 1.8 * fall + rng.gauss(0, 0.02), 0.62 + 1.7 * fall + rng.gauss(0, 0.03)]
-            rows.writerow([e, e * 40, lr, *losses, final * (1 - 0.8 * fall), 4.2 * e])
+            rows.writerow([e, e * 40, lr, *losses, final * (1 - 0.8 * fall), 4.2 * e, 0.1])

@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pumice.report.confusion import confusion_figure
 from pumice.report.curves import rungs_figure, training_figure
-from pumice.report.layers import confusion_figure, kind, layers_figure
+from pumice.report.layers import kind, layers_figure
 from pumice.report.plots import candidates_figure, pareto, runs_figure
-from pumice.report.records import RunRecords, read_run
+from pumice.report.reading import read_run
+from pumice.report.records import RunRecords
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 9), st.floats(0, 1)), min_size=1, max_size=30))

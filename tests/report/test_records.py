@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from pumice.errors import BadInput
-from pumice.report.records import RunRecords, candidate_bound, read_run
+from pumice.report.reading import read_run
+from pumice.report.records import RunRecords, candidate_bound
 
 
 def test_reads_what_a_fit_wrote(make_run):

@@ -7,7 +7,8 @@ from PIL import Image, ImageOps
 
 from pumice.data.preprocess import Preprocess
 from pumice.report import snippets
-from pumice.report.records import RunRecords, read_run
+from pumice.report.reading import read_run
+from pumice.report.records import RunRecords
 from pumice.report.tables import card
 
 

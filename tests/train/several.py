@@ -69,7 +69,7 @@ def arrange(what: str, step: int, rank: int) -> None:
         if what == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "infinite":
-            self._unread = (step + 1, loss.detach() / 0)
+            self._unread = (step + 1, {"network": loss.detach() / 0})
         if what in ("term self", "term launcher"):
             os.kill(os.getpid() if what == "term self" else os.getppid(), signal.SIGTERM)
             time.sleep(1)  # until the launcher has told the others

@@ -65,6 +65,9 @@ def test_a_run_leaves_both_forms(whole: Path, few_digits: Splits) -> None:
     record = read_json(whole / "metrics.json")["condensed"]
     assert record["params"] == sum(p.numel() for p in net.parameters())
     assert record["val"] == evaluate(net, made.preprocess, few_digits.val).to_json()
+    profile = read_json(whole / "profile.json")
+    assert profile["params"] == record["params"] < read_json(whole / "metrics.json")["params"]
+    assert profile["madds"] == read_json(whole / "metrics.json")["madds"]
     result = resume(whole)
     assert result.sentence.endswith(f"; condensed.safetensors: top-1 {record['val']['top1']:.1%}")
 
@@ -89,10 +92,11 @@ def test_prunings_come_when_they_are_due(few_digits: Splits, out: Path, monkeypa
         torch.testing.assert_close(net(x), masked(x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("step", "save_every_s"), [(1, 0.0), (3, 0.0), (5, 0.0), (6, 1e9), (9, 0.0)])
+@pytest.mark.parametrize(("step", "save_every_s"), [(s, 0.0) for s in (1, 2, 3, 5, 7, 9)] + [(6, 1e9)])
 def test_a_killed_run_ends_with_the_same_weights_and_masks(
     step: int, save_every_s: float, whole: Path, few_digits: Splits, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Prunings are due before steps 2, 4 and 6: one before, just at, and one after them."""
     config = small_config(group_lasso=1e-3, save_every_s=save_every_s)
     with monkeypatch.context() as patch:
         kill_at(patch, step)
@@ -129,12 +133,18 @@ def test_a_run_that_ends_too_early_says_so(few_digits: Splits, out: Path) -> Non
     assert result.sentence.endswith("; no condensed form, for training ended before the last pruning")
 
 
-def test_group_lasso_of_another_net_is_refused(few_digits: Splits, out: Path) -> None:
+def test_settings_of_another_net_are_refused(few_digits: Splits, out: Path) -> None:
     with pytest.raises(BadInput, match="group_lasso is for nets that learn their groups"):
         train(small_config(model_options={**OPTIONS, "condensed": True}, group_lasso=1e-5), out, splits=few_digits)
     assert not out.exists()
     with pytest.raises(BadInput, match="group_lasso=-1"):
         small_config(group_lasso=-1.0)
+    with pytest.raises(BadInput, match="condense_epochs is for nets that learn their groups"):
+        train(small_config(model_options={**OPTIONS, "condensed": True}, condense_epochs=1.0), out, splits=few_digits)
+    assert not out.exists()
+    for epochs in (0.0, 2.0):
+        with pytest.raises(BadInput, match=r"condense_epochs=.* above 0 and below the 2 epochs of the run"):
+            small_config(condense_epochs=epochs)
 
 
 def test_the_form_that_learns_is_trained_unless_something_chooses(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pumice.errors import BadInput, CheckFailed
 from pumice.models.checkpoint import read_manifest
 from pumice.tasks.classify import evaluate
 from pumice.train.module import Classifier
+from pumice.train.records import CLOCK, COLUMNS
 from pumice.train.run import resume, train
 from pumice.train.state import read_state
 from tests.train.conftest import Tiny, tiny_config
@@ -52,7 +53,7 @@ def assert_same(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
 
 def rows_of(out: Path) -> list[dict[str, str]]:
     with (out / "metrics.csv").open() as file:
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+        return [{k: v for k, v in row.items() if k not in CLOCK} for row in csv.DictReader(file)]
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +90,13 @@ def test_it_learns_and_leaves_what_it_says(digits: Splits, out: Path) -> None:
         "best.safetensors",
         "resume.pt",
         "tensorboard",
+        "data.json",
+        "profile.json",
+        "predictions.csv",
+        "predictions.json",
     }
     rows = list(csv.DictReader((out / "metrics.csv").open()))
-    assert list(rows[0]) == ["epoch", "step", "lr", "train_loss", "val_loss", "val_top1", "seconds"]
+    assert list(rows[0]) == list(COLUMNS)
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5"]
     best = max(rows, key=lambda row: (float(row["val_top1"]), -float(row["val_loss"])))
     assert result.best_epoch == int(best["epoch"])
@@ -128,8 +133,8 @@ def test_a_killed_run_ends_with_the_same_weights(
     result = resume(out, splits=few_digits)
     assert result.epochs == 2
     assert_same(tensors(read_state(out / "resume.pt")), tensors(read_state(whole / "resume.pt")))
-    for name in ("last.safetensors", "best.safetensors"):
-        assert (out / name).read_bytes() == (whole / name).read_bytes()
+    for name in ("last.safetensors", "best.safetensors", "predictions.csv", "predictions.json"):
+        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
     assert rows_of(out) == rows_of(whole)
 
 

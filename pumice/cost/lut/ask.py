@@ -46,7 +46,7 @@ def with_samples(lut: Lut, samples: Sequence[Sample]) -> Lut:
     new = {
         block.key: ms
         for sample in samples
-        for block, ms in zip(sample.blocks, sample.block_ms, strict=True)
+        for block, ms in zip(sample.blocks, sample.charged(lut.run_ms), strict=True)
         if block.key not in lut.entries
     }
     return replace(lut, entries={**lut.entries, **new}, _inferred={})

@@ -184,21 +184,11 @@ def _timed(written: Sequence[_Written], runtime: str, threads: int, on: "Device 
 
 
 def sample(name: str, graph: Graph, ops: "Sequence[OpTime]", total_ms: float, runtime: str, threads: int = 1) -> Sample:
-    """Charge a whole pass to the blocks of a graph.
-
-    Operators take their time from the runtime's profiler.  What a pass takes beyond their sum is the runtime's own
-    work, shared out among the operators that ran; where the sum is larger, profiling has slowed them, and all shrink.
-    """
+    """What the runtime's profiler says of the blocks of a graph, and a whole pass."""
     found = blocks(graph)
     times = charge(graph, ops, runtime, threads)
-    ms = _charged(found, times)
-    ran = [sum(times.ms[node] > 0 for node in block.nodes) for block in found]
-    rest = total_ms - sum(ms)
-    if rest < 0:
-        ms = [part * total_ms / sum(ms) for part in ms]
-    elif sum(ran):
-        ms = [part + rest * count / sum(ran) for part, count in zip(ms, ran, strict=True)]
-    return Sample(name, found, tuple(ms), total_ms)
+    runs = tuple(sum(times.ms[node] > 0 for node in block.nodes) for block in found)
+    return Sample(name, found, tuple(_charged(found, times)), runs, total_ms)
 
 
 def _charged(found: Sequence[Block], times: NodeTimes) -> list[float]:

@@ -14,11 +14,13 @@ _NORM = ("native_batch_norm", "native_layer_norm")
 _WIDE = (4, 8, 16)
 """Channels that NEON, AVX2 and AVX-512 handle at once: runtimes have kernels for multiples of these only."""
 
+ROW = 8  # columns of a map that kernels along rows handle at once
+
 IMAGE_CHANNELS = 4  # at most: the first convolution, for which runtimes have kernels of their own
 
 NAMES = (
     *("positions", "in_per_group", "out_per_group", "groups", "window", "flatness", "stride", "dilation"),
-    *("madds", "read", "written", "weights", "inputs", "fragments", "resident"),
+    *("madds", "read", "written", "weights", "inputs", "fragments", "resident", "ragged"),
     *(f"{side}_by_{wide}" for side in ("in", "out", "in_per_group", "out_per_group") for wide in _WIDE),
     *("cheap", "smooth", "norms", "sums", "products", "moves", "operators"),
     *(f"fed_by_{name}" for name in NEIGHBOURS),
@@ -50,6 +52,8 @@ def features(block: Block) -> NDArray[np.float64]:
         # The run of elements that lie together when channels are reordered or split.
         block.output[-1],
         block.resident,
+        # What lies beyond whole vectors along a map's rows: some kernels do it one by one, a hundred times slower.
+        block.madds * (block.output[-1] % ROW) / block.output[-1],
     )
     widths = (channels_in * groups, channels_out * groups, channels_in, channels_out)
     multiples = [float(width % wide == 0) for width in widths for wide in _WIDE]
@@ -74,8 +78,8 @@ def sort_of(block: Block) -> str:
         if len(block.inputs) > 1 and block.inputs[1] != block.output:
             return f"{block.kind} generated"
         if len(block.kernel) == 3:
-            # Along the channels alone, or over the map as well: one runtime is a thousand times slower at the latter.
-            return f"{block.kind} 3d" if prod(block.kernel[1:]) == 1 else f"{block.kind} 3d window"
+            # With one channel out, a runtime may have no kernel but its reference.
+            return f"{block.kind} 3d" if block.output[1] > 1 else f"{block.kind} 3d single"
         if block.kind == "conv" and block.inputs[0][1] <= IMAGE_CHANNELS:
             return "conv image"
         if prod(block.output[2:]) == 1:

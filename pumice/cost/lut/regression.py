@@ -1,11 +1,11 @@
 """Times of blocks that were never measured, from those that were: a Gaussian process on the logarithm of time.
 
 What is expected before anything is known is a roofline with an overhead: t0 = a + b madds + c read + d written +
-e weights, its rates (none negative) fitted to the relative errors.  On what remains, log t - log t0, lies a Gaussian
-process with a squared-exponential kernel that has a length of its own for every feature (Rasmussen and Williams,
-"Gaussian Processes for Machine Learning", 2006, chapters 2 and 5); lengths maximise the marginal likelihood.  It also
-says how sure it is: far from every measured block the answer falls back to the roofline, with the spread of all blocks
-about it.
+e weights + f ragged (multiply-adds beyond whole vectors), its rates (none negative) fitted to the relative errors.  On
+what remains, log t - log t0, lies a Gaussian process with a squared-exponential kernel that has a length of its own for
+every feature (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, chapters 2 and 5); lengths
+maximise the marginal likelihood.  It also says how sure it is: far from every measured block the answer falls back to
+the roofline, with the spread of all blocks about it.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from pumice.cost.lut.features import NAMES
 Array = NDArray[np.float64]
 Columns = NDArray[np.int64]
 
-SIZES = tuple(NAMES.index(name) for name in ("madds", "read", "written", "weights"))
+SIZES = tuple(NAMES.index(name) for name in ("madds", "read", "written", "weights", "ragged"))
 LEAST_MS = 5e-4
 """Profilers count whole microseconds: what takes less than half of one is taken for half of one."""
 NOISE = 0.04  # relative, of one measured time, at least
@@ -34,7 +34,7 @@ LEAST_LENGTH = -0.7  # logarithm, of scaled features: shorter ones learn single 
 class Regression:
     """A fitted sort of block.
 
-    rates: a to e, ms.
+    rates: a to f, ms.
     columns: the features that vary among the remembered blocks; another one says nothing.
     centre: of these features.  lengths: of the kernel, in their units.
     amplitude: variance of log t about the roofline.

@@ -20,23 +20,35 @@ from pumice.cost.lut.regression import Regression, fit
 from pumice.errors import BadInput
 from pumice.files import read_json, write_text
 
-FORMAT = 1
+FORMAT = 2
 KEPT_APART = 5
 """Every so many-th network stays out of the table: on these the correction of whole networks is learned."""
 UNKNOWN_MS = 0.005  # a block of a sort that no network of the table has; its deviation says that this is a guess
 UNKNOWN_SPREAD = 1.0
-TRIED = 21  # overheads of a pass, of which the best is kept
+TRIED = 21  # overheads of a pass, or of an operator, of which the best is kept
+MOST_AROUND_MS = 0.01  # of an operator
 SURE = 1.96  # standard deviations that enclose 95 %
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One measured network: its blocks, the ms of each, and the ms of a whole pass."""
+    """One measured network.
+
+    block_ms: of each block, by the runtime's profiler.
+    runs: operators that the runtime ran for each block; what it fused or left out is none.
+    total_ms: of a whole pass.
+    """
 
     name: str
     blocks: tuple[Block, ...]
     block_ms: tuple[float, ...]
+    runs: tuple[int, ...]
     total_ms: float
+
+    def charged(self, run_ms: float) -> list[float]:
+        """The whole pass shared out among the blocks, as their own time and `run_ms` for each operator demand."""
+        wanted = [ms + run_ms * runs for ms, runs in zip(self.block_ms, self.runs, strict=True)]
+        return [self.total_ms * ms / sum(wanted) for ms in wanted]
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; `from_json` is the inverse."""
@@ -46,7 +58,7 @@ class Sample:
     def from_json(cls, value: dict[str, Any]) -> "Sample":
         """Inverse of `to_json`."""
         found = tuple(Block(**{name: _tuples(part) for name, part in block.items()}) for block in value["blocks"])
-        return cls(value["name"], found, tuple(value["block_ms"]), value["total_ms"])
+        return cls(value["name"], found, tuple(value["block_ms"]), tuple(value["runs"]), value["total_ms"])
 
 
 def _tuples(value: Any) -> Any:
@@ -99,6 +111,7 @@ class Lut(Origin):
     regressions: sort of a block -> how its time follows from its features.
     scale, pass_ms: a network takes scale * (sum of its blocks) + pass_ms.
     spread: standard deviation of log(measured / predicted) on networks that are not in the table.
+    run_ms: what the runtime spends around each operator that it runs; see `around_operators`.
     """
 
     entries: dict[str, float]
@@ -107,6 +120,7 @@ class Lut(Origin):
     pass_ms: float = 0.0
     spread: float = 0.0
     networks: int = 0
+    run_ms: float = 0.0
     _inferred: dict[str, tuple[float, float]] = field(default_factory=dict, repr=False, compare=False)
 
     def ms(self, key: str) -> float | None:
@@ -199,10 +213,11 @@ def make_table(samples: Sequence[Sample], origin: Origin, *, seed: int = 0) -> L
         )
     apart = [sample for i, sample in enumerate(samples) if i % KEPT_APART == KEPT_APART - 1]
     filling = [sample for i, sample in enumerate(samples) if i % KEPT_APART != KEPT_APART - 1]
+    run_ms = around_operators(samples)
     times: defaultdict[str, list[float]] = defaultdict(list)
     shapes: dict[str, Block] = {}
     for sample in filling:
-        for block, ms in zip(sample.blocks, sample.block_ms, strict=True):
+        for block, ms in zip(sample.blocks, sample.charged(run_ms), strict=True):
             times[block.key].append(ms)
             shapes[block.key] = block
     entries = {key: round(median(values), 6) for key, values in times.items()}
@@ -213,8 +228,26 @@ def make_table(samples: Sequence[Sample], origin: Origin, *, seed: int = 0) -> L
         sort: fit(np.array([features(shapes[k]) for k in keys]), np.array([entries[k] for k in keys]), seed)
         for sort, keys in sorted(sorts.items())
     }
-    raw = Lut(**origin.__dict__, entries=entries, regressions=regressions, networks=len(samples))
+    raw = Lut(**origin.__dict__, entries=entries, regressions=regressions, networks=len(samples), run_ms=run_ms)
     return corrected(raw, apart)
+
+
+def around_operators(samples: Sequence[Sample]) -> float:
+    """ms that a runtime spends around each operator, which its profiler does not see.
+
+    A pass takes longer than its operators by a part that grows with their number and one that grows with their time.
+    Shared out by number alone, a short operator of a long network would seem longer than the same one of a short
+    network.  The number's part is the one with which the samples' passes are best in proportion.
+    """
+    sums = np.array([sum(sample.block_ms) for sample in samples])
+    runs = np.array([sum(sample.runs) for sample in samples])
+    totals = np.array([sample.total_ms for sample in samples])
+
+    def apart(run_ms: float) -> float:
+        off = np.log(totals / (sums + run_ms * runs))
+        return float(np.abs(off - np.median(off)).mean())
+
+    return min(np.linspace(0.0, MOST_AROUND_MS, TRIED).tolist(), key=apart)
 
 
 def corrected(lut: Lut, apart: Sequence[Sample]) -> Lut:

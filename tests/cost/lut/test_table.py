@@ -12,7 +12,7 @@ from pumice.cost.lut.ask import extended, with_samples
 from pumice.cost.lut.blocks import blocks
 from pumice.cost.lut.build import PROBES, chosen, jobs, measure, sample
 from pumice.cost.lut.probes import probe
-from pumice.cost.lut.table import KEPT_APART, UNKNOWN_MS, Lut, Origin, Sample, make_table
+from pumice.cost.lut.table import KEPT_APART, UNKNOWN_MS, Lut, Origin, Sample, around_operators, corrected, make_table
 from pumice.deploy.op_times import OpTime
 from pumice.errors import BadInput
 from pumice.graph.trace import trace
@@ -30,7 +30,7 @@ def made_up(seed, overhead_ms=0.1, slower=1.1):
     model, size = probe(seed)
     found = blocks(trace(model, size))
     ms = tuple(map(law, found))
-    return Sample(f"probe {seed}", found, ms, slower * sum(ms) + overhead_ms)
+    return Sample(f"probe {seed}", found, ms, (1,) * len(found), slower * sum(ms) + overhead_ms)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +44,13 @@ def table(samples):
 
 
 def test_blocks_are_looked_up(table, samples):
-    for block, ms in zip(samples[0].blocks, samples[0].block_ms, strict=True):
-        assert table.entries[block.key] == pytest.approx(ms, abs=2e-6)
+    first = samples[0].charged(table.run_ms)
+    for block, ms in zip(samples[0].blocks, first, strict=True):
+        # A median over the networks that hold the block.
+        assert table.entries[block.key] == pytest.approx(ms, rel=0.15)
     prediction = table.predict(samples[0].blocks)
     assert prediction.known == 1.0
-    assert prediction.sum_ms == pytest.approx(sum(samples[0].block_ms), rel=1e-3)
+    assert prediction.sum_ms == pytest.approx(sum(first), rel=0.02)
 
 
 def test_every_fifth_network_stays_out(table, samples):
@@ -65,9 +67,14 @@ def test_new_networks_are_predicted(table):
     assert 0.03 < np.mean([table.predict(s.blocks).known for s in new]) < 0.95
 
 
-def test_the_correction_is_learned(table):
-    assert table.scale == pytest.approx(1.1, rel=0.08)
+def test_the_correction_is_learned(table, samples):
+    assert table.scale == pytest.approx(1.0, rel=0.08)
     assert 0.0 < table.spread < 0.15
+    slower = [replace(s, total_ms=1.3 * table.predict(s.blocks).ms + 0.2) for s in samples[-10:]]
+    again = corrected(table, slower)
+    assert again.scale == pytest.approx(1.3 * table.scale, rel=0.05)
+    assert again.pass_ms == pytest.approx(1.3 * table.pass_ms + 0.2, rel=0.3)
+    assert again.spread < 0.02
 
 
 def test_queries_are_fast_once_asked(table, samples):
@@ -124,12 +131,22 @@ def test_a_pass_is_charged_to_blocks():
         OpTime("ReorderInput", "ReorderInput", 0.25),
         OpTime("n3_nchwc", "Conv", 4.0),
     ]
-    # 0.75 ms beyond the operators: a quarter for each of the three that ran.
     found = sample("net", graph, ops, 8.5, "onnxruntime")
-    assert found.block_ms == pytest.approx((1.25, 2.75, 4.5))
-    # The profiler slowed them down: all shrink alike.
-    slowed = sample("net", graph, ops, 7.75 / 2, "onnxruntime")
-    assert slowed.block_ms == pytest.approx((0.5, 1.25, 2.125))
+    assert (found.block_ms, found.runs) == ((1.0, 2.5, 4.25), (1, 1, 1))
+    # 0.75 ms beyond the operators, in proportion, or as if a quarter were around each operator.
+    assert found.charged(0.0) == pytest.approx([1.0 * 8.5 / 7.75, 2.5 * 8.5 / 7.75, 4.25 * 8.5 / 7.75])
+    assert found.charged(0.25) == pytest.approx([1.25, 2.75, 4.5])
+
+
+def test_work_around_operators_is_told_from_their_time():
+    """A pass of 1.08 times the operators' time and 3 us around each: in short networks that is most of it."""
+
+    def passed(s):
+        ms = np.array(s.block_ms) / 40
+        return replace(s, block_ms=tuple(ms), total_ms=1.08 * ms.sum() + 0.003 * sum(s.runs))
+
+    found = around_operators([passed(made_up(seed)) for seed in range(30)])
+    assert found == pytest.approx(0.003 / 1.08, abs=0.0005)
 
 
 def test_networks_that_fill_a_table():
