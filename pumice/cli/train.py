@@ -8,8 +8,10 @@ import typer
 from pumice.cli import show
 from pumice.cli.options import Json, Pretrained, Set, threads_that_sleep
 from pumice.errors import BadInput
+from pumice.train.launch import is_first_process, said_by_the_first
 
 
+@said_by_the_first()
 def command(
     data: Annotated[
         str | None, typer.Argument(metavar="DATA", help="digits, a folder of images by class, hf:NAME or wds:PATTERN.")
@@ -37,8 +39,8 @@ def command(
 ) -> None:
     """Train one network into a run folder; Ctrl-C leaves a run that `--resume` continues."""
     threads_that_sleep()
-    from pumice.train.run import is_first_process, train
     from pumice.train.run import resume as go_on
+    from pumice.train.run import train
 
     if resume is not None:
         if data is not None or model is not None or set:
@@ -62,9 +64,12 @@ def command(
             check_name(partner)
         config = recipe.with_overrides(list(set or []))
         splits = open_for(config)
-        show.skipped(splits)
+        if is_first_process():
+            show.skipped(splits)
         result = train(config, out or show.fresh_folder("train"), splits=splits)
-    if not result.interrupted and is_first_process() and not (result.out / "README.md").exists():
+    if not is_first_process():
+        return
+    if not result.interrupted and not (result.out / "README.md").exists():
         from pumice.report.tables import write_card
 
         write_card(result.out)

@@ -35,7 +35,8 @@ class EpochSampler(Sampler[Key]):
     """Keys (epoch, index) in an order shuffled by seed and epoch.
 
     Lightning calls `set_epoch` before each epoch.  `start_at` resumes in the middle of one; `len` stays that of a whole
-    epoch, as Lightning counts a resumed epoch's batches from where it stopped.
+    epoch, as Lightning counts a resumed epoch's batches from where it stopped.  Keys that do not fill a batch are left
+    out.  Batch number n of all processes together holds the keys that batch n of one process alone would hold.
 
     With `labels`, the epoch draws as many images as there are, and of every class that has any as many as of another,
     to within one: the images of small classes come again and again, each as often as the others to within one, and
@@ -43,7 +44,7 @@ class EpochSampler(Sampler[Key]):
 
     Args:
         length: of the data set.
-        batch_size: of the loader, per process.
+        batch_size: of one optimiser step, per process.
         seed: of the shuffling.
         rank: of this process among `world` processes, which share an epoch; each gets every world-th key.
         labels: the class of each image, to balance the classes.
@@ -72,7 +73,8 @@ class EpochSampler(Sampler[Key]):
         self.epoch, self.first_batch = epoch, batch
 
     def __len__(self) -> int:
-        return self.length // self.world
+        share = self.length // self.world
+        return share // self.batch_size * self.batch_size
 
     def __iter__(self) -> Iterator[Key]:
         mine = self._order(self.epoch)[self.first_batch * self.batch_size :]
@@ -192,31 +194,35 @@ def make_loaders(
     rank: int = 0,
     world: int = 1,
     balanced: bool = False,
+    accumulate: int = 1,
 ) -> tuple["Batches", DataLoader[tuple[Tensor, int]]]:
     """Loaders of training batches (`sampler` is an EpochSampler or StreamLoader) and of validation ones, in order.
 
-    A batch is (images (N, 3, H, W) float32, labels (N,) int64).  The last, smaller training batch is dropped where
-    there is a full one: batch norm needs more than one image.  The loaders do not touch torch's global generator; with
-    workers, Python's multiprocessing draws from Python's.
+    A batch is (images (N, 3, H, W) float32, labels (N,) int64).  A step's images are shared by `world` processes, each
+    of which takes `accumulate` batches of equal size for it.  What does not fill a step is left out of the epoch; a set
+    that is smaller than a step is one, but for images that cannot be shared evenly.  Every process judges as many
+    images, number n of them the images n, n + world, ...; at the end they begin again at the first ones.  The loaders
+    do not touch torch's global generator; with workers, Python's multiprocessing draws from Python's.
 
     Args:
         splits: the data.
         preprocess: how images become network input.
-        batch_size: of training, per process.
+        batch_size: images of one optimiser step, a multiple of world * accumulate.
         seed: of order and augmentation.
         workers: processes that prepare batches; 0 prepares them in this one.
         augment: None for the defaults of `Augment`.
-        val_batch_size: of validation; None for `batch_size`.
+        val_batch_size: of validation, per process; None for `batch_size`.
         cache_bytes: memory for decoded training images; decoded validation images get a quarter of it, resized ones
             half.
         pin_memory: page-locked batches, for a GPU.
         rank: of this process among `world` processes.
-        world: number of processes that share the training images.
+        world: number of processes that share the images.
         balanced: show every class equally often, see EpochSampler.
+        accumulate: batches of a process that make up its part of an optimiser step.
 
     Raises:
-        BadInput: as TrainImages; a batch of less than one image; an image that has become unreadable; a stream that
-            should be balanced.
+        BadInput: as TrainImages; a batch of less than one image; fewer images than the parts of a step; an image that
+            has become unreadable; a stream that should be balanced or whose steps should have parts.
     """
     if batch_size < 1:
         raise BadInput(f"a batch of {batch_size} images is impossible; give 1 or more")
@@ -226,6 +232,7 @@ def make_loaders(
     if workers:
         fill(train_set)
         fill(val_set)
+    shown = range(rank, -(-len(val_set) // world) * world, world)
     # Each loader has a generator of its own for its workers' seeds; by default it would draw from the global one.
     train: Batches
     if splits.stream is not None:
@@ -235,18 +242,22 @@ def make_loaders(
             raise BadInput(
                 "classes of streamed images cannot be balanced; set data.balanced=false or no data.streaming"
             )
-        changed = Changed(preprocess, augment)
-        train = StreamLoader(splits.stream, changed, batch_size, seed, workers, rank, world, pin_memory=pin_memory)
+        if accumulate > 1:
+            raise BadInput("steps of streamed images have no parts; set train.accumulate=1 or no data.streaming")
+        changed, share = Changed(preprocess, augment), batch_size // world
+        train = StreamLoader(splits.stream, changed, share, seed, workers, rank, world, pin_memory=pin_memory)
     else:
         train_data = TrainImages(train_set, preprocess, augment, seed)
+        part = min(batch_size, len(train_data)) // (world * accumulate)
+        if part < 1:
+            raise BadInput(f"{len(train_data)} training images are too few for a step in {world * accumulate} parts")
         labels = train_set.labels if balanced else None
-        sampler = EpochSampler(len(train_data), batch_size, seed, rank, world, labels)
+        sampler = EpochSampler(len(train_data), part * accumulate, seed, rank, world, labels)
         train = DataLoader(
             train_data,
-            batch_size,
+            part,
             sampler=sampler,
             num_workers=workers,
-            drop_last=len(sampler) > batch_size,
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
             generator=torch.Generator().manual_seed(seed),
@@ -254,6 +265,7 @@ def make_loaders(
     val = DataLoader(
         EvalImages(val_set, preprocess, cache_bytes // 2),
         val_batch_size or batch_size,
+        sampler=None if world == 1 else [index % len(val_set) for index in shown],
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,

@@ -1,9 +1,10 @@
 """Checkpoints: a safetensors file that says what network it is, how to feed it and what its classes are called."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from pumice.errors import BadInput
 from pumice.files import write_bytes
@@ -15,15 +16,16 @@ from pumice.models.manifest import Manifest
 KEY = "pumice"
 
 
-def checkpoint_bytes(model: nn.Module, manifest: Manifest) -> bytes:
-    """Weights and manifest as the content of a safetensors file."""
+def checkpoint_bytes(model: nn.Module | Mapping[str, Tensor], manifest: Manifest) -> bytes:
+    """Weights, of a network or by name, and manifest as the content of a safetensors file."""
     from safetensors.torch import save
 
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    weights = model.state_dict() if isinstance(model, nn.Module) else model
+    tensors = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
     return save(tensors, metadata={KEY: manifest.dumps()})
 
 
-def save_checkpoint(path: str | Path, model: nn.Module, manifest: Manifest) -> Path:
+def save_checkpoint(path: str | Path, model: nn.Module | Mapping[str, Tensor], manifest: Manifest) -> Path:
     """Write weights and manifest atomically."""
     write_bytes(path, checkpoint_bytes(model, manifest))
     return Path(path)

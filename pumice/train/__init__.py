@@ -1,4 +1,4 @@
-"""Training a network.  Only `config`, `run` and `environment` can be imported without torch.
+"""Training a network.  Only `config`, `run`, `launch` and `environment` can be imported without torch.
 
 config        what decides a run, as JSON values; overrides of the command line
 environment   what a run was made with
@@ -11,8 +11,11 @@ partner       mutual learning: a network that trains beside the first
 distill       a trained teacher, whose answers the network learns from
 schedule      learning rate as a function of the step
 condense      nets that learn their groups: prunings on time, the condensed form at the end
-freeze        training the last layer alone
+freeze        training the last layer alone; batch norms with fixed statistics
 ema           moving average of the weights
+launch        which of several processes is the first, who started them, who says what has failed
+together      what the processes tell each other between steps
+shard         weights and optimiser state in shares, one a device
 stream        the batches of an epoch from any one on
 state         what the next step depends on; a state file with its checksum
 latest        resume.pt and the one before it: the latest that is good

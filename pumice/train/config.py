@@ -20,7 +20,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         *("data", "val", "val_fraction", "strict", "label_column", "balanced", "img_size", "crop_pct", "batch_size"),
         *("workers", "streaming", "epoch_images", "val_images", "shuffle_buffer"),
     ),
-    "model": ("model", "pretrained", "weights", "freeze", "drop_rate", "drop_path_rate", "bn_momentum"),
+    "model": ("model", "pretrained", "weights", "freeze", "freeze_norm", "drop_rate", "drop_path_rate", "bn_momentum"),
     "optim": (
         "optimizer",
         "lr",
@@ -54,8 +54,11 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "precision",
         "channels_last",
         "devices",
+        "nodes",
         "accelerator",
         "strategy",
+        "accumulate",
+        "sync_bn",
         "save_every_s",
         "time_limit_s",
     ),
@@ -82,9 +85,14 @@ class TrainConfig:
     model_options: further arguments of `create_model` (`model.width=0.6`).
     pretrained, weights: start from published weights or from a file; the head is made anew for the data's classes.
     freeze: "none"; "backbone" trains the last layer only; a number freezes the backbone for so many epochs.
+    freeze_norm: batch norms keep the running statistics that they begin with and normalise by them; their weights and
+        biases are trained.
     drop_rate: None leaves the network's own.
     bn_momentum: of the batch norms' running statistics; None leaves the network's own, which may be too slow for a run
         of a few hundred steps.
+    batch_size: images of one optimiser step, of all devices and all accumulated parts together.  So it goes with `lr`,
+        and devices, nodes and `accumulate` change neither the steps of an epoch nor the images of a step; each of
+        them divides it.  A batch norm sees a part: batch_size / (devices * nodes * accumulate) images.
     optimizer: "sgd" (Nesterov), "rmsprop" (TensorFlow's), "adamw" or any name that timm knows.
     decay_norm_bias: whether weight decay acts on norms and biases too.
     schedule: "cosine" falls to `final_lr`; "step" multiplies by `decay_rate` every `decay_epochs` epochs.
@@ -98,6 +106,12 @@ class TrainConfig:
     hflip, re_prob: chances of mirroring an image and of erasing a part of it; color_jitter: strength.
     auto_augment: a policy that timm knows ("rand-m7-mstd0.5-inc1").
     ema_decay: moving average of the weights, warmed up so that short runs gain as well; None for none.
+    devices: of each machine, one process each; "auto" takes all GPUs.
+    nodes: machines; a launcher (torchrun, SLURM) starts the processes of more than one.
+    strategy: "auto" and "ddp" keep all weights on every device; "fsdp" shares out weights, gradients and optimiser
+        state; any other name is Lightning's.
+    accumulate: parts that the batch of a step is worked through in, one after the other, to save memory.
+    sync_bn: batch norms take their statistics over the parts of all GPUs.
     partner: a network that trains beside this one and is followed by it (`pumice.train.partner`): "full_rank" is a
         MicroNet's own, any other name that net as it is published, under the same settings.  `freeze` and the moving
         average are about the network alone.
@@ -119,6 +133,7 @@ class TrainConfig:
     pretrained: bool = False
     weights: str | None = None
     freeze: Literal["none", "backbone"] | int = "none"
+    freeze_norm: bool = False
     drop_rate: float | None = None
     drop_path_rate: float = 0.0
     bn_momentum: float | None = None
@@ -168,8 +183,11 @@ class TrainConfig:
     precision: Precision = "32"
     channels_last: bool = False
     devices: int | str = 1
+    nodes: int = 1
     accelerator: str = "auto"
     strategy: str = "auto"
+    accumulate: int = 1
+    sync_bn: bool = False
     save_every_s: float = 300.0
     time_limit_s: float | None = None
 
@@ -192,6 +210,9 @@ class TrainConfig:
                 "balanced",
                 "false where data are streamed, whose classes come as they come",
             ),
+            (isinstance(self.devices, int) and self.devices < 1, "devices", "at least 1, or auto"),
+            (self.nodes < 1, "nodes", "at least 1"),
+            (self.accumulate < 1, "accumulate", "at least 1"),
             (self.lr <= 0, "lr", "above 0"),
             (self.weight_decay < 0, "weight_decay", "0 or more"),
             (self.warmup_epochs < 0, "warmup_epochs", "0 or more"),

@@ -43,4 +43,6 @@ class Ema(pl.Callback):  # type: ignore[misc]
     ) -> None:
         """Update the average."""
         assert isinstance(pl_module, Classifier)
+        if pl_module.mid_step(batch_idx):
+            return
         self.ema.update(pl_module.net, step=pl_module.steps_done)

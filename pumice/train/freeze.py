@@ -1,4 +1,4 @@
-"""Training the last layer alone, the rest held still."""
+"""What is held still: everything but the last layer, the statistics of batch norms."""
 
 from torch import nn
 
@@ -30,3 +30,10 @@ def set_frozen(net: nn.Module, frozen: bool) -> None:
         module.training = not frozen
         for parameter in module.parameters(recurse=False):
             parameter.requires_grad_(not frozen)
+
+
+def freeze_norms(net: nn.Module) -> None:
+    """Let batch norms normalise by their running statistics, and keep these; their weights and biases are trained."""
+    for module in net.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()

@@ -6,6 +6,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from pumice.train.launch import is_first_process
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -17,7 +19,8 @@ class Interrupt:
     """While in use, the first signal only sets `asked` if `patient`; any other one raises Interrupted at once.
 
     Lightning meets KeyboardInterrupt with sys.exit(1), in the middle of a step; so it never sees one.  Worker
-    processes inherit the handler and ignore the signal: a terminal sends Ctrl-C to them as well.
+    processes inherit the handler and ignore the signal: a terminal sends Ctrl-C to them as well.  Of several processes
+    that train together, others than the first end instead of raising.
     """
 
     def __init__(self) -> None:
@@ -31,15 +34,24 @@ class Interrupt:
         if self.patient and not self.asked:
             self.asked = True
             return
+        if not is_first_process():
+            os._exit(0)  # it has nothing to save; an error in the middle of an import could be anything
         raise Interrupted
 
     def __enter__(self) -> "Interrupt":
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        self._before = {number: signal.getsignal(number) for number in SIGNALS}
+        self.listen()
         return self
+
+    def listen(self) -> None:
+        """Hear the signals, whoever heard them before."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._handle)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self._before.items():
+                signal.signal(number, handler)

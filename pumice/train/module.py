@@ -16,20 +16,24 @@ from pumice.models.condense import group_lasso
 from pumice.tasks.classify import score, top_k
 from pumice.train.config import TrainConfig
 from pumice.train.culprit import bad_images, bad_layer, bad_parameter, few
-from pumice.train.freeze import set_frozen
+from pumice.train.freeze import freeze_norms, set_frozen
 from pumice.train.objective import Objective
 from pumice.train.schedule import lr_at
+from pumice.train.shard import shard
 from pumice.train.stream import Stream
+from pumice.train.together import Together
 
 _MASK = (1 << 64) - 1
 
 
-def seed_step(seed: int, step: int, rank: int = 0) -> None:
-    """Seed every generator from the run's seed and the step, so that a resumed run draws what it would have drawn.
+def seed_step(seed: int, step: int, part: int = 0) -> None:
+    """Seed every generator from the run's seed, the step and which part of its images this process works on.
+
+    So a resumed run draws what it would have drawn.
 
     The mixing is that of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): neighbouring steps are unrelated.
     """
-    mixed = (seed << 40) + (rank << 32) + step
+    mixed = (seed << 40) + (part << 32) + step
     for multiplier, shift in ((0x9E3779B97F4A7C15, 30), (0xBF58476D1CE4E5B9, 27), (0x94D049BB133111EB, 31)):
         mixed = (mixed + 1) * multiplier & _MASK
         mixed ^= mixed >> shift
@@ -70,7 +74,7 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
     averaged: at most one network, the moving average of the weights (a list hides it from torch.nn).
     history: a row per finished epoch, the columns of metrics.csv.
     best: epoch, top1, loss and scores of the best epoch, by accuracy, then by loss; None before the first.
-    losses: sum and number of the training losses of the epoch under way.
+    losses: sum and number of the training losses of the epoch under way, over the parts of all processes.
     judgement: logits (images, classes) of the last validation; None before the first.
     """
 
@@ -85,8 +89,9 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.net, self.config, self.classes, self.stream = net, config, classes, stream
+        self.steps_per_epoch = len(stream.loader) // config.accumulate
+        self.together = Together()
         self.objective = objective
-        self.steps_per_epoch = len(stream.loader)
         self.averaged: list[nn.Module] = []
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
@@ -113,11 +118,17 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
             self.history, self.best, self.losses = list(state["history"]), state["best"], tuple(state["losses"])
             stream.load(state.get("stream"))
         stream.position = divmod(self.first_step, self.steps_per_epoch)
+        if config.freeze == "backbone":
+            set_frozen(net, True)  # before several processes agree on which gradients they share
 
     @property
     def steps_done(self) -> int:
         """Optimiser steps since the beginning of the run."""
         return self.first_step + self.global_step
+
+    def mid_step(self, batch_idx: int) -> bool:
+        """Whether this batch is a part of a step, but not its last one."""
+        return (batch_idx + 1) % self.config.accumulate != 0
 
     @property
     def between_epochs(self) -> bool:
@@ -166,8 +177,20 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
             nn.utils.clip_grad_norm_([p for p in ordered if (p in own) == ours], gradient_clip_val)
 
     def setup(self, stage: str) -> None:
-        """Take this process's share of the images."""
-        self.stream.sampler.rank = self.global_rank
+        """Meet the other processes.
+
+        Raises:
+            BadInput: they go on from another step or have other data.
+        """
+        self.together = Together(self.trainer.world_size)
+        if not self.together.same((self.first_step, self.steps_per_epoch)):
+            raise BadInput("the processes of this run see different data or run folders; let them share both")
+
+    def configure_model(self) -> None:
+        """Share the weights out."""
+        if self.config.strategy == "fsdp":
+            for net in (self.net, *self.averaged):
+                shard(net, self.device, self.trainer.world_size)
 
     def on_train_epoch_start(self) -> None:
         """Point the stream at the next batch; freeze or free the backbone."""
@@ -180,28 +203,32 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         self.objective.train()
         if freeze != "none":
             set_frozen(self.net, freeze == "backbone" or epoch < int(freeze))
+        if self.config.freeze_norm:
+            freeze_norms(self.net)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Set the learning rate and the generators of this step."""
+        """Set the learning rate of this step and the generators of this part of it."""
         for group in self.optimizers(use_pl_optimizer=False).param_groups:
             group["lr"] = lr_at(self.config, self.steps_done, self.steps_per_epoch)
-        seed_step(self.config.seed, self.steps_done, self.global_rank)
+        parts = self.config.accumulate
+        seed_step(self.config.seed, self.steps_done, self.global_rank * parts + batch_idx % parts)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch: images (N, C, H, W) and classes (N,).
 
-        The loss is looked at before the weights are changed, while what made it can still be found; on a GPU this
-        waits for the forward pass.
+        The loss, the mean of all processes', is looked at before the weights are changed, while what made it can still
+        be found; on a GPU this waits for the forward pass.
 
         Raises:
             CheckFailed: it, or the partner's, is not a finite number.
         """
         losses = self.losses_of(batch)
-        values = {whose: float(loss.detach()) for whose, loss in losses.items()}
+        own = {whose: float(loss.detach()) for whose, loss in losses.items()}
+        values = {whose: self.together.mean(value) for whose, value in own.items()}
         epoch, first = self.stream.position
-        before, self._place = self._place, (epoch, first + batch_idx)
+        before, self._place = self._place, (epoch, first + batch_idx // self.config.accumulate)
         if not all(map(math.isfinite, values.values())):
-            raise self._failure(values, batch, before)
+            raise self._failure(values, own, batch, before, batch_idx % self.config.accumulate)
         self.losses = (self.losses[0] + values["network"], self.losses[1] + 1)
         return torch.stack(list(losses.values())).sum()
 
@@ -230,8 +257,22 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
                 f"; {self._mend}"
             )
 
-    def _failure(self, values: dict[str, float], batch: tuple[Tensor, Tensor], before: tuple[int, int]) -> CheckFailed:
-        """What made a loss of a batch infinite or no number: weights, images, a layer or the loss itself."""
+    def _failure(
+        self,
+        values: dict[str, float],
+        own: dict[str, float],
+        batch: tuple[Tensor, Tensor],
+        before: tuple[int, int],
+        part: int,
+    ) -> CheckFailed:
+        """What made a loss of a batch infinite or no number: weights, images, a layer or the loss itself.
+
+        Args:
+            values: losses, the means of all processes.
+            own: those of this one.
+            batch: part number `part` of this process's images of the step.
+            before: place of the step before.
+        """
         bad_losses = [whose for whose, value in values.items() if not math.isfinite(value)]
         loss = "the loss" if len(values) == 1 else f"the loss of {' and '.join(bad_losses)}"
         value = values[bad_losses[0]]
@@ -240,11 +281,15 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
             cause, mend = f"the weights {name} were so before the first step", "start from other weights"
         elif name is not None:
             cause = f"step {step - 1} made the weights {name} infinite or no number, with {self._batch(before)}"
-        elif bad := bad_images(batch[0], self.stream.names(*self._place)):
+        elif all(map(math.isfinite, own.values())):
+            cause = "so it is in another process, and finite in this one"
+        elif bad := bad_images(batch[0], self.stream.names(*self._place)[part * len(batch[0]) :]):
             cause = f"{few(bad)} {'is' if len(bad) == 1 else 'are'} infinite or no number as the network sees them"
             mend = "look at the pixels, and at the mean and std that they are normalised with"
+        elif self.trainer.world_size > 1 and (self.config.strategy == "fsdp" or self.config.sync_bn):
+            cause = f"it was so with {place}"  # whose layers one process cannot run again alone
         else:
-            seed_step(self.config.seed, self.steps_done, self.global_rank)
+            seed_step(self.config.seed, self.steps_done, self.global_rank * self.config.accumulate + part)
             layer = bad_layer(self, lambda: self.losses_of(batch))
             if layer is not None:
                 cause = f"the output of layer {layer} is the first that is infinite or no number, with {place}"
@@ -274,19 +319,22 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
             "data_wait": round(min(1.0, self.stream.waited / seconds), 4),
         }
 
+    def on_validation_epoch_start(self) -> None:
+        """See that there is something to judge, with one process's statistics of batch norms, which are kept."""
+        self.check_weights()
+        self.together.as_the_first([*self.judged.buffers(), *self.objective.buffers()])
+
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Keep the logits of one batch, (N, nets, classes): the network's, then the partner's."""
         images, target = batch
         nets = [self.judged] if self.partner is None else [self.judged, self.partner]
         self._outputs.append((torch.stack([net(images).float() for net in nets], 1).cpu(), target.cpu()))
 
-    def on_validation_epoch_start(self) -> None:
-        """See that there is something to judge."""
-        self.check_weights()
-
     def on_validation_epoch_end(self) -> None:
-        """Score all images together, and write down what the epoch came to."""
-        logits, labels = (torch.cat(part).numpy() for part in zip(*self._outputs, strict=True))
+        """Score all images together, each once, and write down what the epoch came to."""
+        every = (self.together.in_turn(torch.cat(part)) for part in zip(*self._outputs, strict=True))
+        count = len(self.trainer.val_dataloaders.dataset)  # the rest are images judged twice
+        logits, labels = (part[:count].numpy() for part in every)
         self._outputs.clear()
         scores = score(logits[:, 0], labels, self.classes)
         self.judgement = logits[:, 0]

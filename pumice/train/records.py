@@ -17,6 +17,7 @@ from pumice.tasks.predictions import answers, answers_text
 from pumice.train.board import Board
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.module import Classifier
+from pumice.train.shard import weights_of
 from pumice.train.state import capture
 from pumice.train.writer import Writer
 
@@ -66,30 +67,37 @@ class Records(pl.Callback):  # type: ignore[misc]
     ) -> None:
         """Save the state when it is time; not after the last step of an epoch, which is yet to be validated."""
         assert isinstance(pl_module, Classifier)
-        if time.monotonic() - self.saved > self.save_every_s and not pl_module.between_epochs:
+        if pl_module.mid_step(batch_idx) or pl_module.between_epochs:
+            return
+        if pl_module.together.any(time.monotonic() - self.saved > self.save_every_s):
             self.save(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's files."""
         assert isinstance(pl_module, Classifier)
+        weights = weights_of(pl_module.judged)
         if trainer.is_global_zero:
-            weights = checkpoint_bytes(pl_module.judged, self.manifest)
-            self.writer.put("last.safetensors", weights)
+            content = checkpoint_bytes(weights, self.manifest)
+            self.writer.put("last.safetensors", content)
             assert pl_module.best is not None
             if pl_module.best["epoch"] == pl_module.history[-1]["epoch"]:
-                self.writer.put("best.safetensors", weights)
+                self.writer.put("best.safetensors", content)
                 assert pl_module.judgement is not None
                 self.writer.put("predictions.csv", answers_text(answers(self.val, pl_module.judgement)).encode())
             self.writer.put("metrics.csv", metrics(pl_module.history))
         self.save(trainer, pl_module)
 
     def save(self, trainer: pl.Trainer, module: Classifier) -> None:
-        """Write resume.pt, after the files that it counts on and before the log, which is for looking at."""
+        """Write resume.pt, after the files that it counts on and before the log, which is for looking at.
+
+        No process goes on before it is there, so that none ends the run while it is written.
+        """
         state = {**capture(trainer, module), "images": self.images}
         if trainer.is_global_zero:
             self.writer.save(state)
             if not self.writer.failure:
                 self.log_epochs(module)
+        module.together.wait()
         self.saved = time.monotonic()
 
     def log_epochs(self, module: Classifier) -> None:
@@ -103,7 +111,7 @@ class Records(pl.Callback):  # type: ignore[misc]
             CheckFailed: it still does.
         """
         assert isinstance(pl_module, Classifier)
-        if trainer.is_global_zero and self.writer.failure:
+        if trainer.strategy.reduce_boolean_decision(bool(self.writer.failure), all=False):
             self.save(trainer, pl_module)
             self.writer.check()
 
@@ -121,23 +129,27 @@ class Stop(pl.Callback):  # type: ignore[misc]
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """From here on a signal waits for the end of the step."""
         self.interrupt.patient = True
+        self.interrupt.listen()  # Lightning has put a listener of its own before ours
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Look at the clock and at the signals; all processes stop at the same step."""
         assert isinstance(pl_module, Classifier)
-        over = self.time_limit_s is not None and pl_module.seconds > self.time_limit_s
-        if trainer.strategy.reduce_boolean_decision(over, all=False):
+        if pl_module.mid_step(batch_idx):
+            return
+        together = pl_module.together
+        if self.time_limit_s is not None and together.any(pl_module.seconds > self.time_limit_s):
             trainer.should_stop = True
-        elif not pl_module.between_epochs and trainer.strategy.reduce_boolean_decision(self.interrupt.asked, all=False):
+        elif not pl_module.between_epochs and together.any(self.interrupt.asked):
             if self.records is not None:
                 self.records.save(trainer, pl_module)
             raise Interrupted
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The state has just been saved by `records`."""
-        if trainer.strategy.reduce_boolean_decision(self.interrupt.asked, all=False):
+        assert isinstance(pl_module, Classifier)
+        if pl_module.together.any(self.interrupt.asked):
             raise Interrupted
 
 

@@ -1,7 +1,6 @@
 """A training run and its folder: `config.json` first, then torch."""
 
 import errno
-import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +12,7 @@ from pumice.files import read_json, scratch_of, write_json
 from pumice.tasks.classify import Scores
 from pumice.train.config import TrainConfig
 from pumice.train.environment import environment
+from pumice.train.launch import is_first_process
 from pumice.train.lock import LOCK, locked
 
 if TYPE_CHECKING:
@@ -165,7 +165,8 @@ def _train(
 
     latest = Latest(out)
     if state is not None:
-        latest.write(state)
+        if is_first_process():
+            latest.write(state)
     else:
         state = latest.read()
     images = fingerprint(splits)
@@ -321,8 +322,3 @@ def _abandon(out: Path) -> None:
     if not Latest(out).exists:
         for name in ("config.json", "environment.json", "data.json", "profile.json"):
             (out / name).unlink(missing_ok=True)
-
-
-def is_first_process() -> bool:
-    """Whether this is the first of the processes that a launcher or Lightning has started for several devices."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))

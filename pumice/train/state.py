@@ -13,6 +13,7 @@ import torch
 from pumice.errors import BadInput, reason_of
 from pumice.files import atomic, flush_to_disk
 from pumice.train.module import Classifier
+from pumice.train.shard import load_optimizer, optimizer_state, weights_of
 
 FORMAT = 2
 UNSUMMED = 1  # format of version 0.1.0, without a checksum
@@ -27,6 +28,8 @@ class Damaged(BadInput):
 def capture(trainer: pl.Trainer, module: Classifier) -> State:
     """The state between two steps; `restore` and `Classifier` put it back.
 
+    All processes must ask; the first gets it, of a network in shares alone.
+
     step: optimiser steps done.  net, average, partner: weights.  optimizer, precision: of torch and of Lightning's
     scaler.  losses: sum and number of this epoch's losses.  history: a row per finished epoch.  best: see `Classifier`.
     classes: of the data.  teacher: digest of its weights.  seconds: trained so far.  stream: where a stream is, None of
@@ -39,11 +42,11 @@ def capture(trainer: pl.Trainer, module: Classifier) -> State:
     return {
         "format": FORMAT,
         "step": module.steps_done,
-        "net": module.net.state_dict(),
-        "average": module.averaged[0].state_dict() if module.averaged else None,
+        "net": weights_of(module.net),
+        "average": weights_of(module.averaged[0]) if module.averaged else None,
         "partner": None if module.partner is None else module.partner.state_dict(),
         "teacher": module.objective.teacher_digest,
-        "optimizer": module.optimizers(use_pl_optimizer=False).state_dict(),
+        "optimizer": optimizer_state(module.net, module.optimizers(use_pl_optimizer=False)),
         "precision": trainer.precision_plugin.state_dict(),
         "losses": list(module.losses),
         "history": module.history,
@@ -56,7 +59,7 @@ def capture(trainer: pl.Trainer, module: Classifier) -> State:
 
 def restore(trainer: pl.Trainer, module: Classifier, state: State) -> None:
     """Put optimiser and scaler back; `Classifier` has put back the rest before the trainer existed."""
-    module.optimizers(use_pl_optimizer=False).load_state_dict(state["optimizer"])
+    load_optimizer(module.net, module.optimizers(use_pl_optimizer=False), state["optimizer"])
     if state["precision"]:
         trainer.precision_plugin.load_state_dict(state["precision"])
 

@@ -14,7 +14,7 @@ OURS = re.compile(r"^pumice\.[\w.]*\.Bad(?:Input|Image): (.*)$", re.MULTILINE)
 
 
 class Stream:
-    """Batches of `pumice.data.pipeline`'s training loader, from `position` (epoch, batch) to the end of that epoch.
+    """Batches of `pumice.data.pipeline`'s training loader, from `position` (epoch, step) to the end of that epoch.
 
     It has no length, so that Lightning counts nothing: the position is a function of the steps done, ours to say.
 

@@ -9,6 +9,7 @@ from copy import deepcopy
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
 
 from pumice.data.augment import Augment
@@ -21,6 +22,7 @@ from pumice.train.config import TrainConfig
 from pumice.train.distill import Distillation, Teacher, load_teacher
 from pumice.train.ema import Ema
 from pumice.train.interrupt import Interrupt, Interrupted
+from pumice.train.launch import started
 from pumice.train.module import Classifier
 from pumice.train.net import fed
 from pumice.train.objective import Objective
@@ -28,6 +30,7 @@ from pumice.train.partner import MutualLearning, build_partner
 from pumice.train.records import Records, Stop
 from pumice.train.state import State, capture, restore
 from pumice.train.stream import Stream
+from pumice.train.together import lost
 
 
 class Restore(pl.Callback):  # type: ignore[misc]
@@ -57,11 +60,9 @@ def run_epochs(
 
     Raises:
         BadInput: settings that this machine or these data do not allow.
-        CheckFailed: the loss is no longer a number; memory ran out.
+        CheckFailed: the loss is no longer a number; memory ran out; another process has died.
         Interrupted: the user asked for it.
     """
-    if isinstance(config.freeze, int) and config.devices not in (1, "auto"):
-        raise BadInput("freezing for some epochs works on one device; set model.freeze=backbone or train.devices=1")
     if config.group_lasso and not learns_groups(net):
         raise BadInput("group_lasso is for nets that learn their groups; this one does not, so leave it at 0")
     if config.condense_epochs is not None and not learns_groups(net):
@@ -77,6 +78,7 @@ def run_epochs(
     ]
     with _quiet():
         trainer = _trainer(config, callbacks)
+        _check(config, net, trainer, splits.train_images)
         train_loader, val_loader = make_loaders(
             splits,
             fed(config, preprocess_of(net)),
@@ -92,21 +94,60 @@ def run_epochs(
             ),
             val_batch_size=max(64, config.batch_size),
             pin_memory=trainer.strategy.root_device.type == "cuda",
+            rank=trainer.global_rank,
             world=trainer.world_size,
             balanced=config.balanced,
+            accumulate=config.accumulate,
         )
-        if min(splits.train_images // trainer.world_size, config.batch_size) < 2:
-            raise BadInput(f"{splits.train_images} training images are too few to train on; give at least 2 a device")
-        if config.channels_last:
+        if config.channels_last and config.strategy != "fsdp":  # which shares out rows of the usual format
             net.to(memory_format=torch.channels_last)
             objective.to(memory_format=torch.channels_last)
         module = Classifier(net, config, splits.classes, Stream(train_loader), state, objective)
         epochs = min(config.epochs, until_epoch or config.epochs) - module.first_step // module.steps_per_epoch
         if epochs > 0 and not module.out_of_time:
             trainer.fit_loop.max_epochs = epochs
-            with _memory_in_words(config):
-                trainer.fit(module, module.stream, val_loader)
+            try:
+                with _memory_in_words(config):
+                    trainer.fit(module, module.stream, val_loader)
+            except RuntimeError as error:
+                if trainer.world_size == 1 or not lost(error):
+                    raise
+                raise CheckFailed(
+                    "another process of this run has ended; its own words are above or in its log"
+                ) from error
     return trainer, module
+
+
+def _check(config: TrainConfig, net: nn.Module, trainer: pl.Trainer, images: int) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        BadInput: see above.
+    """
+    world, asked = trainer.world_size, trainer.num_devices * trainer.num_nodes
+    parts = world * config.accumulate
+    if (count := started()) is not None and count != asked:
+        raise BadInput(
+            f"{count} processes were started, but train.devices and train.nodes ask for {asked}; "
+            f"set train.devices to the processes of a machine and train.nodes to the machines"
+        )
+    if config.batch_size % parts:
+        raise BadInput(
+            f"batch_size={config.batch_size} cannot be shared by {world} devices in {config.accumulate} parts each; "
+            f"give a multiple of {parts}"
+        )
+    if min(config.batch_size, images) < 2 * parts:
+        raise BadInput(
+            f"{images} training images in batches of {config.batch_size} are too few to train on in {parts} parts; "
+            f"each needs at least 2"
+        )
+    if world > 1 and isinstance(config.freeze, int):
+        raise BadInput("freezing for some epochs works on one device; set model.freeze=backbone or train.devices=1")
+    if config.sync_bn and (trainer.strategy.root_device.type != "cuda" or config.strategy == "fsdp"):
+        raise BadInput("sync_bn works on GPUs with strategy=ddp only; leave it out")
+    alone = learns_groups(net) or config.precision == "16-mixed" or config.partner is not None
+    if config.strategy == "fsdp" and alone:
+        raise BadInput("learned groups, a partner and precision=16-mixed do not work with fsdp; set strategy=ddp")
 
 
 def create_objective(net: nn.Module, config: TrainConfig, classes: tuple[str, ...]) -> Objective:
@@ -176,12 +217,15 @@ def _trainer(config: TrainConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
     on_gpu = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
     try:
         return pl.Trainer(
+            num_nodes=config.nodes,
             max_epochs=config.epochs,
             accelerator=accelerator,
             devices=config.devices,
-            strategy=config.strategy,
+            strategy=ModelParallelStrategy() if config.strategy == "fsdp" else config.strategy,
             precision=config.precision,
             gradient_clip_val=config.grad_clip,
+            accumulate_grad_batches=config.accumulate,
+            sync_batchnorm=config.sync_bn,
             callbacks=callbacks,
             deterministic="warn" if on_gpu else None,  # the same weights again; a CPU gives them anyway
             logger=False,
@@ -192,7 +236,9 @@ def _trainer(config: TrainConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
             use_distributed_sampler=False,
         )
     except (MisconfigurationException, ImportError, ValueError, RuntimeError, KeyError) as error:
-        setting = f"accelerator={accelerator}, devices={config.devices}, precision={config.precision}"
+        setting = (
+            f"accelerator={accelerator}, devices={config.devices}, nodes={config.nodes}, precision={config.precision}"
+        )
         reason = " ".join(str(error).split())
         raise BadInput(f"this machine cannot train with {setting}, strategy={config.strategy}: {reason}") from error
 

@@ -2,6 +2,7 @@ import contextlib
 import pickle
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -144,18 +145,47 @@ def test_resume_in_the_middle_of_an_epoch(workers: int):
 
 
 def test_sampler_shows_every_image_once():
-    sampler = EpochSampler(50, 8, seed=0)
+    sampler = EpochSampler(50, 10, seed=0)
     sampler.set_epoch(7)
     keys = list(sampler)
     assert sorted(keys) == [(7, i) for i in range(50)]
     assert keys != sorted(keys)
-    assert list(EpochSampler(50, 8, seed=1)) != list(EpochSampler(50, 8, seed=0))
+    assert list(EpochSampler(50, 10, seed=1)) != list(EpochSampler(50, 10, seed=0))
 
 
-def test_processes_share_an_epoch():
-    parts = [list(EpochSampler(51, 4, seed=0, rank=rank, world=2)) for rank in (0, 1)]
-    assert [len(part) for part in parts] == [25, 25] == [len(EpochSampler(51, 4, 0, rank, 2)) for rank in (0, 1)]
-    assert len({*parts[0], *parts[1]}) == 50
+@pytest.mark.parametrize(("world", "accumulate"), [(2, 1), (1, 2), (2, 2), (4, 1)])
+def test_processes_and_parts_share_each_step(world: int, accumulate: int):
+    def shown(rank: int, world: int, accumulate: int) -> list[Counter]:
+        """What each step shows, from the second on."""
+        split = splits(19)
+        train, _ = make_loaders(
+            *(split, SMALL), batch_size=8, augment=STRONG, rank=rank, world=world, accumulate=accumulate
+        )
+        train.sampler.start_at(3, 1)
+        assert len(train) == 2 * accumulate
+        batches = [[image.numpy().tobytes() for image in images] for images, _ in train]
+        assert {len(batch) for batch in batches} == {8 // world // accumulate}
+        steps = [batches[i : i + accumulate] for i in range(0, len(batches), accumulate)]
+        return [Counter(image for batch in step for image in batch) for step in steps]
+
+    each = [shown(rank, world, accumulate) for rank in range(world)]
+    assert [sum(step, Counter()) for step in zip(*each, strict=True)] == shown(0, 1, 1)
+    assert len(each[0]) == 1
+
+
+@pytest.mark.parametrize("world", [2, 3, 5, 8])
+def test_processes_judge_every_image_and_equally_many(world: int):
+    names = []
+    for rank in range(world):
+        _, val = make_loaders(splits(), SMALL, batch_size=8, rank=rank, world=world)
+        names.append(list(val.sampler))
+    assert {len(part) for part in names} == {-(-7 // world)}
+    assert [i for turn in zip(*names, strict=True) for i in turn][:7] == list(range(7))
+
+
+def test_too_few_images_for_the_parts_of_a_step():
+    with pytest.raises(BadInput, match="3 training images are too few for a step in 4 parts"):
+        make_loaders(splits(3), SMALL, batch_size=8, world=2, accumulate=2)
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(10, [4, 4]), (4, [4]), (3, [3]), (8, [4, 4])])
@@ -309,7 +339,7 @@ def test_other_refusals(monkeypatch: pytest.MonkeyPatch):
 
 def test_balanced_classes():
     labels = [0] * 70 + [1] * 25 + [2] * 4 + [4]  # class 3 has none
-    sampler = EpochSampler(100, 8, seed=3, labels=labels)
+    sampler = EpochSampler(100, 10, seed=3, labels=labels)
     epochs = []
     for epoch in (0, 1):
         sampler.set_epoch(epoch)
@@ -322,14 +352,14 @@ def test_balanced_classes():
         assert set(shown[95:99]) == {6, 7}  # of a small class all, evenly
         epochs.append(keys)
     assert [i for _, i in epochs[0]] != [i for _, i in epochs[1]]
-    again = EpochSampler(100, 8, seed=3, labels=labels)
-    again.start_at(1, 5)
+    again = EpochSampler(100, 10, seed=3, labels=labels)
+    again.start_at(1, 4)
     assert list(again) == epochs[1][40:]
-    parts = [EpochSampler(100, 8, 3, rank, 3, labels) for rank in range(3)]
+    parts = [EpochSampler(100, 11, 3, rank, 3, labels) for rank in range(3)]
     shared = [[index for _, index in part] for part in parts]
     assert [len(part) for part in shared] == [33] * 3
     assert [index for trio in zip(*shared, strict=True) for index in trio] == [index for _, index in epochs[0]][:99]
-    uneven = EpochSampler(10, 8, seed=0, labels=[0] * 8 + [1, 2])
+    uneven = EpochSampler(10, 10, seed=0, labels=[0] * 8 + [1, 2])
     assert sorted(np.bincount([([0] * 8 + [1, 2])[i] for _, i in uneven])) == [3, 3, 4]
 
 

@@ -138,6 +138,28 @@ def test_a_killed_run_ends_with_the_same_weights(
     assert rows_of(out) == rows_of(whole)
 
 
+def test_a_run_killed_between_the_parts_of_a_step(
+    few_digits: Splits, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(accumulate=2, save_every_s=0.0)
+    train(config, out.with_name("whole"), splits=few_digits)
+    untouched = Classifier.training_step
+
+    def training_step(self: Classifier, batch: Any, batch_idx: int) -> Tensor:
+        if self.steps_done == 9 and not self.mid_step(batch_idx):
+            raise Killed
+        return untouched(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "training_step", training_step)
+        with pytest.raises(Killed):
+            train(config, out, splits=few_digits)
+    assert read_state(out / "resume.pt")["step"] == 9
+    resume(out, splits=few_digits)
+    assert_same(tensors(read_state(out / "resume.pt")), tensors(read_state(out.with_name("whole") / "resume.pt")))
+    assert rows_of(out) == rows_of(out.with_name("whole"))
+
+
 def test_another_seed_gives_other_weights(whole: Path, few_digits: Splits, out: Path) -> None:
     train(tiny_config(seed=1), out, splits=few_digits)
     assert (out / "last.safetensors").read_bytes() != (whole / "last.safetensors").read_bytes()
@@ -173,6 +195,10 @@ def test_bad_data_leave_nothing_behind(out: Path) -> None:
         ({"accelerator": "tpu"}, "cannot train with"),
         ({"auto_augment": "rund-m9"}, "rund-m9"),
         ({"freeze": 1, "devices": 2}, "one device"),
+        ({"batch_size": 33, "accumulate": 2}, "batch_size=33 cannot be shared by 1 devices in 2 parts"),
+        ({"batch_size": 32, "accumulate": 32}, "each needs at least 2"),
+        ({"sync_bn": True, "devices": 2}, "sync_bn works on GPUs"),
+        ({"strategy": "fsdp", "devices": 2, "precision": "16-mixed"}, "fsdp"),
     ],
 )
 def test_impossible_settings_are_one_sentence(
@@ -247,6 +273,14 @@ def test_a_frozen_backbone_keeps_its_weights_and_statistics(few_digits: Splits, 
     fresh, trained = seeded_tiny(0).state_dict(), load_file(out / "last.safetensors")
     for key, value in fresh.items():
         assert torch.equal(value, trained[key]) == key.startswith("trunk"), key
+
+
+def test_frozen_norms_keep_their_statistics_and_train_their_weights(few_digits: Splits, out: Path) -> None:
+    train(tiny_config(freeze_norm=True, ema_decay=None), out, splits=few_digits)
+    trained = load_file(out / "last.safetensors")
+    for key, value in seeded_tiny(0).state_dict().items():
+        still = "running" in key or "num_batches" in key
+        assert torch.equal(value, trained[key]) == still, key
 
 
 def test_a_backbone_frozen_for_an_epoch_is_freed(few_digits: Splits, out: Path) -> None:
