@@ -1,0 +1,144 @@
+"""A published training fitted to other data: fewer images, smaller batches, fewer epochs, smaller images.
+
+batch            the published one, over all devices together, but at most what leaves 16 steps an epoch (a power of two
+                 then); `--batch-size` says another
+learning rate    in proportion to the batch (Goyal et al., "Accurate, large minibatch SGD", arXiv:1706.02677, section 2.1,
+                 for SGD).  RMSprop follows it too, as its authors scale it: EfficientNet's code sets 0.016 for every 256
+                 images, and MobileNetV2's 0.045 for every 96.  Whether Adam should follow the square root is debated;
+                 none of these trainings uses it.
+epochs           warm-up, milestones, decay steps, cycles and mixup's ramp keep their share of the run
+img-size         the learning rate stays; the least area of a random crop grows as the side shrinks, but to at most a
+                 half: 8 % of 224 pixels are 28 % at 64 and 50 % at 32
+fewer steps      a batch norm's momentum and 1 - decay of the weights' average grow so that they span the same share of
+                 the run, the momentum to at most 0.1, the decay down to at least 0.9: an average over 10,000 steps
+                 would hold nothing but the start of a run of 300
+digits           neither mirrored nor recoloured, and cropped little, as in `small_data`
+
+A field that the user has set stays as set.  With trained weights, preprocessing and eps are theirs.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from pumice.models.catalogue import entry
+from pumice.recipes.small_data import DIGITS
+from pumice.train.config import TrainConfig
+
+LEAST_STEPS = 16
+_IN_EPOCHS = ("warmup_epochs", "decay_epochs", "cycle_epochs", "mixup_ramp_epochs")
+
+
+def scaled(published: TrainConfig, given: dict[str, Any], images: int) -> TrainConfig:
+    """A published training for so many training images, with some fields given.
+
+    `published` of the result holds what the publication has for every field that differs.
+
+    Args:
+        published: of `pumice.recipes.names.published_recipe`.
+        given: fields that the user has set.
+        images: number of training images.
+
+    Raises:
+        BadInput: a given value cannot work.
+    """
+    config = replace(published, **given)
+    world = _devices(config)
+    fitted: dict[str, Any] = {"batch_size": _batch(published.batch_size, images) // world}
+    fitted |= _own_preprocessing(config)
+    config = replace(config, **_not_in(fitted, given))
+    lr = published.lr * config.batch_size * world / published.batch_size
+    share = config.epochs / published.epochs
+    fitted = {"lr": lr, **{name: getattr(published, name) * share for name in _IN_EPOCHS}}
+    fitted["milestones"] = tuple(milestone * share for milestone in published.milestones)
+    fitted |= _averages(published, published.published["images"], config.epochs * max(1, images // config.batch_size))
+    fitted |= _crops(published, config)
+    if config.data == "digits":
+        least = max(DIGITS["rrc_scale"][0], fitted.get("rrc_scale", published.rrc_scale)[0])
+        fitted |= DIGITS | {"rrc_scale": (least, published.rrc_scale[1])}
+    config = replace(config, **_not_in(fitted, given))
+    before, after = published.to_json(), config.to_json()
+    changed = {k: before[k] for k in before if before[k] != after[k] and k not in ("published", "data", "model")}
+    return replace(config, published=published.published | {k: v for k, v in changed.items() if k not in _OF_A_RUN})
+
+
+_OF_A_RUN = ("seed", "workers", "devices", "accelerator", "strategy", "precision", "channels_last", "save_every_s")
+
+
+def sentence(config: TrainConfig) -> str:
+    """What was scaled, in a line: what was published, and what this run does instead."""
+    was = config.published
+    batch = config.batch_size * _devices(config)
+    lr = f"lr {config.lr:.3g}"
+    if batch != was["batch_size"]:
+        linear = was["lr"] * batch / was["batch_size"]
+        lr += " (linear)" if abs(config.lr - linear) < 1e-9 + 1e-6 * linear else " (given)"
+    parts = [f"batch {batch}", lr, f"{config.epochs} epochs{_falls(config) if 'epochs' in was else ''}"]
+    if "img_size" in was:
+        parts.append(f"{config.img_size} pixels")
+    if "rrc_scale" in was:
+        parts.append(f"crops from {config.rrc_scale[0]:.0%} of the area")
+    if "bn_momentum" in was:
+        parts.append(f"batch-norm momentum {config.bn_momentum:.2g}")
+    if "ema_decay" in was:
+        parts.append(f"moving average {config.ema_decay:.3g}")
+    if "hflip" in was:
+        parts.append("no mirror images")
+    published = f"{config.recipe}: published for batch {was['batch_size']} over {was['epochs']} epochs"
+    return f"{published}; here {', '.join(parts)}"
+
+
+def _falls(config: TrainConfig) -> str:
+    """The lengths that were scaled with the epochs, in brackets."""
+    if config.epochs == config.published["epochs"]:
+        return ""
+    said = [f"warm-up {config.warmup_epochs:.2g} epochs"] if config.warmup_epochs else []
+    if config.schedule in ("step", "exponential"):
+        said.append(f"decay every {config.decay_epochs:.2g} epochs")
+    if config.schedule == "cyclic":
+        said.append(f"cycles of {config.cycle_epochs:.2g} epochs")
+    if config.milestones:
+        said.append(f"{len(config.milestones)} drops from epoch {config.milestones[0]:.3g} on")
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _batch(published: int, images: int) -> int:
+    """The published batch, or the largest power of two below it that leaves enough steps an epoch."""
+    most = max(8, images // LEAST_STEPS)
+    return published if published <= most else 2 ** (most.bit_length() - 1)
+
+
+def _averages(published: TrainConfig, images: int, steps: int) -> dict[str, Any]:
+    """Batch-norm momentum and the weights' average that span as much of a run of so many steps as of the published."""
+    longer = published.epochs * (images // published.batch_size) / steps
+    fitted: dict[str, Any] = {}
+    if published.bn_momentum is not None and longer > 1:
+        fitted["bn_momentum"] = max(published.bn_momentum, min(0.1, published.bn_momentum * longer))
+    if published.ema_decay is not None and longer > 1:
+        fitted["ema_decay"] = min(published.ema_decay, max(0.9, 1 - (1 - published.ema_decay) * longer))
+    return fitted
+
+
+def _crops(published: TrainConfig, config: TrainConfig) -> dict[str, Any]:
+    """Random crops of a smaller image."""
+    own = entry(config.model).input_size[1] if ":" not in config.model else 224
+    before = published.img_size or own
+    now = config.img_size or before
+    least, most = published.rrc_scale
+    wider = max(least, min(0.5, least * before / now))
+    return {"rrc_scale": (min(wider, most), most), "pad_crop": round(published.pad_crop * now / before)}
+
+
+def _own_preprocessing(config: TrainConfig) -> dict[str, Any]:
+    """Without what belongs to trained weights, and without what other libraries' networks do not take."""
+    if config.pretrained or config.weights is not None:
+        return {"mean": None, "std": None, "channels": None, "bn_eps": None}
+    return {"bn_eps": None} if ":" in config.model else {}
+
+
+def _devices(config: TrainConfig) -> int:
+    """How many devices share a batch; a word such as "auto" counts as one."""
+    return config.devices if isinstance(config.devices, int) and config.devices > 1 else 1
+
+
+def _not_in(fitted: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fitted.items() if name not in given}
