@@ -50,11 +50,13 @@ def scaled(published: TrainConfig, given: dict[str, Any], images: int) -> TrainC
     share = config.epochs / published.epochs
     fitted = {"lr": lr, **{name: getattr(published, name) * share for name in _IN_EPOCHS}}
     fitted["milestones"] = tuple(milestone * share for milestone in published.milestones)
-    fitted |= _averages(published, published.published["images"], config.epochs * max(1, images // config.batch_size))
+    steps = config.epochs * max(1, images // (config.batch_size * world))
+    fitted |= _averages(published, published.published["images"], steps)
     fitted |= _crops(published, config)
     if config.data == "digits":
-        least = max(DIGITS["rrc_scale"][0], fitted.get("rrc_scale", published.rrc_scale)[0])
-        fitted |= DIGITS | {"rrc_scale": (least, published.rrc_scale[1])}
+        least, most = fitted.get("rrc_scale", published.rrc_scale)
+        whole = max(DIGITS["rrc_scale"][0], least)
+        fitted |= DIGITS | {"rrc_scale": published.rrc_scale if published.pad_crop else (whole, most)}
     config = replace(config, **_not_in(fitted, given))
     before, after = published.to_json(), config.to_json()
     changed = {k: before[k] for k in before if before[k] != after[k] and k not in ("published", "data", "model")}
@@ -123,9 +125,11 @@ def _crops(published: TrainConfig, config: TrainConfig) -> dict[str, Any]:
     own = entry(config.model).input_size[1] if ":" not in config.model else 224
     before = published.img_size or own
     now = config.img_size or before
+    if published.pad_crop:
+        return {"pad_crop": round(published.pad_crop * now / before)}
     least, most = published.rrc_scale
     wider = max(least, min(0.5, least * before / now))
-    return {"rrc_scale": (min(wider, most), most), "pad_crop": round(published.pad_crop * now / before)}
+    return {"rrc_scale": (min(wider, most), most)}
 
 
 def _own_preprocessing(config: TrainConfig) -> dict[str, Any]:

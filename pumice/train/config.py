@@ -194,7 +194,11 @@ class TrainConfig:
             (self.bn_momentum is not None and not 0 < self.bn_momentum <= 1, "bn_momentum", "in (0, 1], or none"),
             (self.bn_eps is not None and self.bn_eps <= 0, "bn_eps", "above 0, or none"),
             (self.mean is not None and len(self.mean) not in (1, 3), "mean", "three numbers, or none"),
-            (self.std is not None and (len(self.std) not in (1, 3) or min(self.std) <= 0), "std", "three above 0, or none"),
+            (
+                self.std is not None and (len(self.std) not in (1, 3) or min(self.std) <= 0),
+                "std",
+                "three above 0, or none",
+            ),
             (self.workers < 0, "workers", "0 or more"),
             (self.lr <= 0, "lr", "above 0"),
             (self.weight_decay < 0, "weight_decay", "0 or more"),

@@ -25,9 +25,7 @@ class Ema(pl.Callback):  # type: ignore[misc]
         warmup: see above.
     """
 
-    def __init__(
-        self, decay: float, start: dict[str, torch.Tensor] | None = None, warmup: EmaWarmup = "sqrt"
-    ) -> None:
+    def __init__(self, decay: float, start: dict[str, torch.Tensor] | None = None, warmup: EmaWarmup = "sqrt") -> None:
         self.decay, self.start, self.warmup = decay, start, warmup
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

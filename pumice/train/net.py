@@ -54,8 +54,7 @@ def fed(config: TrainConfig, preprocess: Preprocess) -> Preprocess:
     if config.crop_pct is not None:
         preprocess = replace(preprocess, crop_pct=config.crop_pct)
     named: dict[str, Any] = {"mean": config.mean, "std": config.std, "channels": config.channels}
-    preprocess = replace(preprocess, **{k: v for k, v in named.items() if v is not None})
-    return preprocess
+    return replace(preprocess, **{k: v for k, v in named.items() if v is not None})
 
 
 def _started(config: TrainConfig, path: Path, num_classes: int, settings: dict[str, Any]) -> nn.Module:
