@@ -1,5 +1,5 @@
 """ChannelNets: Gao et al., "ChannelNets: Compact and efficient convolutional neural networks via channel-wise
-convolutions", NeurIPS 2018, arXiv:1809.01330, section 4.2.
+convolutions", NeurIPS 2018, arXiv:1809.01330.
 
     pumice train DATA --model channelnet_v3 --recipe channelnet
 

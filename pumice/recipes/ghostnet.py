@@ -1,4 +1,4 @@
-"""GhostNet: Han et al., "GhostNet: More features from cheap operations", CVPR 2020, arXiv:1911.11907, section 4.2.
+"""GhostNet: Han et al., "GhostNet: More features from cheap operations", CVPR 2020, arXiv:1911.11907.
 
     pumice train DATA --model ghostnet_050 --recipe ghostnet
 

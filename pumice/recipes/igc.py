@@ -1,5 +1,5 @@
-"""IGCV1: Zhang et al., "Interleaved group convolutions", ICCV 2017, arXiv:1707.02725, sections 5.1 and 5.3; IGCV3: Sun
-et al., BMVC 2018, arXiv:1806.00178, section 5.1.
+"""IGCV1: Zhang et al., "Interleaved group convolutions", ICCV 2017, arXiv:1707.02725; IGCV3: Sun
+et al., BMVC 2018, arXiv:1806.00178.
 
     pumice train DATA --model igcv1_plain8_l24m2_cifar --recipe igcv1_cifar
     pumice train DATA --model igcv1_resnet18_l100m2 --recipe igcv1

@@ -6,7 +6,7 @@
 SGD with momentum 0.9 (no Nesterov), batch 512, 600 epochs, cosine to 0.  The text and the released scripts
 (github.com/liyunsheng13/micronet, scripts and main.py) disagree:
 
-                 released                                   text (section 5.1)
+                 released                                   text
 learning rate    0.2, which made the released weights       0.02
 weight decay     on every parameter: 3e-5, M3 4e-5          3e-5, M3 4e-5
 dropout          0.05 (M0, M1), 0.1 (M2, M3)                0.05, M3 0.1

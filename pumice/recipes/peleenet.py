@@ -1,5 +1,5 @@
-"""PeleeNet: Wang et al., "Pelee: A real-time object detection system on mobile devices", NeurIPS 2018, arXiv:1804.06882,
-section 2.2.
+"""PeleeNet: Wang et al., "Pelee: A real-time object detection system on mobile devices", NeurIPS 2018,
+arXiv:1804.06882.
 
     pumice train DATA --model peleenet --recipe peleenet
 

@@ -1,16 +1,16 @@
 """A published training fitted to other data: fewer images, smaller batches, fewer epochs, smaller images.
 
-batch            the published one, over all devices together, but at most what leaves 16 steps an epoch (a power of two
-                 then); `--batch-size` says another
-learning rate    in proportion to the batch (Goyal et al., "Accurate, large minibatch SGD", arXiv:1706.02677, section 2.1,
-                 for SGD).  RMSprop follows it too, as its authors scale it: EfficientNet's code sets 0.016 for every 256
-                 images, and MobileNetV2's 0.045 for every 96.  Whether Adam should follow the square root is debated;
-                 none of these trainings uses it.
+batch            the published one, over all devices together, but at most what leaves 16 steps an epoch (a power of
+                 two then); `--batch-size` says another
+learning rate    in proportion to the batch (Goyal et al., "Accurate, large minibatch SGD", arXiv:1706.02677, section
+                 2.1, for SGD).  RMSprop follows it too, as its authors scale it: EfficientNet's code sets 0.016 for
+                 every 256 images, and MobileNetV2's 0.045 for every 96.  Whether Adam should follow the square root
+                 is debated; none of these trainings uses it.
 epochs           warm-up, milestones, decay steps, cycles and mixup's ramp keep their share of the run
 img-size         the learning rate stays; the least area of a random crop grows as the side shrinks, but to at most a
                  half: 8 % of 224 pixels are 28 % at 64 and 50 % at 32
-fewer steps      a batch norm's momentum and 1 - decay of the weights' average grow so that they span the same share of
-                 the run, the momentum to at most 0.1, the decay down to at least 0.9: an average over 10,000 steps
+fewer steps      a batch norm's momentum and 1 - decay of the weights' average grow so that they span the same share
+                 of the run, the momentum to at most 0.1, the decay down to at least 0.9: an average over 10,000 steps
                  would hold nothing but the start of a run of 300
 digits           neither mirrored nor recoloured, and cropped little, as in `small_data`
 
@@ -46,7 +46,7 @@ def scaled(published: TrainConfig, given: dict[str, Any], images: int) -> TrainC
     fitted: dict[str, Any] = {"batch_size": _batch(published.batch_size, images) // world}
     fitted |= _own_preprocessing(config)
     config = replace(config, **_not_in(fitted, given))
-    lr = published.lr * config.batch_size * world / published.batch_size
+    lr = published.lr * (config.batch_size * world / published.batch_size)
     share = config.epochs / published.epochs
     fitted = {"lr": lr, **{name: getattr(published, name) * share for name in _IN_EPOCHS}}
     fitted["milestones"] = tuple(milestone * share for milestone in published.milestones)
@@ -72,17 +72,16 @@ def sentence(config: TrainConfig) -> str:
     batch = config.batch_size * _devices(config)
     lr = f"lr {config.lr:.3g}"
     if batch != was["batch_size"]:
-        linear = was["lr"] * batch / was["batch_size"]
-        lr += " (linear)" if abs(config.lr - linear) < 1e-9 + 1e-6 * linear else " (given)"
+        lr += " (linear)" if config.lr == was["lr"] * (batch / was["batch_size"]) else " (given)"
     parts = [f"batch {batch}", lr, f"{config.epochs} epochs{_falls(config) if 'epochs' in was else ''}"]
     if "img_size" in was:
         parts.append(f"{config.img_size} pixels")
     if "rrc_scale" in was:
         parts.append(f"crops from {config.rrc_scale[0]:.0%} of the area")
     if "bn_momentum" in was:
-        parts.append(f"batch-norm momentum {config.bn_momentum:.2g}")
+        parts.append("batch-norm momentum " + (f"{config.bn_momentum:.2g}" if config.bn_momentum else "its own"))
     if "ema_decay" in was:
-        parts.append(f"moving average {config.ema_decay:.3g}")
+        parts.append(f"moving average {config.ema_decay:.3g}" if config.ema_decay else "no moving average")
     if "hflip" in was:
         parts.append("no mirror images")
     published = f"{config.recipe}: published for batch {was['batch_size']} over {was['epochs']} epochs"

@@ -3,12 +3,11 @@
 `RUN/config.json` holds one `TrainConfig`; the same configuration, data and machine give the same weights.
 """
 
-import json
 from dataclasses import asdict, dataclass, field, fields, replace
-from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from pumice.errors import BadInput, nearest
+from pumice.train.values import checked, read_value
 
 Schedule = Literal["cosine", "step", "constant", "linear", "polynomial", "exponential", "multistep", "cyclic"]
 EmaWarmup = Literal["sqrt", "tf", "none"]
@@ -185,7 +184,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         hints = get_type_hints(TrainConfig)
         for f in fields(self):
-            object.__setattr__(self, f.name, _checked(f.name, getattr(self, f.name), hints[f.name]))
+            object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
         impossible = [
             (self.epochs < 1, "epochs", "at least 1"),
             (self.batch_size < 2, "batch_size", "at least 2, because batch norm needs two images"),
@@ -292,69 +291,7 @@ def field_of(name: str) -> str | None:
     return settings().get(name)
 
 
-def read_value(text: str) -> Any:
-    """`0.1` -> 0.1, `true` -> True, `[0.5, 1]` -> a list, anything else as it stands."""
-    if text.lower() in ("none", "null"):
-        return "none"  # a word of `freeze`, and None where a field may be None
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-def _checked(name: str, value: Any, hint: Any) -> Any:
-    """The value as its field's type.
-
-    Raises:
-        BadInput: it is of another type.
-    """
-    choices = get_args(hint) if isinstance(hint, UnionType) or str(get_origin(hint)) == "typing.Union" else (hint,)
-    for choice in sorted(choices, key=lambda c: c is not NoneType):  # None first: "none" is also a word
-        ok, fitted = _fit(value, choice)
-        if ok:
-            return fitted
-    raise BadInput(f"{name}={value!r} is not {' or '.join(_words(c) for c in choices)}")
-
-
-def _fit(value: Any, hint: Any) -> tuple[bool, Any]:
-    """Whether a JSON value is of a type, and the value as that type."""
-    if hint is NoneType:
-        return value in (None, "none"), None
-    if get_origin(hint) is Literal:
-        text = str(value)  # `precision=32` reads as a number
-        return text in get_args(hint), text
-    if get_origin(hint) is tuple:
-        members = get_args(hint)
-        fits = isinstance(value, list | tuple) and (members[-1] is Ellipsis or len(value) == len(members))
-        ok = fits and all(map(_is_number, value))
-        return ok, tuple(float(v) for v in value) if ok else None
-    if get_origin(hint) is dict:
-        return isinstance(value, dict), value
-    if hint is float:
-        return _is_number(value), float(value) if _is_number(value) else None
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool), value
-    return isinstance(value, hint), value
-
-
 def _jitters(strength: float | tuple[float, ...]) -> bool:
     """Whether timm can read it."""
     parts = strength if isinstance(strength, tuple) else (strength,) * 3
     return len(parts) in (3, 4) and min(parts) >= 0
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
-
-
-def _words(hint: Any) -> str:
-    """A type as a user says it."""
-    if hint is NoneType:
-        return "none"
-    if get_origin(hint) is Literal:
-        return " or ".join(get_args(hint))
-    if get_origin(hint) is tuple:
-        return "a list of numbers"
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}.get(hint, "a record")

@@ -21,7 +21,7 @@ def lr_at(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
     multistep    times `decay_rate` at each of `milestones`, epochs of the run
     cyclic       `lr` falls in 5 equal parts to a fifth of itself and begins anew, every `cycle_epochs` epochs; one part
                  at a fifth comes first; times `decay_rate` at each of `milestones` (Mehta et al., "ESPNetv2",
-                 arXiv:1811.11431, section 4.1, where a part is an epoch)
+                 arXiv:1811.11431, where a part is an epoch)
     constant     stays
 
     None of them falls below `final_lr * lr`.
