@@ -168,6 +168,7 @@ def test_bad_data_leave_nothing_behind(out: Path) -> None:
         ({"accelerator": "tpu"}, "cannot train with"),
         ({"auto_augment": "rund-m9"}, "rund-m9"),
         ({"freeze": 1, "devices": 2}, "one device"),
+        ({"optimizer": "sgd", "opt_eps": 0.1}, "sgd has no eps"),
     ],
 )
 def test_impossible_settings_are_one_sentence(
