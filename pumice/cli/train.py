@@ -44,7 +44,7 @@ def command(
     from pumice.train.run import train
 
     if resume is not None:
-        if data is not None or model is not None or set:
+        if data is not None or model is not None or recipe != "small_data" or set:
             raise BadInput("a run is resumed as it was begun; give --resume DIR alone")
         result = go_on(resume)
     else:

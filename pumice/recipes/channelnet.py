@@ -8,7 +8,7 @@ Published: SGD with Nesterov momentum 0.9, batch 512 (four GPUs), 80 epochs, lea
 and linear weights alone, label smoothing 0.1, crops of 224 pixels from images of 256, mirror images, the mean and
 deviation of ImageNet in the order BGR.
 
-Silent: the dropout of 0.0001 after 1x1 convolutions is left out, as the network leaves it out.
+Left out: dropout of 0.0001 after 1x1 convolutions, which the network leaves out as well.
 
 Seen here: SEEN_channelnet
 """

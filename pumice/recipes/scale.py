@@ -25,7 +25,10 @@ from pumice.recipes.small_data import DIGITS
 from pumice.train.config import TrainConfig
 
 LEAST_STEPS = 16
-_IN_EPOCHS = ("warmup_epochs", "decay_epochs", "cycle_epochs", "mixup_ramp_epochs")
+_DECAYING = ("step", "exponential")
+_OF_A_RUN = ("seed", "strict", "val_fraction", "workers", "devices", "accelerator", "strategy", "precision")
+_OF_A_RUN += ("channels_last", "save_every_s", "time_limit_s", "pretrained", "weights", "freeze")
+_OF_A_RUN += ("published", "data", "model")
 
 
 def scaled(published: TrainConfig, given: dict[str, Any], images: int) -> TrainConfig:
@@ -43,13 +46,11 @@ def scaled(published: TrainConfig, given: dict[str, Any], images: int) -> TrainC
     """
     config = replace(published, **given)
     world = _devices(config)
-    fitted: dict[str, Any] = {"batch_size": _batch(published.batch_size, images) // world}
+    fitted: dict[str, Any] = {"batch_size": max(2, _batch(published.batch_size, images) // world)}
     fitted |= _own_preprocessing(config)
     config = replace(config, **_not_in(fitted, given))
     lr = published.lr * (config.batch_size * world / published.batch_size)
-    share = config.epochs / published.epochs
-    fitted = {"lr": lr, **{name: getattr(published, name) * share for name in _IN_EPOCHS}}
-    fitted["milestones"] = tuple(milestone * share for milestone in published.milestones)
+    fitted = {"lr": lr, **_lengths(published, config.epochs / published.epochs)}
     steps = config.epochs * max(1, images // (config.batch_size * world))
     fitted |= _averages(published, published.published["images"], steps)
     fitted |= _crops(published, config)
@@ -59,11 +60,8 @@ def scaled(published: TrainConfig, given: dict[str, Any], images: int) -> TrainC
         fitted |= DIGITS | {"rrc_scale": published.rrc_scale if published.pad_crop else (whole, most)}
     config = replace(config, **_not_in(fitted, given))
     before, after = published.to_json(), config.to_json()
-    changed = {k: before[k] for k in before if before[k] != after[k] and k not in ("published", "data", "model")}
-    return replace(config, published=published.published | {k: v for k, v in changed.items() if k not in _OF_A_RUN})
-
-
-_OF_A_RUN = ("seed", "workers", "devices", "accelerator", "strategy", "precision", "channels_last", "save_every_s")
+    changed = {k: before[k] for k in before if before[k] != after[k] and k not in _OF_A_RUN}
+    return replace(config, published=changed | published.published)
 
 
 def sentence(config: TrainConfig) -> str:
@@ -93,7 +91,7 @@ def _falls(config: TrainConfig) -> str:
     if config.epochs == config.published["epochs"]:
         return ""
     said = [f"warm-up {config.warmup_epochs:.2g} epochs"] if config.warmup_epochs else []
-    if config.schedule in ("step", "exponential"):
+    if config.schedule in _DECAYING:
         said.append(f"decay every {config.decay_epochs:.2g} epochs")
     if config.schedule == "cyclic":
         said.append(f"cycles of {config.cycle_epochs:.2g} epochs")
@@ -106,6 +104,20 @@ def _batch(published: int, images: int) -> int:
     """The published batch, or the largest power of two below it that leaves enough steps an epoch."""
     most = max(8, images // LEAST_STEPS)
     return published if published <= most else 2 ** (most.bit_length() - 1)
+
+
+def _lengths(published: TrainConfig, share: float) -> dict[str, Any]:
+    """What the publication counts in epochs, for a run of so much of its length."""
+    lengths: dict[str, Any] = {
+        "warmup_epochs": published.warmup_epochs * share,
+        "mixup_ramp_epochs": published.mixup_ramp_epochs * share,
+        "milestones": tuple(milestone * share for milestone in published.milestones),
+    }
+    if published.schedule in _DECAYING:
+        lengths["decay_epochs"] = published.decay_epochs * share
+    if published.schedule == "cyclic":
+        lengths["cycle_epochs"] = published.cycle_epochs * share
+    return lengths
 
 
 def _averages(published: TrainConfig, images: int, steps: int) -> dict[str, Any]:

@@ -7,8 +7,8 @@ From the release (github.com/forresti/SqueezeNet, solver.prototxt, train_val.pro
 epochs, weight decay 2e-4, dropout 0.5, random crops of 227 pixels from images of 256 and their mirror images, pixels
 less the mean (104, 117, 123) in the order BGR.
 
-Silent: nothing.  Caffe decays biases as well unless a layer says otherwise, and no layer does.  Images are not squeezed
-to 256 x 256 first: the crop is a square of the same share of the area.
+Differs: images are not squeezed to 256 x 256 first; the crop is a square of the same share of the area.  Caffe decays
+biases as well unless a layer says otherwise, and no layer does.
 
 Seen here: SEEN_squeezenet
 """

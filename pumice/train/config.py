@@ -192,9 +192,9 @@ class TrainConfig:
             (self.crop_pct is not None and not 0 < self.crop_pct <= 1, "crop_pct", "in (0, 1], or none"),
             (self.bn_momentum is not None and not 0 < self.bn_momentum <= 1, "bn_momentum", "in (0, 1], or none"),
             (self.bn_eps is not None and self.bn_eps <= 0, "bn_eps", "above 0, or none"),
-            (self.mean is not None and len(self.mean) not in (1, 3), "mean", "three numbers, or none"),
+            (self.mean is not None and len(self.mean) != 3, "mean", "three numbers, or none"),
             (
-                self.std is not None and (len(self.std) not in (1, 3) or min(self.std) <= 0),
+                self.std is not None and (len(self.std) != 3 or min(self.std) <= 0),
                 "std",
                 "three above 0, or none",
             ),
