@@ -29,33 +29,33 @@ class Case:
     """A net, and the epochs and pixels that it is trained with."""
 
     model: str
-    epochs: int = 12
+    epochs: int = 6
     img_size: int = 32
 
 
 CASES: dict[str, Case] = {
     "channelnet": Case("channelnet_v1_050"),
-    "condensenet": Case("condensenet74_c8_g8", epochs=6),
-    "condensenet_cifar": Case("condensenet50_cifar", epochs=6),
-    "efficientnet": Case("efficientnet_b0", epochs=6),
+    "condensenet": Case("condensenet74_c8_g8"),
+    "condensenet_cifar": Case("condensenet50_cifar"),
+    "efficientnet": Case("efficientnet_b0"),
     "espnet_v2": Case("espnetv2_050"),
-    "fbnet": Case("fbnet_96"),
-    "fbnet_v2": Case("fbnetv2_f0"),
-    "fbnet_v3": Case("fbnetv3_a0", epochs=6),
+    "fbnet": Case("fbnet_96", epochs=12),
+    "fbnet_v2": Case("fbnetv2_f0", epochs=12),
+    "fbnet_v3": Case("fbnetv3_a0"),
     "ghostnet": Case("ghostnet_050"),
-    "igcv1": Case("igcv1_resnet18_l100m2", epochs=6),
-    "igcv1_cifar": Case("igcv1_plain8_l24m2_cifar", epochs=6),
+    "igcv1": Case("igcv1_resnet18_l100m2"),
+    "igcv1_cifar": Case("igcv1_plain8_l24m2_cifar"),
     "igcv3": Case("igcv3_025"),
-    "micronet": Case("micronet_m0"),
-    "micronet_paper": Case("micronet_m0"),
-    "mnasnet": Case("mnasnet_small"),
-    "mobilenet_v1": Case("mobilenetv1_025"),
-    "mobilenet_v2": Case("mobilenetv2_035"),
-    "mobilenet_v3": Case("mobilenetv3_small_035"),
-    "peleenet": Case("peleenet", epochs=6),
-    "shufflenet_v1": Case("shufflenetv1_g3_025"),
-    "shufflenet_v2": Case("shufflenetv2_050"),
-    "squeezenet": Case("squeezenet1_1"),
+    "micronet": Case("micronet_m0", epochs=12),
+    "micronet_paper": Case("micronet_m0", epochs=12),
+    "mnasnet": Case("mnasnet_small", epochs=12),
+    "mobilenet_v1": Case("mobilenetv1_025", epochs=12),
+    "mobilenet_v2": Case("mobilenetv2_035", epochs=12),
+    "mobilenet_v3": Case("mobilenetv3_small_035", epochs=12),
+    "peleenet": Case("peleenet"),
+    "shufflenet_v1": Case("shufflenetv1_g3_025", epochs=12),
+    "shufflenet_v2": Case("shufflenetv2_050", epochs=12),
+    "squeezenet": Case("squeezenet1_1", epochs=12),
     "squeezenext": Case("squeezenext_g_23_100"),
     "weightnet": Case("weightnet_shufflenetv2_050"),
 }

@@ -71,7 +71,8 @@ def sentence(config: TrainConfig) -> str:
     lr = f"lr {config.lr:.3g}"
     if batch != was["batch_size"]:
         lr += " (linear)" if config.lr == was["lr"] * (batch / was["batch_size"]) else " (given)"
-    parts = [f"batch {batch}", lr, f"{config.epochs} epochs{_falls(config) if 'epochs' in was else ''}"]
+    length = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
+    parts = [f"batch {batch}", lr, length + _falls(config)]
     if "img_size" in was:
         parts.append(f"{config.img_size} pixels")
     if "rrc_scale" in was:
