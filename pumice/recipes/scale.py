@@ -26,9 +26,10 @@ from pumice.train.config import TrainConfig
 
 LEAST_STEPS = 16
 _DECAYING = ("step", "exponential")
-_OF_A_RUN = ("seed", "strict", "val_fraction", "workers", "devices", "accelerator", "strategy", "precision")
-_OF_A_RUN += ("channels_last", "save_every_s", "time_limit_s", "pretrained", "weights", "freeze")
-_OF_A_RUN += ("published", "data", "model")
+_OF_A_RUN = frozenset(
+    ("published", "data", "model", "pretrained", "weights", "freeze", "seed", "strict", "val_fraction", "workers")
+    + ("devices", "accelerator", "strategy", "precision", "channels_last", "save_every_s", "time_limit_s")
+)
 
 
 def scaled(published: TrainConfig, given: dict[str, Any], images: int) -> TrainConfig:
