@@ -7,6 +7,8 @@ every 2.4 epochs, AutoAugment, stochastic depth with survival 0.8, dropout from 
 network's own.  From the released code (github.com/tensorflow/tpu, models/official/efficientnet): see `mnasnet`, whose
 schedule and optimiser these are; 0.256 is 0.016 for every 256 images of a batch of 4096.
 
+AutoAugment's policy is that of its paper.  The code's own, timm's "v0", posterises to 0 bits, which Pillow refuses.
+
 Silent: the lite nets' training (the same; their pixels are (x - 127) / 128).  The paper also held 25,022 images out and
 took the checkpoint that did best on them; a run here keeps its best epoch on `val_fraction` of the data.
 
@@ -21,14 +23,14 @@ LITE_MEAN, LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 
 def efficientnet(data: str, model: str = "efficientnet_b0") -> TrainConfig:
-    """See the file's head; "v0" is what timm calls the code's policy of AutoAugment."""
+    """See the file's head; "original" is what timm calls the policy of AutoAugment's paper."""
     lite = "_lite" in model
     return published(
         "efficientnet",
         data,
         model,
         drop_path_rate=0.2,
-        auto_augment="v0",
+        auto_augment="original",
         mean=LITE_MEAN if lite else None,
         std=LITE_STD if lite else None,
         **TPU,

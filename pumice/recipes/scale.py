@@ -26,9 +26,27 @@ from pumice.train.config import TrainConfig
 
 LEAST_STEPS = 16
 _DECAYING = ("step", "exponential")
+# What a run decides for itself, whatever its recipe.
 _OF_A_RUN = frozenset(
-    ("published", "data", "model", "pretrained", "weights", "freeze", "seed", "strict", "val_fraction", "workers")
-    + ("devices", "accelerator", "strategy", "precision", "channels_last", "save_every_s", "time_limit_s")
+    (
+        "published",
+        "data",
+        "model",
+        "pretrained",
+        "weights",
+        "freeze",
+        "seed",
+        "strict",
+        "val_fraction",
+        "workers",
+        "devices",
+        "accelerator",
+        "strategy",
+        "precision",
+        "channels_last",
+        "save_every_s",
+        "time_limit_s",
+    )
 )
 
 

@@ -138,7 +138,7 @@ RMSPROP = (
     Fact(
         "efficientnet",
         "efficientnet_b0",
-        {**TPU, "drop_rate": None, "drop_path_rate": 0.2, "auto_augment": "v0", "mean": None},
+        {**TPU, "drop_rate": None, "drop_path_rate": 0.2, "auto_augment": "original", "mean": None},
         "efficientnet.md",
         (
             rf"Training: RMSProp 0.9/{n('momentum')}, BN {n('bn_decay')}, wd {n('weight_decay')}, lr {n('lr')} "
