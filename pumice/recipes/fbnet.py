@@ -20,8 +20,8 @@ gives for its ResNets ("VT-ResNet"): learning rate 0.01 to 0.16 in 5 epochs, the
 (0.001), weight decay (1e-5), how the average begins (as TensorFlow does when it is told the step).  Distillation from
 the largest net, which the later version adds, is left out: its accuracies are not to be expected.
 
-Seen here: SEEN_fbnet
-Seen here: SEEN_fbnet_v2
+Seen here: fbnet_96, 12 epochs of digits at 32 pixels, lr 0.025: loss 2.120 to 0.270, top-1 96.4 %.
+Seen here: fbnetv2_f0, 12 epochs of digits at 32 pixels, lr 0.025: loss 1.974 to 0.223, top-1 95.3 %.
 Seen here: SEEN_fbnet_v3
 """
 

@@ -9,7 +9,7 @@ authors' advice to those who train it with PyTorch: learning rate 0.4, warm-up o
 Silent: no training for PyTorch was released.  SGD with Nesterov momentum 0.9 and no decay of norms and biases are
 filled in.
 
-Seen here: SEEN_ghostnet
+Seen here: ghostnet_050, 6 epochs of digits at 32 pixels, lr 0.025: loss 2.284 to 1.071, top-1 88.3 %.
 """
 
 from pumice.recipes.published import published

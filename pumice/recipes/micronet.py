@@ -20,8 +20,8 @@ wrong classes; here it is spread over all, which is 0.1 % less for 1000 classes.
 Silent: the text on decay of norms and biases (as the scripts), on the area of its crops (8 to 100 %) and, for 44 M,
 on decay and mixup's ramp (as the scripts).  The first version adds mutual learning, which is no part of this recipe.
 
-Seen here: SEEN_micronet
-Seen here: SEEN_micronet_paper
+Seen here: micronet_m0, 12 epochs of digits at 32 pixels, lr 0.025: loss 1.636 to 0.229, top-1 96.7 %.
+Seen here: micronet_m0, 12 epochs of digits at 32 pixels, lr 0.0025: loss 1.816 to 0.604, top-1 96.1 %.
 """
 
 from typing import Literal

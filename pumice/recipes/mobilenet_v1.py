@@ -12,7 +12,7 @@ decay 0.9, momentum 0.9 and eps 1.0, learning rate 0.045 times 0.94 every two ep
 (50 workers, each of which steps by itself), gradients clipped to norm 2.  How much less distortion is not published: no
 colour, and crops from 35 % of the area.
 
-Seen here: SEEN_mobilenet_v1
+Seen here: mobilenetv1_025, 12 epochs of digits at 32 pixels, lr 0.045: loss 2.323 to 1.721, top-1 49.0 %.
 """
 
 from pumice.recipes.mobilenet_v3 import HALF

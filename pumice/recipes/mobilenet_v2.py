@@ -12,7 +12,7 @@ are 412 epochs.  The release lowers the rate every 2.5 epochs; the paper, every 
 Silent: RMSprop's eps; TF-slim's train_image_classifier.py takes 1.0 unless told otherwise, and the release's command
 does not.  How the average begins: as TensorFlow does when it is told the step.
 
-Seen here: SEEN_mobilenet_v2
+Seen here: mobilenetv2_035, 12 epochs of digits at 32 pixels, lr 0.03: loss 2.465 to 1.213, top-1 84.4 %.
 """
 
 from pumice.recipes.mobilenet_v3 import HALF, INCEPTION_COLOUR, INCEPTION_CROP

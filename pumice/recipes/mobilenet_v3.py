@@ -16,7 +16,7 @@ Silent: the epochs (540, after which the rate is 0.016), RMSprop's decay and eps
 same laboratory's MnasNet), how the average begins (as TensorFlow does when it is told the step), the norm's eps (0.001,
 slim's nets/mobilenet), label smoothing and warm-up (none).  Slim decays no depthwise kernel, no norm and no bias.
 
-Seen here: SEEN_mobilenet_v3
+Seen here: mobilenetv3_small_035, 12 epochs of digits at 32 pixels, lr 0.00156: loss 2.301 to 0.575, top-1 88.6 %.
 """
 
 from pumice.recipes.published import published

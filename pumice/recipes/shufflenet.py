@@ -11,8 +11,8 @@ contrast and saturation by up to 0.4, pixels as they are, 0 to 255 in the order 
 
 Silent: how mild the scale augmentation is; the release crops 8 to 100 % of the area, as here.
 
-Seen here: SEEN_shufflenet_v1
-Seen here: SEEN_shufflenet_v2
+Seen here: shufflenetv1_g3_025, 12 epochs of digits at 32 pixels, lr 0.0312: loss 2.393 to 0.715, top-1 93.9 %.
+Seen here: shufflenetv2_050, 12 epochs of digits at 32 pixels, lr 0.0312: loss 2.173 to 0.672, top-1 95.3 %.
 """
 
 from typing import Any
