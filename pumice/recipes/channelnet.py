@@ -10,7 +10,7 @@ deviation of ImageNet in the order BGR.
 
 Left out: dropout of 0.0001 after 1x1 convolutions, which the network leaves out as well.
 
-Seen here: SEEN_channelnet
+Seen here: channelnet_v1_050, 6 epochs of digits at 32 pixels, lr 0.0125: loss 1.993 to 0.704, top-1 91.1 %.
 """
 
 from pumice.data.preprocess import IMAGENET_MEAN, IMAGENET_STD

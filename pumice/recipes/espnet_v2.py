@@ -9,7 +9,7 @@ multiply-adds.
 
 Silent: whether norms and biases are decayed (yes, as torch does by default).
 
-Seen here: SEEN_espnet_v2
+Seen here: espnetv2_050, 6 epochs of digits at 32 pixels, lr 0.0625: loss 1.849 to 0.477, top-1 91.6 %.
 """
 
 from pumice.recipes.published import published

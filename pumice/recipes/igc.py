@@ -17,7 +17,7 @@ MXNet decays norms' scales and spares their shifts; here both are spared.
 
 Seen here: SEEN_igcv1_cifar
 Seen here: SEEN_igcv1
-Seen here: SEEN_igcv3
+Seen here: igcv3_025, 6 epochs of digits at 32 pixels, lr 0.03: loss 2.441 to 2.153, top-1 22.8 %.
 """
 
 from typing import Any
