@@ -13,8 +13,8 @@ the run; they follow from the epochs (`pumice.train.condense`).
 Recalled, not read again: dropout 0.1 before the learned group convolutions of nets above 3 million parameters; the
 authors confirm that the 182-layer net needs it.  Silent: the normalisation for CIFAR (mean and deviation of ImageNet).
 
-Seen here: SEEN_condensenet_cifar
-Seen here: SEEN_condensenet
+Seen here: nothing yet; `benchmarks/recipes.py condensenet_cifar` was not run to its end.
+Seen here: nothing yet; `benchmarks/recipes.py condensenet` was not run to its end.
 """
 
 from typing import Any

@@ -10,7 +10,7 @@ Published: cosine, 120 epochs, batch 512; random crops and mirror images.  From 
 Silent: the normalisation while training (mean and deviation of ImageNet; the weights for Caffe take BGR less 103.94,
 116.78, 123.68, times 0.017, which is nearly the same).
 
-Seen here: SEEN_peleenet
+Seen here: peleenet, 3 epochs of digits at 32 pixels, lr 0.0225: loss 2.081 to 0.745, top-1 84.4 %.
 """
 
 from pumice.recipes.published import published

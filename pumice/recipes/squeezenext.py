@@ -10,7 +10,7 @@ Silent: whether the fall counts from the warm-up's end (from the run's start, as
 ImageNet, RGB), the images that crops are cut from (256, as SqueezeNet's, and their mirror images).  Caffe decays
 everything unless a layer says otherwise.
 
-Seen here: SEEN_squeezenext
+Seen here: squeezenext_g_23_100, 6 epochs of digits at 32 pixels, lr 0.025: loss 2.300 to 1.444, top-1 61.0 %.
 """
 
 from pumice.recipes.published import IMAGENET, epochs_of, published

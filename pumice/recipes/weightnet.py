@@ -9,7 +9,7 @@ to 0.4, pixels 0 to 255 in the order BGR.
 
 Silent: the training of its ResNet-50 (the same here).
 
-Seen here: SEEN_weightnet
+Seen here: nothing yet; `benchmarks/recipes.py weightnet` was not run to its end.
 """
 
 from pumice.recipes.published import published
