@@ -35,6 +35,7 @@ def command(
         ("peak activations", show.size(record["peak_activation_bytes"])),
         ("published", _published(published) if published else ""),
         ("weights", "published weights load with --pretrained" if record["pretrained"] else ""),
+        ("recipe", f"{record['recipe']}: `pumice train DATA --model {name} --recipe auto`" if record["recipe"] else ""),
         ("options", "  ".join(f"{k}={v}" for k, v in record["options"].items())),
         ("note", record["note"]),
     ]
@@ -59,8 +60,9 @@ def _published(p: dict[str, Any]) -> str:
 def listed(name: str) -> dict[str, Any]:
     """A network as published."""
     from pumice.models.catalogue import entry
+    from pumice.recipes.names import recipe_of
 
-    return entry(name).to_json()
+    return {**entry(name).to_json(), "recipe": recipe_of(name)}
 
 
 def measured(name: str, pairs: list[str]) -> dict[str, Any]:
@@ -75,7 +77,14 @@ def measured(name: str, pairs: list[str]) -> dict[str, Any]:
     record: dict[str, Any] = (
         listed(name)
         if own
-        else {"family": name.partition(":")[0], "paper": "", "task": "classify", "note": "", "options": {}}
+        else {
+            "family": name.partition(":")[0],
+            "paper": "",
+            "task": "classify",
+            "note": "",
+            "recipe": None,
+            "options": {},
+        }
     )
     return {
         **record,

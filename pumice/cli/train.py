@@ -1,7 +1,8 @@
 """`pumice train`: train one network on images."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,10 @@ from pumice.cli.options import Json, Pretrained, Set, threads_that_sleep
 from pumice.errors import BadInput
 from pumice.train.launch import is_first_process, said_by_the_first
 
+if TYPE_CHECKING:
+    from pumice.data.images import Splits
+    from pumice.train.config import TrainConfig
+
 
 @said_by_the_first()
 def command(
@@ -17,6 +22,10 @@ def command(
         str | None, typer.Argument(metavar="DATA", help="digits, a folder of images by class, hf:NAME or wds:PATTERN.")
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="MODEL", help="A name of `pumice list`, or timm:NAME.")] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="small_data, auto (what the network's authors published), or a name of it."),
+    ] = "small_data",
     task: Annotated[str, typer.Option(metavar="NAME", help="classify.")] = "classify",
     epochs: Annotated[int | None, typer.Option(metavar="N", min=1, help="How often every image is seen.")] = None,
     img_size: Annotated[int | None, typer.Option(metavar="N", min=8, help="Side of the input, pixels.")] = None,
@@ -43,7 +52,7 @@ def command(
     from pumice.train.run import train
 
     if resume is not None:
-        if data is not None or model is not None or set:
+        if data is not None or model is not None or recipe != "small_data" or set:
             raise BadInput("a run is resumed as it was begun; give --resume DIR alone")
         result = go_on(resume)
     else:
@@ -51,21 +60,14 @@ def command(
             raise BadInput("nothing to train; write `pumice train DATA --model NAME`, or --resume DIR")
         if task != "classify":
             raise BadInput(f"--task {task!r} is unknown; choose classify")
-        from pumice.recipes.small_data import classify
-        from pumice.train.open import open_for
-
         given = {"epochs": epochs, "img_size": img_size, "batch_size": batch_size, "freeze": frozen(freeze)}
         given |= {"partner": partner, "teacher": teacher, "teacher_weights": teacher_weights}
         given |= {"teacher_pretrained": teacher_pretrained or None}
         changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-        recipe = classify(data, model, pretrained=pretrained, weights=weights, seed=seed, strict=strict, **changes)
-        check_name(model)
+        changes |= {"pretrained": pretrained, "weights": weights, "seed": seed, "strict": strict}
         if partner not in (None, "full_rank"):
             check_name(partner)
-        config = recipe.with_overrides(list(set or []))
-        splits = open_for(config)
-        if is_first_process():
-            show.skipped(splits)
+        config, splits = configured(recipe, data, model, changes, list(set or []))
         result = train(config, out or show.fresh_folder("train"), splits=splits)
     if not is_first_process():
         return
@@ -88,6 +90,39 @@ def command(
         typer.echo(result.sentence)
     if result.interrupted:
         raise KeyboardInterrupt(result.sentence)
+
+
+def configured(
+    recipe: str, data: str, model: str, changes: dict[str, Any], pairs: list[str]
+) -> tuple["TrainConfig", "Splits"]:
+    """The configuration of a recipe for these data, and the data.
+
+    Raises:
+        BadInput: an unknown recipe, network or setting, or data that cannot be read.
+    """
+    from pumice.recipes.names import SMALL_DATA, published_recipe
+    from pumice.recipes.scale import scaled, sentence
+    from pumice.recipes.small_data import classify
+    from pumice.train.config import read_overrides
+    from pumice.train.open import open_for
+
+    check_name(model)
+    if recipe == SMALL_DATA:
+        config = classify(data, model, **changes).with_overrides(pairs)
+    else:
+        published = published_recipe(recipe, data, model)
+        fields, options = read_overrides(pairs)
+        changes |= fields
+        published = replace(published, model_options={**published.model_options, **options})
+        config = replace(published, **changes)
+    splits = open_for(config)
+    if is_first_process():
+        show.skipped(splits)
+    if recipe != SMALL_DATA:
+        config = scaled(published, changes, splits.train_images)
+        if is_first_process():
+            typer.echo(sentence(config), err=True)
+    return config, splits
 
 
 def frozen(text: str | None) -> Any:

@@ -324,7 +324,7 @@ def _transform(preprocess: Preprocess, augment: Augment) -> Callable[[Image.Imag
     for name in ("Posterize", "PosterizeIncreasing", "PosterizeOriginal"):
         auto_augment.NAME_TO_OP[name] = _posterize
     try:
-        return create_transform(
+        change = create_transform(
             input_size=(3, *preprocess.size),
             is_training=True,
             scale=augment.scale,
@@ -337,6 +337,9 @@ def _transform(preprocess: Preprocess, augment: Augment) -> Callable[[Image.Imag
             mean=preprocess.mean,  # a policy fills with it what it uncovers
             use_prefetcher=True,  # ends in pixels
         )
+        if augment.pad:
+            change.transforms[:1] = _shifts(preprocess, augment.pad)
+        return change
     except (AssertionError, KeyError, ValueError, IndexError) as error:
         raise BadInput(f"timm knows no augmentation {augment.auto_augment!r}; try rand-m9-mstd0.5") from error
 
@@ -346,6 +349,17 @@ def _posterize(image: Image.Image, bits: int, **_: object) -> Image.Image:
     if bits >= 8:
         return image
     return ImageOps.posterize(image, bits) if bits > 0 else Image.new(image.mode, image.size)
+
+
+def _shifts(preprocess: Preprocess, pad: int) -> list[Callable[[Image.Image], Image.Image]]:
+    """Resize, then cut a random piece of the input's size out of the image with a black margin."""
+    from timm.data.transforms import str_to_interp_mode
+    from torchvision.transforms import CenterCrop, RandomCrop, Resize
+
+    size = list(preprocess.size)
+    # The shorter side alone would leave a long image to be cropped far from its middle.
+    resize = Resize(min(size), str_to_interp_mode(preprocess.interpolation))
+    return [resize, CenterCrop(size), RandomCrop(size, padding=pad)]
 
 
 def _erasing(augment: Augment) -> Callable[[Tensor], Tensor]:

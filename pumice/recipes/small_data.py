@@ -4,6 +4,9 @@ from typing import Any
 
 from pumice.train.config import TrainConfig
 
+# What the digits are spared: a mirrored 2 is no 2.
+DIGITS: dict[str, Any] = {"hflip": 0.0, "rrc_scale": (0.7, 1.0), "color_jitter": 0.0, "crop_pct": 1.0}
+
 
 def classify(
     data: str, model: str, *, pretrained: bool = False, weights: str | None = None, **changes: Any
@@ -48,5 +51,5 @@ def classify(
         "color_jitter": 0.2,
     }
     if data == "digits":
-        fields |= {"hflip": 0.0, "rrc_scale": (0.7, 1.0), "color_jitter": 0.0, "crop_pct": 1.0}
+        fields |= DIGITS
     return TrainConfig(**(fields | changes))

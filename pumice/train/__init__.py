@@ -1,6 +1,7 @@
-"""Training a network.  Only `config`, `run`, `launch` and `environment` can be imported without torch.
+"""Training a network.  Only `config`, `values`, `run`, `launch` and `environment` can be imported without torch.
 
 config        what decides a run, as JSON values; overrides of the command line
+values        the value of a setting as its field's type
 environment   what a run was made with
 run           train, resume: a run and its folder
 trainer       Lightning around one network; train_once, training without a folder
@@ -9,7 +10,7 @@ module        the step, the optimiser, what an epoch came to
 objective     what a step minimises: cross-entropy
 partner       mutual learning: a network that trains beside the first
 distill       a trained teacher, whose answers the network learns from
-schedule      learning rate as a function of the step
+schedule      learning rate and mixup as functions of the step
 condense      nets that learn their groups: prunings on time, the condensed form at the end
 freeze        training the last layer alone; batch norms with fixed statistics
 ema           moving average of the weights

@@ -3,38 +3,58 @@
 `RUN/config.json` holds one `TrainConfig`; the same configuration, data and machine give the same weights.
 """
 
-import json
 from dataclasses import asdict, dataclass, field, fields, replace
-from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from pumice.errors import BadInput, nearest
+from pumice.train.values import checked, read_value
 
-Schedule = Literal["cosine", "step", "constant"]
+Schedule = Literal["cosine", "step", "constant", "linear", "polynomial", "exponential", "multistep", "cyclic"]
+EmaWarmup = Literal["sqrt", "tf", "none"]
 Precision = Literal["32", "bf16-mixed", "16-mixed"]
 Gradient = Literal["net", "both", "mutual"]
 
 # A field is set as SECTION.FIELD, `optim.lr=0.1`; some of them have a shorter name inside their section.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "data": (
-        *("data", "val", "val_fraction", "strict", "label_column", "balanced", "img_size", "crop_pct", "batch_size"),
-        *("workers", "streaming", "epoch_images", "val_images", "shuffle_buffer"),
+        *("data", "val", "val_fraction", "strict", "label_column", "balanced", "img_size", "crop_pct", "mean", "std"),
+        *("channels", "batch_size", "workers", "streaming", "epoch_images", "val_images", "shuffle_buffer"),
     ),
-    "model": ("model", "pretrained", "weights", "freeze", "freeze_norm", "drop_rate", "drop_path_rate", "bn_momentum"),
+    "model": (
+        *("model", "pretrained", "weights", "freeze", "freeze_norm", "drop_rate", "drop_path_rate", "bn_momentum"),
+        "bn_eps",
+    ),
     "optim": (
         "optimizer",
         "lr",
         "momentum",
         "weight_decay",
+        "opt_eps",
         "decay_norm_bias",
+        "decay_depthwise",
         "schedule",
         "warmup_epochs",
+        "warmup_start",
+        "decay_after_warmup",
         "decay_epochs",
         "decay_rate",
+        "decay_power",
+        "milestones",
+        "cycle_epochs",
         "final_lr",
         "grad_clip",
     ),
-    "augment": ("rrc_scale", "hflip", "color_jitter", "auto_augment", "re_prob", "mixup"),
+    "augment": (
+        "rrc_scale",
+        "rrc_ratio",
+        "pad_crop",
+        "hflip",
+        "color_jitter",
+        "auto_augment",
+        "re_prob",
+        "mixup",
+        "mixup_ramp_epochs",
+    ),
     "condense": ("condense_epochs", "group_lasso"),
     "distill": (
         "partner",
@@ -50,6 +70,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "epochs",
         "label_smoothing",
         "ema_decay",
+        "ema_warmup",
         "seed",
         "precision",
         "channels_last",
@@ -77,11 +98,14 @@ SHORT = {
 class TrainConfig:
     """One training run.
 
+    recipe, published: the name of the recipe that this came from, and what it publishes for the fields that a run of
+        another length, batch or size has changed (see `pumice.recipes.scale`); they record, and decide nothing.
     data, val, val_fraction, strict, label_column: see `open_data`.
     balanced: show every class equally often; see `EpochSampler`.
     streaming, epoch_images, val_images, shuffle_buffer: see `open_stream`; `wds:https://...` is streamed anyway.
     img_size: pixels of the square that the network reads; None takes the network's own.
     crop_pct: share of the shorter side that validation sees; None takes that of the weights.
+    mean, std, channels: of the input, in units of [0, 1]; None takes those of the weights, or of ImageNet.
     model_options: further arguments of `create_model` (`model.width=0.6`).
     pretrained, weights: start from published weights or from a file; the head is made anew for the data's classes.
     freeze: "none"; "backbone" trains the last layer only; a number freezes the backbone for so many epochs.
@@ -90,22 +114,30 @@ class TrainConfig:
     drop_rate: None leaves the network's own.
     bn_momentum: of the batch norms' running statistics; None leaves the network's own, which may be too slow for a run
         of a few hundred steps.
+    bn_eps: of every batch norm; None leaves the network's own.
     batch_size: images of one optimiser step, of all devices and all accumulated parts together.  So it goes with `lr`,
         and devices, nodes and `accumulate` change neither the steps of an epoch nor the images of a step; each of
         them divides it.  A batch norm sees a part: batch_size / (devices * nodes * accumulate) images.
-    optimizer: "sgd" (Nesterov), "rmsprop" (TensorFlow's), "adamw" or any name that timm knows.
-    decay_norm_bias: whether weight decay acts on norms and biases too.
-    schedule: "cosine" falls to `final_lr`; "step" multiplies by `decay_rate` every `decay_epochs` epochs.
+    optimizer: "sgd" (Nesterov), "momentum" (SGD without Nesterov), "rmsprop" (TensorFlow's: eps inside the root,
+        averages begin at 1), "adamw" or any name that timm knows.
+    opt_eps: of the optimiser's denominator; None leaves timm's.
+    decay_norm_bias, decay_depthwise: whether weight decay acts on norms and biases, and on depthwise kernels, too.
+    schedule, warmup_start, decay_after_warmup, decay_epochs, decay_rate, decay_power, milestones, cycle_epochs: see
+        `pumice.train.schedule.lr_at`.
     final_lr: lowest learning rate as a fraction of `lr`.
     condense_epochs: how long a net that learns its groups is pruned, equal times between one pruning and the next; None
         for the first half of the run, as in the paper.
     group_lasso: what `pumice.models.condense.group_lasso` is multiplied with before it joins the loss of a net that
         learns its groups; the authors of CondenseNet take 1e-5 on ImageNet and 0 on CIFAR.
-    mixup: alpha of the Beta distribution, 0 for none.
-    rrc_scale: least and greatest share of the image's area that a random crop keeps.
-    hflip, re_prob: chances of mirroring an image and of erasing a part of it; color_jitter: strength.
+    mixup: alpha of the Beta distribution, 0 for none; it rises from 0 over the first `mixup_ramp_epochs` epochs.
+    rrc_scale, rrc_ratio: least and greatest share of the image's area that a random crop keeps, and its width over
+        its height.
+    pad_crop: pixels; instead of the random crop above, shift the whole image by up to so many, as is usual on CIFAR.
+    hflip, re_prob: chances of mirroring an image and of erasing a part of it.
+    color_jitter: strength, or [brightness, contrast, saturation] or [brightness, contrast, saturation, hue].
     auto_augment: a policy that timm knows ("rand-m7-mstd0.5-inc1").
-    ema_decay: moving average of the weights, warmed up so that short runs gain as well; None for none.
+    ema_decay: moving average of the weights; None for none.
+    ema_warmup: how its decay rises, see `pumice.train.ema.Ema`.
     devices: of each machine, one process each; "auto" takes all GPUs.
     nodes: machines; a launcher (torchrun, SLURM) starts the processes of more than one.
     strategy: "auto" and "ddp" keep all weights on every device; "fsdp" shares out weights, gradients and optimiser
@@ -126,6 +158,8 @@ class TrainConfig:
     time_limit_s: end at the first step after so many seconds, as if the epochs were over.
     """
 
+    recipe: str | None = None
+    published: dict[str, Any] = field(default_factory=dict)
     data: str = "digits"
     model: str = "mobilenetv3_small_050"
     task: Literal["classify"] = "classify"
@@ -137,6 +171,7 @@ class TrainConfig:
     drop_rate: float | None = None
     drop_path_rate: float = 0.0
     bn_momentum: float | None = None
+    bn_eps: float | None = None
     val_fraction: float = 0.2
     strict: bool = False
     val: str | None = None
@@ -148,6 +183,9 @@ class TrainConfig:
     shuffle_buffer: int = 1000
     img_size: int | None = None
     crop_pct: float | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    channels: Literal["RGB", "BGR"] | None = None
     batch_size: int = 64
     workers: int = 0
     epochs: int = 30
@@ -155,18 +193,27 @@ class TrainConfig:
     lr: float = 0.002
     momentum: float = 0.9
     weight_decay: float = 0.02
+    opt_eps: float | None = None
     decay_norm_bias: bool = False
+    decay_depthwise: bool = True
     schedule: Schedule = "cosine"
     warmup_epochs: float = 3.0
+    warmup_start: float = 0.0
+    decay_after_warmup: bool = True
     decay_epochs: float = 2.4
     decay_rate: float = 0.97
+    decay_power: float = 1.0
+    milestones: tuple[float, ...] = ()
+    cycle_epochs: float = 5.0
     final_lr: float = 0.01
     grad_clip: float | None = None
     label_smoothing: float = 0.1
     condense_epochs: float | None = None
     group_lasso: float = 0.0
     mixup: float = 0.0
+    mixup_ramp_epochs: float = 0.0
     ema_decay: float | None = None
+    ema_warmup: EmaWarmup = "sqrt"
     partner: str | None = None
     teacher: str | None = None
     teacher_weights: str | None = None
@@ -175,8 +222,10 @@ class TrainConfig:
     distill_temperature: float | None = None
     distill_gradient: Gradient = "net"
     rrc_scale: tuple[float, float] = (0.35, 1.0)
+    rrc_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    pad_crop: int = 0
     hflip: float = 0.5
-    color_jitter: float = 0.2
+    color_jitter: float | tuple[float, ...] = 0.2
     auto_augment: str | None = None
     re_prob: float = 0.0
     seed: int = 0
@@ -194,13 +243,20 @@ class TrainConfig:
     def __post_init__(self) -> None:
         hints = get_type_hints(TrainConfig)
         for f in fields(self):
-            object.__setattr__(self, f.name, _checked(f.name, getattr(self, f.name), hints[f.name]))
+            object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
         impossible = [
             (self.epochs < 1, "epochs", "at least 1"),
             (self.batch_size < 2, "batch_size", "at least 2, because batch norm needs two images"),
             (self.img_size is not None and self.img_size < 8, "img_size", "at least 8"),
             (self.crop_pct is not None and not 0 < self.crop_pct <= 1, "crop_pct", "in (0, 1], or none"),
             (self.bn_momentum is not None and not 0 < self.bn_momentum <= 1, "bn_momentum", "in (0, 1], or none"),
+            (self.bn_eps is not None and self.bn_eps <= 0, "bn_eps", "above 0, or none"),
+            (self.mean is not None and len(self.mean) != 3, "mean", "three numbers, or none"),
+            (
+                self.std is not None and (len(self.std) != 3 or min(self.std) <= 0),
+                "std",
+                "three above 0, or none",
+            ),
             (self.workers < 0, "workers", "0 or more"),
             (self.epoch_images is not None and self.epoch_images < 2, "epoch_images", "at least 2, or none"),
             (self.val_images < 1, "val_images", "at least 1"),
@@ -216,6 +272,11 @@ class TrainConfig:
             (self.lr <= 0, "lr", "above 0"),
             (self.weight_decay < 0, "weight_decay", "0 or more"),
             (self.warmup_epochs < 0, "warmup_epochs", "0 or more"),
+            (self.opt_eps is not None and self.opt_eps <= 0, "opt_eps", "above 0, or none"),
+            (not 0 <= self.warmup_start <= 1, "warmup_start", "a share of lr, in [0, 1]"),
+            (self.decay_power <= 0, "decay_power", "above 0"),
+            (sorted(self.milestones) != list(self.milestones), "milestones", "rising epochs"),
+            (self.cycle_epochs <= 0, "cycle_epochs", "above 0"),
             (self.decay_epochs <= 0, "decay_epochs", "above 0"),
             (self.grad_clip is not None and self.grad_clip <= 0, "grad_clip", "above 0, or none"),
             (not 0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)"),
@@ -226,6 +287,7 @@ class TrainConfig:
             ),
             (self.group_lasso < 0, "group_lasso", "0 or more"),
             (self.mixup < 0, "mixup", "0 or more"),
+            (self.mixup_ramp_epochs < 0, "mixup_ramp_epochs", "0 or more"),
             (self.ema_decay is not None and not 0 < self.ema_decay < 1, "ema_decay", "in (0, 1), or none"),
             (self.distill_weight is not None and self.distill_weight < 0, "distill_weight", "0 or more, or none"),
             (
@@ -234,6 +296,9 @@ class TrainConfig:
                 "above 0, or none",
             ),
             (not 0 < self.rrc_scale[0] <= self.rrc_scale[1] <= 1, "rrc_scale", "two rising numbers in (0, 1]"),
+            (not 0 < self.rrc_ratio[0] <= self.rrc_ratio[1], "rrc_ratio", "two rising numbers above 0"),
+            (self.pad_crop < 0, "pad_crop", "0 or more pixels"),
+            (not _jitters(self.color_jitter), "color_jitter", "one number, three or four, each 0 or more"),
             (not 0 <= self.hflip <= 1, "hflip", "in [0, 1]"),
             (not 0 <= self.re_prob <= 1, "re_prob", "in [0, 1]"),
             (not 0 < self.val_fraction < 1, "val_fraction", "in (0, 1)"),
@@ -276,20 +341,8 @@ class TrainConfig:
         Raises:
             BadInput: a pair has no `=`, its name is unknown, or its value is of another type.
         """
-        changes: dict[str, Any] = {}
-        options = dict(self.model_options)
-        for pair in pairs:
-            name, found, text = pair.partition("=")
-            if not found:
-                raise BadInput(f"{pair!r} sets nothing; write it as {name}=VALUE")
-            known = field_of(name)
-            if known is not None:
-                changes[known] = read_value(text)
-            elif name.startswith("model."):
-                options[name.removeprefix("model.")] = read_value(text)
-            else:
-                raise BadInput(f"there is no setting {name!r}{nearest(name, list(settings()))}")
-        return replace(self, **changes, model_options=options)
+        changes, options = read_overrides(pairs)
+        return replace(self, **changes, model_options={**self.model_options, **options})
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; `from_json` is the inverse."""
@@ -309,6 +362,28 @@ class TrainConfig:
         return cls(**value)
 
 
+def read_overrides(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields and the options of the network that settings of the command line name; see `with_overrides`.
+
+    Raises:
+        BadInput: a pair has no `=`, or its name is unknown.
+    """
+    changes: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, found, text = pair.partition("=")
+        if not found:
+            raise BadInput(f"{pair!r} sets nothing; write it as {name}=VALUE")
+        known = field_of(name)
+        if known is not None:
+            changes[known] = read_value(text)
+        elif name.startswith("model."):
+            options[name.removeprefix("model.")] = read_value(text)
+        else:
+            raise BadInput(f"there is no setting {name!r}{nearest(name, list(settings()))}")
+    return changes, options
+
+
 def settings() -> dict[str, str]:
     """Every name that `with_overrides` knows -> the field it sets."""
     names = {f"{section}.{name}": name for section, members in SECTIONS.items() for name in members}
@@ -321,61 +396,7 @@ def field_of(name: str) -> str | None:
     return settings().get(name)
 
 
-def read_value(text: str) -> Any:
-    """`0.1` -> 0.1, `true` -> True, `[0.5, 1]` -> a list, anything else as it stands."""
-    if text.lower() in ("none", "null"):
-        return "none"  # a word of `freeze`, and None where a field may be None
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-def _checked(name: str, value: Any, hint: Any) -> Any:
-    """The value as its field's type.
-
-    Raises:
-        BadInput: it is of another type.
-    """
-    choices = get_args(hint) if isinstance(hint, UnionType) or str(get_origin(hint)) == "typing.Union" else (hint,)
-    for choice in sorted(choices, key=lambda c: c is not NoneType):  # None first: "none" is also a word
-        ok, fitted = _fit(value, choice)
-        if ok:
-            return fitted
-    raise BadInput(f"{name}={value!r} is not {' or '.join(_words(c) for c in choices)}")
-
-
-def _fit(value: Any, hint: Any) -> tuple[bool, Any]:
-    """Whether a JSON value is of a type, and the value as that type."""
-    if hint is NoneType:
-        return value in (None, "none"), None
-    if get_origin(hint) is Literal:
-        text = str(value)  # `precision=32` reads as a number
-        return text in get_args(hint), text
-    if get_origin(hint) is tuple:
-        ok = isinstance(value, list | tuple) and len(value) == len(get_args(hint)) and all(map(_is_number, value))
-        return ok, tuple(float(v) for v in value) if ok else None
-    if get_origin(hint) is dict:
-        return isinstance(value, dict), value
-    if hint is float:
-        return _is_number(value), float(value) if _is_number(value) else None
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool), value
-    return isinstance(value, hint), value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
-
-
-def _words(hint: Any) -> str:
-    """A type as a user says it."""
-    if hint is NoneType:
-        return "none"
-    if get_origin(hint) is Literal:
-        return " or ".join(get_args(hint))
-    if get_origin(hint) is tuple:
-        return "a list of numbers"
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}.get(hint, "a record")
+def _jitters(strength: float | tuple[float, ...]) -> bool:
+    """Whether timm can read it."""
+    parts = strength if isinstance(strength, tuple) else (strength,) * 3
+    return len(parts) in (3, 4) and min(parts) >= 0

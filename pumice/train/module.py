@@ -3,6 +3,7 @@
 import math
 import random
 import time
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
@@ -18,7 +19,7 @@ from pumice.train.config import TrainConfig
 from pumice.train.culprit import bad_images, bad_layer, bad_parameter, few
 from pumice.train.freeze import freeze_norms, set_frozen
 from pumice.train.objective import Objective
-from pumice.train.schedule import lr_at
+from pumice.train.schedule import lr_at, mixup_at
 from pumice.train.shard import shard
 from pumice.train.stream import Stream
 from pumice.train.together import Together
@@ -46,14 +47,16 @@ def create_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     """timm's optimiser of that name; norms and biases are not decayed unless `decay_norm_bias`.
 
     Raises:
-        BadInput: timm does not know the name.
+        BadInput: timm does not know the name, or that optimiser has no eps to set.
     """
-    from timm.optim import create_optimizer_v2, list_optimizers
+    from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
 
     name = {"rmsprop": "rmsproptf"}.get(config.optimizer, config.optimizer)
     known = list_optimizers()
     if name not in known:
         raise BadInput(f"there is no optimiser {config.optimizer!r}{nearest(name, known)}")
+    if config.opt_eps is not None and not get_optimizer_info(name).has_eps:
+        raise BadInput(f"{config.optimizer} has no eps; leave optim.opt_eps out, or choose rmsprop")
     return create_optimizer_v2(
         net,
         opt=name,
@@ -61,7 +64,28 @@ def create_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
         weight_decay=config.weight_decay,
         momentum=config.momentum,
         filter_bias_and_bn=not config.decay_norm_bias,
+        param_group_fn=None if config.decay_depthwise else partial(_sparing_depthwise, config),
+        **({} if config.opt_eps is None else {"eps": config.opt_eps}),
     )
+
+
+def _sparing_depthwise(config: TrainConfig, net: nn.Module) -> list[dict[str, Any]]:
+    """timm's groups of parameters, with depthwise kernels among those that are not decayed."""
+    from timm.optim import param_groups_weight_decay
+
+    spared = {
+        f"{name}.weight" if name else "weight"
+        for name, module in net.named_modules()
+        if isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels
+    }
+    own: set[str] = getattr(net, "no_weight_decay", set)()
+    groups: list[dict[str, Any]] = param_groups_weight_decay(
+        net,
+        config.weight_decay,
+        weight_decay_exclude_1d=not config.decay_norm_bias,
+        no_weight_decay_list=spared | set(own),
+    )
+    return groups
 
 
 class Classifier(pl.LightningModule):  # type: ignore[misc]
@@ -239,6 +263,8 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
             images = images.contiguous(memory_format=torch.channels_last)
         if self._mixup is not None:
             even = len(images) // 2 * 2  # it mixes pairs, in place: a batch that fails is looked at as it came
+            self._mixup.mixup_alpha = mixup_at(self.config, self.steps_done // self.steps_per_epoch)
+            self._mixup.mixup_enabled = self._mixup.mixup_alpha > 0
             images, target = self._mixup(images[:even].clone(), target[:even])
         losses = self.objective(self.net, images, target)
         if self.config.group_lasso:

@@ -22,8 +22,8 @@ from pumice.train.config import TrainConfig
 def build_net(config: TrainConfig, classes: tuple[str, ...]) -> nn.Module:
     """Build it; the same seed gives the same weights.
 
-    Mean, deviation, interpolation and channel order are those of the weights; `img_size` and `crop_pct` replace the
-    size and the crop only.
+    Interpolation is that of the weights, and so are mean, deviation and channel order where the configuration names
+    none; see `fed`.
 
     Raises:
         BadInput: no such network or weights, or weights of another network.
@@ -32,6 +32,7 @@ def build_net(config: TrainConfig, classes: tuple[str, ...]) -> nn.Module:
     settings: dict[str, Any] = {
         "drop_rate": config.drop_rate,
         "drop_path_rate": config.drop_path_rate,
+        **({} if config.bn_eps is None else {"bn_eps": config.bn_eps}),
         **config.model_options,
     }
     if config.weights is None:
@@ -47,12 +48,13 @@ def build_net(config: TrainConfig, classes: tuple[str, ...]) -> nn.Module:
 
 
 def fed(config: TrainConfig, preprocess: Preprocess) -> Preprocess:
-    """How a run feeds a network: as the network says, but for `img_size` and `crop_pct`."""
+    """How a run feeds a network: as the network says, but for what the configuration names."""
     if config.img_size is not None:
         preprocess = replace(preprocess, size=(config.img_size, config.img_size))
     if config.crop_pct is not None:
         preprocess = replace(preprocess, crop_pct=config.crop_pct)
-    return preprocess
+    named: dict[str, Any] = {"mean": config.mean, "std": config.std, "channels": config.channels}
+    return replace(preprocess, **{k: v for k, v in named.items() if v is not None})
 
 
 def _started(config: TrainConfig, path: Path, num_classes: int, settings: dict[str, Any]) -> nn.Module:

@@ -70,7 +70,11 @@ def run_epochs(
     objective = create_objective(net, config, splits.classes)
     callbacks = [
         *([Condense()] if learns_groups(net) else []),
-        *([Ema(config.ema_decay, None if state is None else state["average"])] if config.ema_decay else []),
+        *(
+            [Ema(config.ema_decay, None if state is None else state["average"], config.ema_warmup)]
+            if config.ema_decay
+            else []
+        ),
         *([Restore(state)] if state is not None else []),
         *([records] if records is not None else []),
         *more,
@@ -87,6 +91,8 @@ def run_epochs(
             workers=config.workers,
             augment=Augment(
                 scale=config.rrc_scale,
+                ratio=config.rrc_ratio,
+                pad=config.pad_crop,
                 hflip=config.hflip,
                 color_jitter=config.color_jitter,
                 auto_augment=config.auto_augment,

@@ -219,6 +219,13 @@ def test_info_of_micronet_gives_both_naming_schemes(pumice: Any, name: str, firs
     assert first in out
 
 
+def test_info_names_the_training_that_was_published(pumice: Any) -> None:
+    assert "recipe" in (said := pumice("info", "micronet_m0").out)
+    assert "micronet: `pumice train DATA --model micronet_m0 --recipe auto`" in said
+    assert pumice("info", "mobilenetv3_small_100", "--json").json["recipe"] == "mobilenet_v3"
+    assert "recipe" not in pumice("info", "espnet_p2_q3").out
+
+
 def test_info_of_another_width(pumice: Any) -> None:
     """It is no net of the paper, so the paper's figures are not its."""
     record = pumice("info", "mobilenetv3_small_100", "--set", "model.width=0.6", "--json").json

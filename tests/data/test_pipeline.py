@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from pumice.data.augment import Augment
@@ -238,6 +239,44 @@ def test_augmentation_does_what_it_says():
     np.testing.assert_allclose(whole.numpy(), Preprocess(size=(64, 64)).normalise(np.asarray(ramp)), atol=1e-6)
     erased = TrainImages(images, Preprocess(size=(64, 64)), Augment((1, 1), (1, 1), 0, 0, 0, None, 1), seed=0)[0, 0][0]
     assert 0.01 < (erased != whole).float().mean() < 0.4
+
+
+def test_shifted_images_move_by_at_most_the_margin_and_black_moves_in():
+    # Every pixel says where it is: red its column, green its row.
+    place = np.zeros((32, 32, 3), np.uint8)
+    place[..., 0], place[..., 1], place[..., 2] = np.arange(32) + 1, np.arange(32)[:, None] + 1, 255
+    images = ImageSet(("a",), (0,), ("x",), (lambda: Image.fromarray(place),))
+    plain = Preprocess(size=(32, 32), mean=(0.0, 0.0, 0.0), std=(1 / 255,) * 3)
+    data = TrainImages(images, plain, Augment(hflip=0, color_jitter=0, pad=4), seed=0)
+    seen = set()
+    for epoch in range(300):
+        sample = np.rint(data[epoch, 0][0].numpy()).astype(int)
+        inside = sample[2] > 0
+        rows, columns = np.nonzero(inside)
+        dx, dy = (set(sample[c][inside] - at - 1) for c, at in ((0, columns), (1, rows)))
+        assert len(dx) == len(dy) == 1
+        seen.add((dx.pop(), dy.pop()))
+        assert sample[:, ~inside].sum() == 0
+    assert {x for x, _ in seen} == {y for _, y in seen} == set(range(-4, 5))
+
+
+def test_colours_change_one_by_one():
+    image = Image.new("RGB", (20, 20), (200, 100, 50))
+    images = ImageSet(("a",), (0,), ("x",), (lambda: image,))
+    plain = Preprocess(size=(16, 16), mean=(0.0, 0.0, 0.0), std=(1 / 255,) * 3)
+
+    def colours(jitter: tuple[float, ...]) -> NDArray[np.float64]:
+        data = TrainImages(images, plain, Augment(color_jitter=jitter), seed=0)
+        return np.stack([data[epoch, 0][0].numpy()[:, 0, 0] for epoch in range(40)]).astype(float)
+
+    assert np.ptp(colours((0, 0, 0)), axis=0).max() == 0
+    bright = colours((0.1, 0, 0))
+    np.testing.assert_allclose(bright / [200, 100, 50], (bright[:, :1] / 200) * np.ones(3), atol=0.02)  # in proportion
+    assert 8 < np.ptp(bright[:, 0]) <= 41
+    grey = colours((0, 0, 0.5)) @ [0.299, 0.587, 0.114]  # saturation leaves the luma
+    assert np.ptp(grey) < 2
+    hue = colours((0, 0, 0, 0.2))
+    assert np.ptp(hue.max(1)) <= 2 < np.ptp(hue[:, 1])  # and hue the largest of the three
 
 
 def test_decoded_images_are_kept_within_the_limit():

@@ -26,7 +26,7 @@ def test_it_is_frozen() -> None:
 def test_every_field_is_in_one_section() -> None:
     members = [name for section in SECTIONS.values() for name in section]
     assert len(members) == len(set(members))
-    assert set(members) == {f.name for f in fields(TrainConfig)} - {"model_options"}
+    assert set(members) == {f.name for f in fields(TrainConfig)} - {"model_options", "recipe", "published"}
 
 
 def test_overrides_set_fields_by_section_and_pass_options_to_the_network() -> None:
@@ -44,11 +44,15 @@ def test_overrides_set_fields_by_section_and_pass_options_to_the_network() -> No
             "augment.auto_augment=rand-m7",
             "strict=true",
             "train.devices=auto",
+            "optim.milestones=[1,2.5,3]",
+            "augment.color_jitter=[0.1,0,0.5]",
+            "data.mean=none",
         ]
     )
     assert (got.lr, got.momentum, got.model, got.epochs) == (0.1, 0.0, "micronet_m0", 3)
     assert got.model_options == {"a": 1, "width": 0.6}
     assert (got.rrc_scale, got.precision, got.freeze, got.grad_clip) == ((0.5, 1.0), "32", "none", None)
+    assert (got.milestones, got.color_jitter, got.mean) == ((1.0, 2.5, 3.0), (0.1, 0.0, 0.5), None)
     assert (got.auto_augment, got.strict, got.devices) == ("rand-m7", True, "auto")
 
 
@@ -72,6 +76,15 @@ def test_overrides_set_fields_by_section_and_pass_options_to_the_network() -> No
         ("freeze=all", "none or backbone or a whole number"),
         ("precision=8", "bf16-mixed"),
         ("hflip=2", r"in \[0, 1\]"),
+        ("mean=[0.5,0.5]", "three numbers"),
+        ("std=[1,1,0]", "three above 0"),
+        ("milestones=[3,1]", "rising epochs"),
+        ("milestones=3", "a list of numbers"),
+        ("color_jitter=[0.1,0.2]", "three or four"),
+        ("color_jitter=-1", "0 or more"),
+        ("warmup_start=2", r"in \[0, 1\]"),
+        ("ema_warmup=tensorflow", "sqrt or tf or none"),
+        ("recipe=micronet", "no setting 'recipe'"),
     ],
 )
 def test_a_wrong_override_is_one_sentence(pair: str, words: str) -> None:

@@ -30,6 +30,16 @@ def test_a_fresh_network_depends_on_the_seed_alone() -> None:
     assert {m.p for m in a.modules() if isinstance(m, torch.nn.Dropout)} == {0.4}
 
 
+def test_preprocessing_and_eps_can_be_named_and_travel_with_the_net() -> None:
+    half = (0.5, 0.5, 0.5)
+    config = TrainConfig(model=NAME, img_size=64, mean=half, std=half, channels="BGR", bn_eps=0.002)
+    net = build_net(config, CLASSES)
+    assert {m.eps for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {0.002}
+    manifest = manifest_of(net, classes=CLASSES)
+    assert (manifest.preprocess.mean, manifest.preprocess.std, manifest.preprocess.channels) == (half, half, "BGR")
+    assert manifest.model.bn_eps == 0.002
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A checkpoint of five classes, in TensorFlow's manner, with a preprocessing of its own."""

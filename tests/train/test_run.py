@@ -199,6 +199,7 @@ def test_bad_data_leave_nothing_behind(out: Path) -> None:
         ({"batch_size": 32, "accumulate": 32}, "each needs at least 2"),
         ({"sync_bn": True, "devices": 2}, "sync_bn works on GPUs"),
         ({"strategy": "fsdp", "devices": 2, "precision": "16-mixed"}, "fsdp"),
+        ({"optimizer": "sgd", "opt_eps": 0.1}, "sgd has no eps"),
     ],
 )
 def test_impossible_settings_are_one_sentence(
