@@ -1,6 +1,6 @@
 """Does a run that is killed again and again end with the weights of one that nobody killed?
 
-    .venv/bin/python benchmarks/kill.py [--case dropout] [--case condense] [--kills 20] [--seed 0] [--out DIR]
+    .venv/bin/python benchmarks/kill.py [--case NAME] [--kills 20] [--seed 0] [--out DIR]
 
 A reference run by `python -m pumice.cli.main`, then runs of the same settings that are killed (SIGKILL) and resumed up
 to seven times before they may end: every second kill at a random moment, the others as soon as a scratch file of
@@ -50,6 +50,7 @@ CASES = {
         *("--model", "condensenet50_cifar", "--set", "model.layers=1", "--set", "model.growth=4"),
         *("--set", "train.group_lasso=0.001"),
     ),
+    "partner": ("--model", "mobilenetv3_small_050", "--partner", "shufflenetv2_050", "--set", "model.drop_rate=0.2"),
 }
 # What a process imports on the way; forked ones find it there.
 IMPORTS = (

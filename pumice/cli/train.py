@@ -103,8 +103,8 @@ def configured(
     from pumice.recipes.names import SMALL_DATA, published_recipe
     from pumice.recipes.scale import scaled, sentence
     from pumice.recipes.small_data import classify
-    from pumice.train.config import read_overrides
     from pumice.train.open import open_for
+    from pumice.train.settings import read_overrides
 
     check_name(model)
     if recipe == SMALL_DATA:

@@ -24,6 +24,7 @@ memory       decoded images kept in memory within a limit
 imagenet     names of the classes of ImageNet
 preprocess   RGB image -> network input, for validation, prediction and verification
 augment      the random changes of training images, as values
+order        the order in which an epoch shows a set
 pipeline     torch data loaders whose batches depend on seed, epoch and index only
 stream_loader  batches of a stream, which go on where they were stopped
 """

@@ -19,7 +19,8 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from pumice.data.image import BadImage, read_image
 from pumice.data.labels import indexer
-from pumice.data.pipeline import Changed, mix
+from pumice.data.order import mix
+from pumice.data.pipeline import Changed
 from pumice.data.stream import Encoded, ImageStream
 from pumice.errors import BadInput
 

@@ -1,12 +1,15 @@
-"""Training a network.  Only `config`, `values`, `run`, `launch` and `environment` can be imported without torch.
+"""Training a network.  `config`, `settings`, `values`, `run`, `launch` and `environment` alone import no torch.
 
 config        what decides a run, as JSON values; overrides of the command line
+settings      how the command line names the fields of a configuration
 values        the value of a setting as its field's type
 environment   what a run was made with
 run           train, resume: a run and its folder
+folder        taking a run's folder, and giving it back
 trainer       Lightning around one network; train_once, training without a folder
 net           the network, the head and the weights that a configuration asks for
-module        the step, the optimiser, what an epoch came to
+module        the step, what an epoch came to
+optimizer     the optimiser, and which parameters it decays
 objective     what a step minimises: cross-entropy
 partner       mutual learning: a network that trains beside the first
 distill       a trained teacher, whose answers the network learns from

@@ -3,7 +3,6 @@
 import math
 import random
 import time
-from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pumice.errors import BadInput, CheckFailed, nearest
+from pumice.errors import BadInput, CheckFailed
 from pumice.models.condense import group_lasso
 from pumice.tasks.classify import score, top_k
 from pumice.train.config import TrainConfig
-from pumice.train.culprit import bad_images, bad_layer, bad_parameter, few
+from pumice.train.culprit import bad_parameter, failure, in_words, lower_rate
 from pumice.train.freeze import freeze_norms, set_frozen
 from pumice.train.objective import Objective
+from pumice.train.optimizer import create_optimizer
 from pumice.train.schedule import lr_at, mixup_at
 from pumice.train.shard import shard
 from pumice.train.stream import Stream
@@ -41,51 +41,6 @@ def seed_step(seed: int, step: int, part: int = 0) -> None:
     torch.manual_seed(mixed >> 1)
     np.random.seed(mixed & 0xFFFFFFFF)  # noqa: NPY002 - timm's mixup draws from the global generator
     random.seed(mixed)
-
-
-def create_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """timm's optimiser of that name; norms and biases are not decayed unless `decay_norm_bias`.
-
-    Raises:
-        BadInput: timm does not know the name, or that optimiser has no eps to set.
-    """
-    from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
-
-    name = {"rmsprop": "rmsproptf"}.get(config.optimizer, config.optimizer)
-    known = list_optimizers()
-    if name not in known:
-        raise BadInput(f"there is no optimiser {config.optimizer!r}{nearest(name, known)}")
-    if config.opt_eps is not None and not get_optimizer_info(name).has_eps:
-        raise BadInput(f"{config.optimizer} has no eps; leave optim.opt_eps out, or choose rmsprop")
-    return create_optimizer_v2(
-        net,
-        opt=name,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        momentum=config.momentum,
-        filter_bias_and_bn=not config.decay_norm_bias,
-        param_group_fn=None if config.decay_depthwise else partial(_sparing_depthwise, config),
-        **({} if config.opt_eps is None else {"eps": config.opt_eps}),
-    )
-
-
-def _sparing_depthwise(config: TrainConfig, net: nn.Module) -> list[dict[str, Any]]:
-    """timm's groups of parameters, with depthwise kernels among those that are not decayed."""
-    from timm.optim import param_groups_weight_decay
-
-    spared = {
-        f"{name}.weight" if name else "weight"
-        for name, module in net.named_modules()
-        if isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels
-    }
-    own: set[str] = getattr(net, "no_weight_decay", set)()
-    groups: list[dict[str, Any]] = param_groups_weight_decay(
-        net,
-        config.weight_decay,
-        weight_decay_exclude_1d=not config.decay_norm_bias,
-        no_weight_decay_list=spared | set(own),
-    )
-    return groups
 
 
 class Classifier(pl.LightningModule):  # type: ignore[misc]
@@ -122,7 +77,7 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         self.losses = (0.0, 0)
         self.first_step, self.seconds_before = 0, 0.0
         self.started = time.monotonic()
-        self._place = (0, -1)  # epoch and number of the last batch
+        self.place = (0, -1)  # epoch and number of the last batch
         self.judgement: NDArray[np.float32] | None = None
         self._epoch_began, self._images = 0.0, 0
         self._pace = {"images_per_s": 0.0, "data_wait": 0.0}
@@ -250,9 +205,11 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         own = {whose: float(loss.detach()) for whose, loss in losses.items()}
         values = {whose: self.together.mean(value) for whose, value in own.items()}
         epoch, first = self.stream.position
-        before, self._place = self._place, (epoch, first + batch_idx // self.config.accumulate)
+        before, self.place = self.place, (epoch, first + batch_idx // self.config.accumulate)
         if not all(map(math.isfinite, values.values())):
-            raise self._failure(values, own, batch, before, batch_idx % self.config.accumulate)
+            part = batch_idx % self.config.accumulate
+            seed_step(self.config.seed, self.steps_done, self.global_rank * self.config.accumulate + part)
+            raise CheckFailed(failure(self, values, own, batch, before, part))
         self.losses = (self.losses[0] + values["network"], self.losses[1] + 1)
         return torch.stack(list(losses.values())).sum()
 
@@ -278,60 +235,8 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
             CheckFailed: it has not; names the first such parameter and the files of the batch.
         """
         if (name := bad_parameter(self)) is not None:
-            raise CheckFailed(
-                f"step {self.steps_done} made the weights {name} infinite or no number, with {self._batch(self._place)}"
-                f"; {self._mend}"
-            )
-
-    def _failure(
-        self,
-        values: dict[str, float],
-        own: dict[str, float],
-        batch: tuple[Tensor, Tensor],
-        before: tuple[int, int],
-        part: int,
-    ) -> CheckFailed:
-        """What made a loss of a batch infinite or no number: weights, images, a layer or the loss itself.
-
-        Args:
-            values: losses, the means of all processes.
-            own: those of this one.
-            batch: part number `part` of this process's images of the step.
-            before: place of the step before.
-        """
-        bad_losses = [whose for whose, value in values.items() if not math.isfinite(value)]
-        loss = "the loss" if len(values) == 1 else f"the loss of {' and '.join(bad_losses)}"
-        value = values[bad_losses[0]]
-        step, place, mend = self.steps_done + 1, self._batch(self._place), self._mend
-        if (name := bad_parameter(self)) is not None and self.global_step == 0:
-            cause, mend = f"the weights {name} were so before the first step", "start from other weights"
-        elif name is not None:
-            cause = f"step {step - 1} made the weights {name} infinite or no number, with {self._batch(before)}"
-        elif all(map(math.isfinite, own.values())):
-            cause = "so it is in another process, and finite in this one"
-        elif bad := bad_images(batch[0], self.stream.names(*self._place)[part * len(batch[0]) :]):
-            cause = f"{few(bad)} {'is' if len(bad) == 1 else 'are'} infinite or no number as the network sees them"
-            mend = "look at the pixels, and at the mean and std that they are normalised with"
-        elif self.trainer.world_size > 1 and (self.config.strategy == "fsdp" or self.config.sync_bn):
-            cause = f"it was so with {place}"  # whose layers one process cannot run again alone
-        else:
-            seed_step(self.config.seed, self.steps_done, self.global_rank * self.config.accumulate + part)
-            layer = bad_layer(self, lambda: self.losses_of(batch))
-            if layer is not None:
-                cause = f"the output of layer {layer} is the first that is infinite or no number, with {place}"
-            else:
-                cause = f"the output of every layer is finite and the loss of them is not, with {place}"
-        return CheckFailed(f"{loss} at step {step} is {value}: {cause}; {mend}")
-
-    def _batch(self, place: tuple[int, int]) -> str:
-        """A batch in words."""
-        names = self.stream.names(*place)
-        return f"the batch of {len(names)} images {few(names)}"
-
-    @property
-    def _mend(self) -> str:
-        lower = f"`--set optim.lr={self.config.lr / 4:.1g}`"
-        return f"going on would meet it again, so train anew with a lower learning rate, {lower}"
+            what = f"step {self.steps_done} made the weights {name} infinite or no number"
+            raise CheckFailed(f"{what}, with {in_words(self.stream, self.place)}; {lower_rate(self.config)}")
 
     def on_train_batch_end(self, outputs: Any, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count the images."""

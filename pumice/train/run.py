@@ -12,19 +12,15 @@ from pumice.files import read_json, scratch_of, write_json
 from pumice.tasks.classify import Scores
 from pumice.train.config import TrainConfig
 from pumice.train.environment import environment
+from pumice.train.folder import FILES, abandon, check_free, claim
 from pumice.train.launch import is_first_process
-from pumice.train.lock import LOCK, locked
+from pumice.train.lock import locked
 
 if TYPE_CHECKING:
     from torch import nn
 
     from pumice.data.images import Splits
 
-FILES = (  # that training writes, whose scratch files a kill may leave
-    *("config.json", "environment.json", "data.json", "profile.json", "metrics.csv", "metrics.json", "resume.pt"),
-    *("best.safetensors", "last.safetensors", "condensed.safetensors", "predictions.csv", "predictions.json"),
-    "partner.safetensors",
-)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a disk that takes no more
 
 
@@ -81,16 +77,16 @@ def train(
     out = Path(out)
     if not is_first_process():
         return _continue(config, out, splits, state)
-    made = _claim(out)
+    made = claim(out)
     try:
         with locked(out):
-            _check_free(out)  # again: another process may have taken the folder meanwhile
+            check_free(out)  # again: another process may have taken the folder meanwhile
             write_json(out / "config.json", config.to_json())
             write_json(out / "environment.json", environment())
             try:
                 return _continue(config, out, splits, state)
             except BadInput:
-                _abandon(out)
+                abandon(out)
                 raise
     finally:
         if made and out.is_dir() and not any(out.iterdir()):
@@ -287,38 +283,3 @@ def _stopped(out: Path) -> TrainResult:
     best, epochs = state["best"], state["history"][-1]["epoch"] if state["history"] else 0
     scores = None if best is None else Scores(**best["scores"])
     return TrainResult(out, scores, state["seconds"], epochs, None if best is None else best["epoch"], interrupted=True)
-
-
-def _claim(out: Path) -> bool:
-    """Make the folder; whether it was not there.
-
-    Raises:
-        BadInput: it holds something already, or cannot be made.
-    """
-    if out.is_file():
-        raise BadInput(f"{out} is a file; name a folder for the run")
-    made = not out.exists()
-    if not made:
-        _check_free(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"cannot make the folder {out}: {error.strerror}") from error
-    return made
-
-
-def _check_free(out: Path) -> None:
-    """Raises BadInput when a folder holds more than what a run leaves that was killed before it began."""
-    if (out / "config.json").is_file():
-        raise BadInput(f"{out} holds another run; choose another --out, or go on with `pumice train --resume {out}`")
-    if {*out.iterdir()} - {out / LOCK, *scratch_of(out, FILES)}:
-        raise BadInput(f"{out} is not empty; choose another --out")
-
-
-def _abandon(out: Path) -> None:
-    """Remove what a run that could not begin has left; one that has saved something can be resumed."""
-    from pumice.train.latest import Latest
-
-    if not Latest(out).exists:
-        for name in ("config.json", "environment.json", "data.json", "profile.json"):
-            (out / name).unlink(missing_ok=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from pumice.data.pipeline import Batches, EpochSampler, TrainImages
+from pumice.data.order import EpochSampler
+from pumice.data.pipeline import Batches, TrainImages
 from pumice.data.stream_loader import State, StreamLoader
 from pumice.errors import BadInput
 

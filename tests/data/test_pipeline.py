@@ -17,7 +17,8 @@ from pumice.data.augment import Augment
 from pumice.data.images import ImageSet, Splits
 from pumice.data.memory import Kept, fill, keep_decoded
 from pumice.data.open import open_data
-from pumice.data.pipeline import EpochSampler, EvalImages, TrainImages, make_loaders, mix, seeded
+from pumice.data.order import EpochSampler, mix
+from pumice.data.pipeline import EvalImages, TrainImages, make_loaders, seeded
 from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
 

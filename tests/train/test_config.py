@@ -8,7 +8,8 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from pumice.errors import BadInput
-from pumice.train.config import SECTIONS, TrainConfig, settings
+from pumice.train.config import TrainConfig
+from pumice.train.settings import SECTIONS, settings
 
 
 def test_json_round_trip() -> None:

@@ -158,8 +158,8 @@ def test_the_files_of_a_batch_are_those_that_it_has(
 
     def training_step(self: Classifier, batch: Any, batch_idx: int) -> Tensor:
         loss = untouched(self, batch, batch_idx)
-        assert [label_of[name] for name in self.stream.names(*self._place)] == batch[1].tolist()
-        steps.append(self._place)
+        assert [label_of[name] for name in self.stream.names(*self.place)] == batch[1].tolist()
+        steps.append(self.place)
         return loss
 
     monkeypatch.setattr(Classifier, "training_step", training_step)

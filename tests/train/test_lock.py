@@ -66,7 +66,7 @@ def test_a_folder_that_was_taken_meanwhile_is_left_alone(
     """Two commands choose the same new folder; the first is done before the second has the lock."""
     first = train(tiny_config(), out, splits=few_digits)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
-    monkeypatch.setattr(run, "_claim", lambda out: True)
+    monkeypatch.setattr(run, "claim", lambda out: True)
     with pytest.raises(BadInput, match="holds another run"):
         train(tiny_config(), out, splits=few_digits)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before

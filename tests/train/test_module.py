@@ -13,8 +13,9 @@ from pumice.data.images import Splits
 from pumice.errors import BadInput
 from pumice.train.config import TrainConfig
 from pumice.train.freeze import set_frozen
-from pumice.train.module import create_optimizer, seed_step
+from pumice.train.module import seed_step
 from pumice.train.objective import loss_of
+from pumice.train.optimizer import create_optimizer
 from pumice.train.state import State
 from pumice.train.trainer import judged_weights, train_once
 from tests.train.conftest import Tiny, tiny_config
