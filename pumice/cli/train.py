@@ -51,8 +51,13 @@ def command(
     from pumice.train.run import resume as go_on
     from pumice.train.run import train
 
+    given = {"epochs": epochs, "img_size": img_size, "batch_size": batch_size, "freeze": frozen(freeze)}
+    given |= {"partner": partner, "teacher": teacher, "teacher_weights": teacher_weights, "weights": weights}
+    given |= {"teacher_pretrained": teacher_pretrained or None, "pretrained": pretrained or None}
+    given |= {"strict": strict or None, "seed": seed or None}
+    changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     if resume is not None:
-        if data is not None or model is not None or recipe != "small_data" or set:
+        if data is not None or model is not None or out is not None or recipe != "small_data" or set or changes:
             raise BadInput("a run is resumed as it was begun; give --resume DIR alone")
         result = go_on(resume)
     else:
@@ -60,11 +65,6 @@ def command(
             raise BadInput("nothing to train; write `pumice train DATA --model NAME`, or --resume DIR")
         if task != "classify":
             raise BadInput(f"--task {task!r} is unknown; choose classify")
-        given = {"epochs": epochs, "img_size": img_size, "batch_size": batch_size, "freeze": frozen(freeze)}
-        given |= {"partner": partner, "teacher": teacher, "teacher_weights": teacher_weights}
-        given |= {"teacher_pretrained": teacher_pretrained or None}
-        changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-        changes |= {"pretrained": pretrained, "weights": weights, "seed": seed, "strict": strict}
         if partner not in (None, "full_rank"):
             check_name(partner)
         config, splits = configured(recipe, data, model, changes, list(set or []))

@@ -36,6 +36,7 @@ class Interrupt:
             return
         if not is_first_process():
             os._exit(0)  # it has nothing to save; an error in the middle of an import could be anything
+        self.asked = True  # also for the end of the first step: Python swallows what is raised within a `__del__`
         raise Interrupted
 
     def __enter__(self) -> "Interrupt":

@@ -284,6 +284,8 @@ def test_a_finished_run_is_resumed_without_change(
         (("digits",), "nothing to train"),
         (("--resume", "no-run"), "no-run holds no run to resume"),
         (("digits", "--model", "micronet_m0", "--resume", "x"), "give --resume DIR alone"),
+        (("--resume", "x", "--epochs", "9"), "give --resume DIR alone"),
+        (("--resume", "x", "--seed", "1"), "give --resume DIR alone"),
         (("digits", "--model", "micronet_00"), "did you mean 'micronet_m0'?"),
         (("digits", "--model", "micronet_m0", "--task", "detect"), "--task 'detect' is unknown"),
         (("digits", "--model", "micronet_m0", "--epochs", "0"), "'--epochs'"),

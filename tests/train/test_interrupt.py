@@ -21,15 +21,27 @@ from tests.train.conftest import tiny_config
 
 def test_the_first_signal_waits_and_the_second_does_not() -> None:
     before = signal.getsignal(signal.SIGINT)
+    with Interrupt(), pytest.raises(Interrupted):
+        os.kill(os.getpid(), signal.SIGINT)
     with Interrupt() as interrupt:
-        with pytest.raises(Interrupted):
-            os.kill(os.getpid(), signal.SIGINT)
         interrupt.patient = True
         os.kill(os.getpid(), signal.SIGTERM)
         assert interrupt.asked
         with pytest.raises(Interrupted):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_python_swallows_is_remembered() -> None:
+    class Dying:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with Interrupt() as interrupt:
+        dying = Dying()
+        del dying  # what its end raises, nobody sees
+        assert interrupt.asked
 
 
 @pytest.mark.parametrize("step", [3, 5, 8], ids=["mid epoch", "last of epoch", "second epoch"])
