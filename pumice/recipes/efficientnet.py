@@ -10,7 +10,7 @@ schedule and optimiser these are; 0.256 is 0.016 for every 256 images of a batch
 Silent: the lite nets' training (the same; their pixels are (x - 127) / 128).  The paper also held 25,022 images out and
 took the checkpoint that did best on them; a run here keeps its best epoch on `val_fraction` of the data.
 
-Seen here: efficientnet_b0, 6 epochs of digits at 32 pixels, lr 0.004: loss 2.345 to 2.123, top-1 63.0 %.
+Seen here: efficientnet_b0, 12 epochs of digits at 32 pixels, lr 0.004: loss 2.343 to 1.178, top-1 95.5 %.
 """
 
 from pumice.recipes.mnasnet import TPU

@@ -22,7 +22,7 @@ the largest net, which the later version adds, is left out: its accuracies are n
 
 Seen here: fbnet_96, 12 epochs of digits at 32 pixels, lr 0.025: loss 2.120 to 0.270, top-1 96.4 %.
 Seen here: fbnetv2_f0, 12 epochs of digits at 32 pixels, lr 0.025: loss 1.974 to 0.223, top-1 95.3 %.
-Seen here: fbnetv3_a0, 3 epochs of digits at 32 pixels, lr 0.005: loss 2.307 to 2.185, top-1 18.1 %.
+Seen here: fbnetv3_a0, 12 epochs of digits at 32 pixels, lr 0.005: loss 2.297 to 1.113, top-1 96.9 %.
 """
 
 from typing import Any

@@ -16,7 +16,7 @@ the normalisation for CIFAR (mean and deviation of ImageNet for its own); whethe
 MXNet decays norms' scales and spares their shifts; here both are spared.
 
 Seen here: igcv1_plain8_l24m2_cifar, 6 epochs of digits at 32 pixels, lr 0.1: loss 2.270 to 0.515, top-1 85.5 %.
-Seen here: nothing yet; `benchmarks/recipes.py igcv1` was not run to its end.
+Seen here: igcv1_resnet18_l100m2, 3 epochs of digits at 32 pixels, lr 0.025: loss 6.716 to 0.487, top-1 93.9 %.
 Seen here: igcv3_025, 12 epochs of digits at 32 pixels, lr 0.03: loss 2.492 to 1.179, top-1 69.1 %.
 """
 

@@ -9,7 +9,7 @@ to 0.4, pixels 0 to 255 in the order BGR.
 
 Silent: the training of its ResNet-50 (the same here).
 
-Seen here: nothing yet; `benchmarks/recipes.py weightnet` was not run to its end.
+Seen here: weightnet_shufflenetv2_050, 6 epochs of digits at 32 pixels, lr 0.0312: loss 2.121 to 0.811, top-1 95.3 %.
 """
 
 from pumice.recipes.published import published
