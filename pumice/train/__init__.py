@@ -16,6 +16,7 @@ distill       a trained teacher, whose answers the network learns from
 schedule      learning rate and mixup as functions of the step
 condense      nets that learn their groups: prunings on time, the condensed form at the end
 freeze        training the last layer alone; batch norms with fixed statistics
+in_place      activations that write over what they read
 ema           moving average of the weights
 launch        which of several processes is the first, who started them, who says what has failed
 together      what the processes tell each other between steps

@@ -21,6 +21,7 @@ from pumice.train.condense import Condense, learns_groups
 from pumice.train.config import TrainConfig
 from pumice.train.distill import Distillation, Teacher, load_teacher
 from pumice.train.ema import Ema
+from pumice.train.in_place import in_place
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.launch import started
 from pumice.train.module import Classifier
@@ -113,7 +114,7 @@ def run_epochs(
         if epochs > 0 and not module.out_of_time:
             trainer.fit_loop.max_epochs = epochs
             try:
-                with _memory_in_words(config):
+                with _memory_in_words(config), in_place(net, module.partner):
                     trainer.fit(module, module.stream, val_loader)
             except RuntimeError as error:
                 if trainer.world_size == 1 or not lost(error):
