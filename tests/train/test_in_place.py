@@ -8,7 +8,6 @@ from pumice.models.create import create_model
 from pumice.nn.conv import ConvNormAct
 from pumice.train.in_place import in_place
 
-
 WITHOUT = ("micronet_m0", "espnetv2_050")  # whose activations are all of other kinds
 
 
