@@ -191,7 +191,10 @@ def test_a_full_disk_during_training(
     args = ("--model", "shufflenetv2_050", "--epochs", "1", "--img-size", "32", "--batch-size", "4", "--out", "run")
     said = pumice("train", "photos", *args)
     assert said.code == 1
-    assert said.err.splitlines()[-1] == "pumice: the disk is full: run/best.safetensors"
+    assert said.err.splitlines()[-1] == (
+        "pumice: run/best.safetensors cannot be written: the disk is full; make room there, "
+        "then go on from step 0 with `pumice train --resume run`"
+    )
     assert "Traceback" not in said.err
     assert not [path for path in here.rglob("*") if ".part" in path.name]
 
