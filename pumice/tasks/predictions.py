@@ -4,7 +4,6 @@ The first is complete and compact, so that runs can be compared image by image; 
 worst mistakes, which are the wrong answers given with the highest probability, and some right answers.
 """
 
-import base64
 import csv
 import io
 from collections.abc import Sequence
@@ -13,9 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from pumice.data.image import BadImage
+from pumice.data.image import BadImage, data_uri
 from pumice.data.images import ImageSet
 from pumice.files import write_text
 
@@ -90,13 +88,4 @@ def _picture(images: ImageSet, index: int) -> str | None:
         image = images.image(index)
     except BadImage:
         return None
-    return thumbnail(image)
-
-
-def thumbnail(image: Image.Image) -> str:
-    """A JPEG of at most 96 pixels a side as data URI."""
-    small = image.copy()
-    small.thumbnail((SIDE, SIDE))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri(image, SIDE, "JPEG")

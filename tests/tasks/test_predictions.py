@@ -12,7 +12,7 @@ from PIL import Image
 
 from pumice.data.image import read_image
 from pumice.data.images import ImageSet
-from pumice.tasks.predictions import RIGHT, WRONG, answers, read_answers, sheet, thumbnail, write_answers
+from pumice.tasks.predictions import RIGHT, WRONG, answers, read_answers, sheet, write_answers
 
 
 def images_of(labels: list[int], size: tuple[int, int] = (20, 10)) -> ImageSet:
@@ -74,7 +74,8 @@ def test_few_images_and_none_wrong() -> None:
 
 
 def test_a_picture_is_small_and_may_be_missing(tmp_path: Path) -> None:
-    uri = thumbnail(Image.new("RGB", (960, 480)))
+    wide = images_of([0], size=(960, 480))
+    uri = str(sheet(wide, answers(wide, np.array([[0.0, 1.0, 0.0]])))[0]["image"])
     assert Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).size == (96, 48)
     gone = ImageSet(("a", "b"), (0,), ("x.png",), (partial(read_image, tmp_path / "x.png"),))
     assert sheet(gone, answers(gone, np.array([[0.0, 1.0]])))[0]["image"] is None
