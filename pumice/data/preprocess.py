@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Channels = Literal["RGB", "BGR"]
+Resize = Literal["crop", "stretch"]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -26,6 +27,7 @@ class Preprocess:
     """Resize so that the crop is `crop_pct` of the shorter side, cut the centre, scale to [0, 1], normalise.
 
     size: height and width that the network reads, pixels.
+    resize: "stretch" resizes the whole image to `size`, whatever its shape, as dense tasks want it.
     mean, std: per channel in the order of `channels`, in units of [0, 1].
     """
 
@@ -35,6 +37,7 @@ class Preprocess:
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     channels: Channels = "RGB"
+    resize: Resize = "crop"
 
     def __post_init__(self) -> None:
         if self.interpolation not in get_args(Interpolation):
@@ -43,6 +46,8 @@ class Preprocess:
             )
         if self.channels not in get_args(Channels):
             raise BadInput(f"channel order {self.channels!r} is unknown; choose RGB or BGR")
+        if self.resize not in get_args(Resize):
+            raise BadInput(f"resize {self.resize!r} is unknown; choose crop or stretch")
         if min(self.size) < 1 or not 0 < self.crop_pct <= 1 or min(self.std) <= 0:
             raise BadInput(
                 f"a preprocessing of size {self.size}, crop {self.crop_pct} and std {self.std} is impossible"
@@ -54,16 +59,18 @@ class Preprocess:
         from PIL import Image
 
         height, width = self.size
-        scale = max(height / image.height, width / image.width) / self.crop_pct
-        # At least the crop's own size: rounding a thin image down would leave nothing to cut from.
-        resized_h = max(height, round(image.height * scale))
-        resized_w = max(width, round(image.width * scale))
         filters = {
             "nearest": Image.Resampling.NEAREST,
             "bilinear": Image.Resampling.BILINEAR,
             "bicubic": Image.Resampling.BICUBIC,
             "lanczos": Image.Resampling.LANCZOS,
         }
+        if self.resize == "stretch":
+            return np.asarray(image.convert("RGB").resize((width, height), filters[self.interpolation]))
+        scale = max(height / image.height, width / image.width) / self.crop_pct
+        # At least the crop's own size: rounding a thin image down would leave nothing to cut from.
+        resized_h = max(height, round(image.height * scale))
+        resized_w = max(width, round(image.width * scale))
         image = image.convert("RGB").resize((resized_w, resized_h), filters[self.interpolation])
         top, left = (resized_h - height) // 2, (resized_w - width) // 2
         return np.asarray(image.crop((left, top, left + width, top + height)))

@@ -22,6 +22,7 @@ shufflenet_v2_units, shufflenet_v2_large, shufflenet_v2_plus     units; the rele
 condense                           CondenseNet's life: prune while training, then condense
 
 families        the tuple of families
+dense           heads for dense tasks on any backbone, HEAD:BACKBONE
 build           networks with fresh weights
 create          create_model: build, then weights
 external        timm:NAME, torchvision:NAME, pytorchcv:NAME

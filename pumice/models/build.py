@@ -5,16 +5,19 @@ from typing import Any, get_args
 
 from torch import nn
 
-from pumice.data.preprocess import Preprocess
+from pumice.data.preprocess import Preprocess, Resize
 from pumice.errors import BadInput
 from pumice.models.convnet import ConvNet
+from pumice.models.dense.names import dense_spec, is_dense
+from pumice.models.dense.net import DenseNet
+from pumice.models.dense.spec import DenseSpec
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.external import create_external, is_external
 from pumice.models.families import spec_of, variant
 from pumice.models.manifest import ModelConfig, Padding
 from pumice.models.net import Net
 from pumice.models.plainnet import PlainNet
-from pumice.models.spec import NetSpec
+from pumice.models.spec import NetSpec, PlainSpec
 from pumice.nn.conv import set_norm, set_padding
 
 
@@ -23,7 +26,7 @@ def build(
     *,
     num_classes: int | None = None,
     in_chans: int = 3,
-    output_stride: int = 32,
+    output_stride: int | None = None,
     drop_rate: float | None = None,
     drop_path_rate: float = 0.0,
     padding: Padding = "symmetric",
@@ -35,14 +38,15 @@ def build(
     Raises:
         BadInput: an unknown name, option or value.
     """
-    spec, published = spec_of(name, options), variant(name)
-    classes = published.num_classes if num_classes is None else num_classes
+    spec, classes, preprocess = plan_of(name, options, output_stride)
+    classes = classes if num_classes is None else num_classes
     if classes < 0 or in_chans < 1:
         raise BadInput(f"{name} cannot have {classes} classes and {in_chans} input channels")
     if not (0 <= (drop_rate or 0) < 1 and 0 <= drop_path_rate < 1):
         raise BadInput(f"drop_rate {drop_rate} and drop_path_rate {drop_path_rate} must be from 0 to below 1")
     if padding not in get_args(Padding):
         raise BadInput(f"padding {padding!r} is unknown; choose {' or '.join(get_args(Padding))}")
+    output_stride = spec.output_stride if isinstance(spec, DenseSpec) else output_stride or 32
     config = ModelConfig(name, classes, in_chans, options, padding, bn_eps, output_stride)
     settings: dict[str, Any] = {
         "num_classes": classes,
@@ -51,16 +55,39 @@ def build(
         "drop_rate": drop_rate,
         "drop_path_rate": drop_path_rate,
     }
-    model: Net = ConvNet(spec, **settings) if isinstance(spec, NetSpec) else PlainNet(spec, **settings)
-    describe(model, config, Preprocess(size=published.image, crop_pct=published.crop_pct))
+    model: Net
+    if isinstance(spec, NetSpec):
+        model = ConvNet(spec, **settings)
+    elif isinstance(spec, DenseSpec):
+        model = DenseNet(spec, **{**settings, "output_stride": 32})  # which the spec has seen to
+    else:
+        model = PlainNet(spec, **settings)
+    describe(model, config, preprocess)
     set_padding(model, padding)
     set_norm(model, eps=bn_eps)
     return model
 
 
+def plan_of(
+    name: str, options: dict[str, Any], output_stride: int | None = None
+) -> tuple[NetSpec | PlainSpec, int, Preprocess]:
+    """The spec of a network, the classes that it has where none are named, and how it is fed.
+
+    Raises:
+        BadInput: an unknown name, option or value.
+    """
+    if is_dense(name):
+        spec = dense_spec(name, options, output_stride)
+        return spec, spec.plan.num_classes, Preprocess(spec.plan.input_size, crop_pct=1.0, resize="stretch")
+    published = variant(name)
+    resize: Resize = "crop" if published.task == "classify" else "stretch"
+    preprocess = Preprocess(published.image, crop_pct=published.crop_pct, resize=resize)
+    return spec_of(name, options), published.num_classes, preprocess
+
+
 def set_eps(model: nn.Module, config: ModelConfig) -> None:
     """Give every norm of one of our networks the eps that its config names, else the paper's own, in place."""
-    eps = spec_of(config.name, dict(config.options)).bn_eps if config.bn_eps is None else config.bn_eps
+    eps = plan_of(config.name, dict(config.options))[0].bn_eps if config.bn_eps is None else config.bn_eps
     set_norm(model, eps=eps)
 
 

@@ -7,6 +7,8 @@ from torch import nn
 
 from pumice.errors import BadInput
 from pumice.models.build import build
+from pumice.models.dense.backbone import load_backbone
+from pumice.models.dense.names import is_dense
 from pumice.models.described import describe
 from pumice.models.external import create_external, is_external
 from pumice.models.manifest import Padding
@@ -22,7 +24,7 @@ def create_model(
     in_chans: int = 3,
     features_only: bool = False,
     out_indices: Sequence[int] | None = None,
-    output_stride: int = 32,
+    output_stride: int | None = None,
     drop_rate: float | None = None,
     drop_path_rate: float = 0.0,
     checkpoint_path: str | None = None,
@@ -33,13 +35,13 @@ def create_model(
     """Build a network: (N, in_chans, H, W) -> logits (N, num_classes), or maps with features_only.
 
     Args:
-        name: a name of `list_models()`, or `timm:NAME`, `torchvision:NAME`, `pytorchcv:NAME`.
-        pretrained: load published weights; this is the one argument that may download.
+        name: a name of `list_models()`, or `timm:NAME`, `torchvision:NAME`, `pytorchcv:NAME`, or `HEAD:BACKBONE`.
+        pretrained: load published weights, a dense net's backbone alone; this is the one argument that may download.
         num_classes: that of the published net (1000 of most) if not given; 0 leaves pooled features.
         in_chans: channels of the input.
         features_only: return a list of maps, finest first.
         out_indices: which maps; None is all.
-        output_stride: 8, 16 or 32; strides beyond it become dilation.
+        output_stride: 8, 16 or 32; strides beyond it become dilation.  None is 32, or what a dense net's head asks for.
         drop_rate: dropout before the classifier; None is the paper's own.
         drop_path_rate: stochastic depth of the last residual branch; the rate rises linearly to it.
         checkpoint_path: a `.safetensors` or weights-only `.pth` file to load.
@@ -60,7 +62,7 @@ def create_model(
             in_chans=in_chans,
             features_only=features_only,
             out_indices=out_indices,
-            output_stride=output_stride,
+            output_stride=output_stride or 32,
             drop_rate=drop_rate,
             drop_path_rate=drop_path_rate,
             **options,
@@ -80,7 +82,9 @@ def create_model(
         bn_eps=bn_eps,
         **options,
     )
-    if pretrained:
+    if pretrained and is_dense(name):
+        load_backbone(net)
+    elif pretrained:
         load_pretrained(net)
     if checkpoint_path is not None:
         load_weights(net, checkpoint_path)

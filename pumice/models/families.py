@@ -87,7 +87,7 @@ def options_of(name: str) -> dict[str, Any]:
     return {**defaults, **chosen.options}
 
 
-def _lacks(value: Any, default: Any, kind: Any) -> str:
+def lacks(value: Any, default: Any, kind: Any) -> str:
     """What an option of that default and annotation must be, "" if the value is."""
     if isinstance(default, str):
         return "" if value in get_args(kind) else " or ".join(map(repr, get_args(kind)))
@@ -112,7 +112,7 @@ def spec_of(name: str, options: dict[str, Any]) -> NetSpec | PlainSpec:
         if key not in known:
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
             raise BadInput(f"{name} has no option {key!r}; {takes}{nearest(key, list(known))}")
-        wanted = _lacks(value, known[key], get_type_hints(variant(name).net)[key])
+        wanted = lacks(value, known[key], get_type_hints(variant(name).net)[key])
         if wanted:
             raise BadInput(f"{name}: option {key} must be {wanted}, not {value!r}")
     return variant(name).net(**{**known, **options})

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -46,6 +47,10 @@ class DenseHead(nn.Module, ABC):
         Raises:
             BadInput: the head cannot have so few.
         """
+
+    def decoding(self, height: int, width: int) -> dict[str, Any]:
+        """How the output for an input of that size is read, as JSON values; {} where it says all by itself."""
+        return {}
 
 
 class HeadRow(ABC):

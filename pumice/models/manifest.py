@@ -35,6 +35,7 @@ class Manifest:
     """A network, its task, the names of its classes in order, how to feed it and what it was made for.
 
     budget: limits that the file was made within, as `fit` was given them ("max_latency_ms", ...), empty if none.
+    decode: how the output of a dense net is read, as its task's decoder wants it (priors, joints to swap, ...).
     """
 
     model: ModelConfig
@@ -42,6 +43,7 @@ class Manifest:
     classes: tuple[str, ...] = ()
     task: str = "classify"
     budget: dict[str, Any] = field(default_factory=dict)
+    decode: dict[str, Any] = field(default_factory=dict)
 
     @property
     def input_size(self) -> tuple[int, int, int]:
@@ -89,6 +91,7 @@ class Manifest:
                 classes=tuple(value["classes"]),
                 task=value["task"],
                 budget=value["budget"],
+                decode=value.get("decode", {}),
             )
         except (KeyError, TypeError) as error:
             raise BadInput(f"this model record cannot be read: {error}") from error

@@ -33,7 +33,7 @@ class PlainNet(Net):
         self.spec, self.sides = spec, spec.sides
         self.num_classes = num_classes
         self.encoder = spec.encoder(in_chans)
-        self.head = spec.head(self.encoder.channels, num_classes, drop_rate)
+        self.head = spec.head_on(self.encoder, num_classes, drop_rate)
         self.dense = isinstance(self.head, DenseHead)
         self.num_features = self.encoder.channels[-1] if isinstance(self.head, DenseHead) else self.head.num_features
         self.feature_info = FeatureInfo(

@@ -13,6 +13,8 @@ from pumice.models.rows import Row
 from pumice.models.sides import ANY, Sides
 from pumice.nn.initialise import Scheme
 
+Task = Literal["classify", "detect", "segment", "keypoints"]
+
 
 @dataclass(frozen=True)
 class NetSpec:
@@ -95,8 +97,9 @@ class PlainSpec(ABC):
     def head(self, channels: tuple[int, ...], num_classes: int, drop_rate: float | None) -> Head | DenseHead:
         """A `Head` on the encoder's last map, or a `DenseHead` on all of them; drop_rate None is the paper's own."""
 
-
-Task = Literal["classify", "segment", "detect"]
+    def head_on(self, encoder: Encoder, num_classes: int, drop_rate: float | None) -> Head | DenseHead:
+        """The head for the encoder that was built."""
+        return self.head(encoder.channels, num_classes, drop_rate)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ tensors, in order, have our shapes.  Padding, eps and preprocessing belong to th
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from pumice.models.catalogue import entry
 from pumice.models.checkpoint import read_manifest
 from pumice.models.conversion.rule import Settings
 from pumice.models.conversion.tables import conversion, source_by_keys
+from pumice.models.dense.names import is_dense
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.external import create_external
 from pumice.models.families import family_of, variants
@@ -115,7 +117,9 @@ def load_weights(
     if source != "pumice":
         settings = conversion(_family(model), source, _name(model)).settings
         own = preprocess_of(model)
-        kept = {"size": own.size} if _classifies(model) else {"size": own.size, "crop_pct": own.crop_pct}
+        kept: dict[str, Any] = {"size": own.size}
+        if not _classifies(model):
+            kept |= {"crop_pct": own.crop_pct, "resize": own.resize}
         settings = replace(settings, preprocess=replace(settings.preprocess, **kept))
     elif not isinstance(weights, Mapping):
         settings = _recorded(weights)
@@ -174,7 +178,8 @@ def _family(model: nn.Module) -> str:
 
 def _classifies(model: nn.Module) -> bool:
     """Whether images are cropped for it; a net of ours for a dense task sees all of them."""
-    return _name(model) not in variants() or variants()[_name(model)].task == "classify"
+    name = _name(model)
+    return not is_dense(name) and (name not in variants() or variants()[name].task == "classify")
 
 
 def _recorded(path: str | Path) -> Settings | None:

@@ -73,3 +73,11 @@ class InvertedResidual(nn.Module):
         """(N, C, H, W) -> (N, O, H/s, W/s)."""
         y = self.project(self.se(self.depthwise(self.shuffle(self.expand(x)))))
         return y if self.drop_path is None else x + self.drop_path(y)
+
+    def tapped(self, x: Tensor, name: str) -> tuple[Tensor, Tensor]:
+        """What "expand" or "depthwise" gives, and y."""
+        wide = self.expand(x)
+        h = self.depthwise(self.shuffle(wide))
+        y = self.project(self.se(h))
+        y = y if self.drop_path is None else x + self.drop_path(y)
+        return {"expand": wide, "depthwise": h}[name], y

@@ -1,0 +1,10 @@
+"""Dense tasks on any backbone: `HEAD:BACKBONE` is a network, `ssdlite:mobilenetv3_large_100` or `lraspp:timm:resnet18`.
+
+plan      what a head asks of a backbone: which maps, of which rows
+encoder   a backbone as the trunk of a dense network: its chosen maps, some from inside a block
+spec      a backbone and a head as a spec
+net       the built network
+heads     the tuple of heads
+names     HEAD:BACKBONE and its options -> spec
+backbone  published weights of the backbone alone
+"""
