@@ -111,9 +111,10 @@ def configured(
         config = classify(data, model, **changes).with_overrides(pairs)
     else:
         published = published_recipe(recipe, data, model)
-        fields, options = read_overrides(pairs)
+        fields, options, of_task = read_overrides(pairs)
         changes |= fields
         published = replace(published, model_options={**published.model_options, **options})
+        published = replace(published, task_options={**published.task_options, **of_task})
         config = replace(published, **changes)
     splits = open_for(config)
     if is_first_process():

@@ -49,8 +49,8 @@ def build_net(config: TrainConfig, classes: tuple[str, ...]) -> nn.Module:
 
 def fed(config: TrainConfig, preprocess: Preprocess) -> Preprocess:
     """How a run feeds a network: as the network says, but for what the configuration names."""
-    if config.img_size is not None:
-        preprocess = replace(preprocess, size=(config.img_size, config.img_size))
+    if config.size is not None:
+        preprocess = replace(preprocess, size=config.size)
     if config.crop_pct is not None:
         preprocess = replace(preprocess, crop_pct=config.crop_pct)
     named: dict[str, Any] = {"mean": config.mean, "std": config.std, "channels": config.channels}

@@ -1,0 +1,73 @@
+"""Every task by name: its class, and the network that a name means for it.  No torch here."""
+
+from importlib import import_module
+from typing import Any, Literal, get_type_hints
+
+from pumice.errors import BadInput, nearest
+from pumice.tasks.task import Task
+from pumice.values import checked
+
+TaskName = Literal["classify", "detect", "segment", "keypoints"]
+CLASSIFY: TaskName = "classify"
+
+# Dense task -> where its class lives, and the head that it puts on a backbone.
+_CLASSES = {
+    "detect": "pumice.tasks.detect.task:Detect",
+    "segment": "pumice.tasks.segment.task:Segment",
+    "keypoints": "pumice.tasks.keypoints.task:Keypoints",
+}
+HEADS = {"detect": "ssdlite", "segment": "lraspp", "keypoints": "heatmap"}
+DENSE = tuple(_CLASSES)
+
+
+def task_class(name: str) -> type[Task]:
+    """The class of a dense task.
+
+    Raises:
+        BadInput: there is no such task.
+    """
+    if name not in _CLASSES:
+        raise BadInput(f"there is no dense task {name!r}{nearest(name, list(DENSE)) or f'; choose {_choices()}'}")
+    module, attribute = _CLASSES[name].split(":")
+    found: type[Task] = getattr(import_module(module), attribute)
+    return found
+
+
+def create_task(name: str, options: dict[str, Any] | None = None) -> Task:
+    """A dense task.
+
+    Args:
+        name: one of `DENSE`.
+        options: JSON values of those fields of its `Options` that differ from the defaults.
+
+    Raises:
+        BadInput: there is no such task or option, or a value is of another type or impossible.
+    """
+    task = task_class(name)
+    hints = get_type_hints(task.Options)
+    for option in options or {}:
+        if option not in hints:
+            near = nearest(option, list(hints)) or f"; choose {', '.join(hints)}"
+            raise BadInput(f"{name} has no option {option!r}{near}")
+    return task(task.Options(**{k: checked(f"task.{k}", v, hints[k]) for k, v in (options or {}).items()}))
+
+
+def network_for(task: str, name: str) -> str:
+    """The name of the network that `name` means for a dense task: a backbone gets the task's usual head.
+
+    Raises:
+        BadInput: there is no such network, or it is for another task.
+    """
+    from pumice.models.catalogue import entry
+
+    prefix, colon, _ = name.partition(":")
+    if colon:
+        return f"{HEADS[task]}:{name}" if prefix in ("timm", "torchvision", "pytorchcv") else name
+    found = entry(name)
+    if found.task not in (CLASSIFY, task):
+        raise BadInput(f"{name} is a net to {found.task}; to {task}, name a classifier or {HEADS[task]}:BACKBONE")
+    return name if found.task == task else f"{HEADS[task]}:{name}"
+
+
+def _choices() -> str:
+    return " or ".join(DENSE)
