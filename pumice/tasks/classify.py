@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput, CheckFailed
 from pumice.progress import track
+from pumice.tasks.task import TaskScores
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scores:
+class Scores(TaskScores):
     """How well a classifier does on one set of images.  Every accuracy is a fraction in [0, 1].
 
     balanced_accuracy: mean recall over the classes that occur.
@@ -35,6 +36,19 @@ class Scores:
     confusion: list[list[int]]
     per_class: list[dict[str, Any]]
     count: int
+
+    @property
+    def main(self) -> float:  # type: ignore[override]
+        """Top-1."""
+        return self.top1
+
+    def columns(self) -> dict[str, float]:
+        """Loss, top-1, top-5 and balanced accuracy."""
+        return {"loss": self.loss, "top1": self.top1, "top5": self.top5, "balanced": self.balanced_accuracy}
+
+    def sentence(self) -> str:
+        """Top-1."""
+        return f"top-1 {self.top1:.1%}"
 
     def to_json(self) -> dict[str, Any]:
         """JSON values."""

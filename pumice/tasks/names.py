@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any, Literal, get_type_hints
 
 from pumice.errors import BadInput, nearest
-from pumice.tasks.task import Task
+from pumice.tasks.task import Task, TaskScores
 from pumice.values import checked
 
 TaskName = Literal["classify", "detect", "segment", "keypoints"]
@@ -50,6 +50,15 @@ def create_task(name: str, options: dict[str, Any] | None = None) -> Task:
             near = nearest(option, list(hints)) or f"; choose {', '.join(hints)}"
             raise BadInput(f"{name} has no option {option!r}{near}")
     return task(task.Options(**{k: checked(f"task.{k}", v, hints[k]) for k, v in (options or {}).items()}))
+
+
+def scores_from(name: str, values: dict[str, Any]) -> TaskScores:
+    """Scores of any task from their JSON values."""
+    if name == CLASSIFY:
+        from pumice.tasks.classify import Scores
+
+        return Scores(**values)
+    return task_class(name).Scores(**values)
 
 
 def network_for(task: str, name: str) -> str:

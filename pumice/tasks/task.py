@@ -93,12 +93,14 @@ class Task(ABC):
     """What a network is trained and judged for.
 
     name: as `--task` has it.  columns: of the scores in metrics.csv, without the prefix `val_`.  Options: a frozen
-    dataclass of JSON values with defaults, augmentation and loss together, set with `--set task.NAME=VALUE`.
+    dataclass of JSON values with defaults, augmentation and loss together, set with `--set task.NAME=VALUE`.  Scores:
+    what its judge gives.
     """
 
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]]
     Options: ClassVar[type]
+    Scores: ClassVar[type[TaskScores]]
 
     def __init__(self, options: Any = None) -> None:
         self.options = self.Options() if options is None else options
