@@ -1,0 +1,4 @@
+"""Object detection.
+
+priors             prior boxes, offsets from them and back
+"""
