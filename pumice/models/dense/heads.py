@@ -1,5 +1,9 @@
 """Every head: a new one is one line in this table."""
 
 from pumice.models.dense.plan import HeadPlan
+from pumice.models.dense.ssd import SSD, SSDLite
 
-HEADS: dict[str, type[HeadPlan]] = {}
+HEADS: dict[str, type[HeadPlan]] = {
+    "ssd": SSD,
+    "ssdlite": SSDLite,
+}
