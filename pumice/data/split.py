@@ -24,12 +24,13 @@ def split_set(images: ImageSet, *, val_fraction: float, seed: int) -> tuple[Imag
         members[label].append(index)
     kept: set[int] = set()
     for indices in members:
-        kept.update(_drawn(indices, images.names, val_fraction, seed))
+        kept.update(drawn(indices, images.names, val_fraction, seed))
     everyone = range(len(images))
     return images.subset(i for i in everyone if i not in kept), images.subset(i for i in everyone if i in kept)
 
 
-def _drawn(indices: list[int], names: Sequence[str], fraction: float, seed: int) -> list[int]:
+def drawn(indices: list[int], names: Sequence[str], fraction: float, seed: int) -> list[int]:
+    """Those of the indices that are kept for validation: none of a single one, else at least one and not all."""
     if len(indices) < 2:
         return []
     count = min(max(round(len(indices) * fraction), 1), len(indices) - 1)
