@@ -88,8 +88,8 @@ def open_masks(
     judge = [i for i in good if i >= len(found.train)]
     if found.val is None:
         names = [pairs[i].name for i in learn]
-        chosen = kept_for_validation([0] * len(learn), names, val_fraction=val_fraction, seed=seed)
-        kept = {learn[i] for i in chosen}
+        drawn = kept_for_validation([0] * len(learn), names, val_fraction=val_fraction, seed=seed)
+        kept = {learn[i] for i in drawn}
         learn, judge = [i for i in learn if i not in kept], sorted(kept)
     for indices, purpose in ((learn, "learn from"), (judge, "judge by")):
         if not indices:
