@@ -17,6 +17,7 @@ learned_group   learned group convolution (CondenseNet), in the forms that learn
 pyramid_pool    depthwise convolutions of one map at several sizes (EdgeNets)
 shift_max       Shift-Max, dynamic and static (MicroNet)
 shuffle         channel shuffle
+spatial_attention   where a map matters, for Dynamic ReLU and Shift-Max in dense tasks
 structured_sparse   interleaved structured sparse convolutions (IGCV2)
 weight_net      WeightNet: convolutions whose kernels the image makes
 """

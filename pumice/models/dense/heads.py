@@ -1,5 +1,12 @@
 """Every head: a new one is one line in this table."""
 
+from pumice.models.dense.aspp import ASPPPlan
+from pumice.models.dense.lraspp import LRASPPPlan
 from pumice.models.dense.plan import HeadPlan
+from pumice.models.dense.raspp import RASPPPlan
 
-HEADS: dict[str, type[HeadPlan]] = {}
+HEADS: dict[str, type[HeadPlan]] = {
+    "aspp": ASPPPlan,
+    "raspp": RASPPPlan,
+    "lraspp": LRASPPPlan,
+}

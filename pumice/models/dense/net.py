@@ -1,5 +1,8 @@
 """A built dense network, with timm's interface."""
 
+import torch.nn.functional as F
+from torch import Tensor
+
 from pumice.models.dense.encoder import WholeEncoder
 from pumice.models.dense.spec import DenseSpec
 from pumice.models.plainnet import PlainNet
@@ -9,9 +12,16 @@ from pumice.nn.initialise import Scheme, initialise
 
 
 class DenseNet(PlainNet):
-    """(N, in_chans, H, W) -> what its head makes of the backbone's maps, see `DenseHead`."""
+    """(N, in_chans, H, W) -> what its head makes of the backbone's maps; to segment, (N, classes, H, W)."""
 
     spec: DenseSpec
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of a net to segment have the size of its input, bilinearly enlarged, so that a file of it is whole."""
+        y = super().forward(x)
+        if self.spec.plan.task != "segment":
+            return y
+        return F.interpolate(y, x.shape[2:], mode="bilinear", align_corners=False)
 
     def start(self, init: Scheme, bn_momentum: float, bn_eps: float, drop_path_rate: float) -> None:
         """The backbone starts as it does alone, but for another library's, which has started already; so has the head.
