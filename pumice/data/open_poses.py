@@ -1,4 +1,4 @@
-"""COCO's keypoints: `annotations/person_keypoints_train2017.json`, `keypoints_val.json`, ... beside folders of images."""
+"""COCO's keypoints: `annotations/person_keypoints_train2017.json`, `keypoints_val.json`, ... and folders of images."""
 
 import math
 import os
@@ -38,7 +38,7 @@ def open_poses(
     boxes: str | None = None,
     seed: int = 0,
     val_fraction: float = 0.2,
-) -> Splits:
+) -> Splits[PoseSet]:
     """Read persons and joints: `annotations/*keypoints_train*.json` and `...val*.json` in a folder.
 
     Images are looked for in the folder named as the end of the annotations' file (`train2017`), in that below
@@ -75,7 +75,8 @@ def open_poses(
         named = "; ".join(f"{s.path}: {s.reason}" for s in skipped[:3])
         rest = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
         raise BadInput(f"{len(skipped)} things in {root} cannot be used, remove or mend them ({named}{rest})")
-    return Splits(str(root), train.samples(learnt, judging=False), val.samples(judged, detected), tuple(skipped))
+    shown = train.samples(learnt, judging=False)
+    return Splits(str(root), shown, val.samples(judged, detected), tuple(skipped))
 
 
 class _Reader:
@@ -120,9 +121,7 @@ class _Reader:
         """The boxes of a detector, in these images or all, as persons without joints."""
         content = read_json(boxes)
         if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
-            raise BadInput(
-                f"{boxes} is not in COCO's form of results; it needs a list of records with image_id and bbox"
-            )
+            raise BadInput(f"{boxes} is not in COCO's form of results; give a list of records with image_id and bbox")
         nothing = np.zeros((len(self.skeleton.joints), 3))
         found = []
         for i, one in enumerate(content):
@@ -132,9 +131,7 @@ class _Reader:
             score = one.get("score")
             if picture is None or (images is not None and picture.name not in images):
                 if _key(one.get("image_id")) not in self.known:
-                    self._skip(
-                        boxes, f"detection {i} is of image {one.get('image_id')}, which {self.file} does not list"
-                    )
+                    self._skip(boxes, f"detection {i} is of an image that {self.file} does not list")
                 continue
             if reason := _fault(box, picture):
                 self._skip(boxes, f"detection {i} of {picture.name} {reason}")
@@ -176,29 +173,16 @@ class _Reader:
 
     def _pose(self, record: Record) -> Pose | None:
         """The person of an annotation; None, and a line in `skipped`, where it has a fault."""
-        number, key = record.get("id"), _key(record.get("image_id"))
-        picture = self.pictures.get(key)
+        number, image = record.get("id"), record.get("image_id")
+        picture = self.pictures.get(_key(image))
         if picture is None:
-            if key in self.known:
-                reason = f"annotation {number} lies in image {record.get('image_id')}, which cannot be used"
-            else:
-                reason = f"annotation {number} lies in image {record.get('image_id')}, which the file does not list"
-            self._skip(self.file, reason)
+            why = "cannot be used" if _key(image) in self.known else "the file does not list"
+            self._skip(self.file, f"annotation {number} lies in image {image}, which {why}")
             return None
-        crowd, box = bool(record.get("iscrowd", 0)), _box(record.get("bbox"))
-        count = len(self.skeleton.joints)
+        crowd, box, count = bool(record.get("iscrowd", 0)), _box(record.get("bbox")), len(self.skeleton.joints)
         values = record.get("keypoints", [0] * 3 * count if crowd else None)
-        reason = _fault(box, picture)
-        if not reason and not (isinstance(values, list) and len(values) == 3 * count):
-            given = f"{len(values) / 3:g}" if isinstance(values, list) else "no"
-            reason = f"has {given} joints, not {count}"
-        elif not reason and not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
-            reason = "has a joint that is no number"
-        elif not reason and not all(v in (0, 1, 2) for v in values[2::3]):
-            reason = "has a joint whose visibility is not 0, 1 or 2"
-        if not isinstance(number, int):
-            reason = "has no id"
-        if reason:
+        reason = "has no whole number as id" if not isinstance(number, int) else _fault(box, picture)
+        if reason := reason or _joints_fault(values, count):
             self._skip(self.file, f"annotation {number} of {picture.name} {reason}")
             return None
         left, top, width, height = box
@@ -206,7 +190,8 @@ class _Reader:
         if not isinstance(area, int | float) or not 0 < area < math.inf:
             area = AREA_OF_BOX * width * height
         joints = np.asarray(values, np.float64).reshape(count, 3)
-        return Pose(picture.name, (left, top, left + width, top + height), joints, float(area), int(number), crowd)
+        corners = left, top, left + width, top + height
+        return Pose(picture.name, corners, joints, float(area), int(str(number)), crowd)
 
 
 def _annotation_files(root: Path) -> dict[str, Path]:
@@ -284,6 +269,15 @@ def _fault(box: tuple[float, ...], picture: Picture) -> str:
     return ""
 
 
+def _joints_fault(values: Any, count: int) -> str:
+    """What is wrong with `keypoints`, as the end of a sentence; "" if nothing is."""
+    if not isinstance(values, list) or len(values) != 3 * count:
+        return f"has {len(values) / 3:g} joints, not {count}" if isinstance(values, list) else "has no keypoints"
+    if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+        return "has a joint that is no number"
+    return "" if all(v in (0, 1, 2) for v in values[2::3]) else "has a joint whose visibility is not 0, 1 or 2"
+
+
 def _key(value: Any) -> Any:
     """An id as a key; what cannot be one is no id of anything."""
     return value if isinstance(value, int | str) else None
@@ -295,9 +289,7 @@ def _split(reader: _Reader, seed: int, fraction: float) -> tuple[list[Pose], lis
         raise BadInput(f"a validation fraction of {fraction} is impossible; give one between 0 and 1, such as 0.2")
     images = sorted({pose.image for pose in reader.poses if pose.learnable}, key=lambda name: _digest(seed, name))
     if len(images) < 2:
-        raise BadInput(
-            f"{reader.file} has persons in one image alone; add images, so that some can be kept to judge by"
-        )
+        raise BadInput(f"{reader.file} has persons in one image alone; add images, of which some are kept to judge by")
     kept = set(images[: min(max(round(len(images) * fraction), 1), len(images) - 1)])
     return [p for p in reader.poses if p.image not in kept], [p for p in reader.poses if p.image in kept]
 

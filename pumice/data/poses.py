@@ -11,9 +11,7 @@ from PIL import Image
 from pumice.data.images import Load
 from pumice.data.skeleton import Skeleton
 
-AREA_OF_BOX = (
-    0.53  # of a box the share that a person fills, where the data do not say; as CrowdPose's evaluation has it
-)
+AREA_OF_BOX = 0.53  # the share of a box that a person fills, where the data do not say: as CrowdPose is judged
 
 
 @dataclass(frozen=True, eq=False)

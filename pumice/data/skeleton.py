@@ -132,12 +132,8 @@ def _sides(names: tuple[str, ...]) -> list[tuple[int, int]]:
 
 def _two(pair: Any, names: tuple[str, ...], field: str) -> tuple[int, int]:
     """Two joints by name or number from 1 -> their places."""
-    places = {**{name: i for i, name in enumerate(names)}, **{i: i - 1 for i in range(1, len(names) + 1)}}
-    ok = (
-        isinstance(pair, list | tuple)
-        and len(pair) == 2
-        and all(isinstance(j, int | str) and j in places for j in pair)
-    )
-    if not ok:
+    places: dict[Any, int] = {**{i + 1: i for i in range(len(names))}, **{name: i for i, name in enumerate(names)}}
+    ends = list(pair) if isinstance(pair, list | tuple) else []
+    if len(ends) != 2 or not all(isinstance(end, int | str) and end in places for end in ends):
         raise BadInput(f"{field} holds {pair!r}; give two joints by name, or by number from 1 to {len(names)}")
-    return places[pair[0]], places[pair[1]]
+    return places[ends[0]], places[ends[1]]
