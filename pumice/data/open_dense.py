@@ -14,11 +14,11 @@ _OPENERS = {
 }
 
 
-def open_dense(source: str | os.PathLike[str], task: str, **settings: Any) -> Splits:
+def open_dense(source: str | os.PathLike[str], task: str, **settings: Any) -> Splits[Any]:
     """Open what a dense task learns from.
 
     Args:
-        source: a folder.
+        source: a folder, or what the opener takes besides.
         task: "detect", "segment" or "keypoints".
         settings: of `open_boxes`, `open_masks` or `open_poses`: strict, seed, val_fraction, ...
 
@@ -26,8 +26,8 @@ def open_dense(source: str | os.PathLike[str], task: str, **settings: Any) -> Sp
         BadInput: there is no such data, or it cannot be learnt from.
     """
     word = os.fspath(source)
-    if not os.path.isdir(word):
-        raise BadInput(f"there is no folder {word} to {task} from; give one with images and annotations")
+    if not os.path.exists(word):
+        raise BadInput(f"there is no folder {word} with images to {task}; give one with images and annotations")
     module, opener = _OPENERS[task].split(":")
-    splits: Splits = getattr(import_module(module), opener)(word, **settings)
+    splits: Splits[Any] = getattr(import_module(module), opener)(word, **settings)
     return splits

@@ -33,7 +33,7 @@ class _Look:
 
 def open_masks(
     source: str | os.PathLike[str], *, seed: int = 0, val_fraction: float = 0.2, strict: bool = False
-) -> Splits:
+) -> Splits[MaskSet]:
     """Read a folder of images and masks; `train` and `val` of the answer are MaskSets.
 
     Layouts: `images/` with `masks/`, each with `train/` and `val/` or not; `train/images/` with `train/masks/`; CamVid

@@ -2,6 +2,8 @@
 
 task        what every dense task promises
 names       dense tasks by name; the network that a name means for one
+evaluate    scores of a dense network, however it is run
+runner      sessions and modules as functions
 classify    scores of image classification: top-k, balanced accuracy, loss, confusion, per class
 predictions  what it says of every validation image, and pictures of the worst mistakes
 coco        COCO's evaluation of boxes and keypoints

@@ -1,11 +1,14 @@
 """Every task by name: its class, and the network that a name means for it.  No torch here."""
 
 from importlib import import_module
-from typing import Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from pumice.errors import BadInput, nearest
 from pumice.tasks.task import Task, TaskScores
 from pumice.values import checked
+
+if TYPE_CHECKING:
+    from pumice.models.manifest import Manifest
 
 TaskName = Literal["classify", "detect", "segment", "keypoints"]
 CLASSIFY: TaskName = "classify"
@@ -16,6 +19,7 @@ _CLASSES = {
     "segment": "pumice.tasks.segment.task:Segment",
     "keypoints": "pumice.tasks.keypoints.task:Keypoints",
 }
+OPTIONS = "options"  # of the task, in `Manifest.decode`
 HEADS = {"detect": "ssdlite", "segment": "lraspp", "keypoints": "heatmap"}
 DENSE = tuple(_CLASSES)
 
@@ -50,6 +54,11 @@ def create_task(name: str, options: dict[str, Any] | None = None) -> Task:
             near = nearest(option, list(hints)) or f"; choose {', '.join(hints)}"
             raise BadInput(f"{name} has no option {option!r}{near}")
     return task(task.Options(**{k: checked(f"task.{k}", v, hints[k]) for k, v in (options or {}).items()}))
+
+
+def task_of(manifest: "Manifest") -> Task:
+    """The dense task of a network, with the options that it was trained with."""
+    return create_task(manifest.task, manifest.decode.get(OPTIONS))
 
 
 def scores_from(name: str, values: dict[str, Any]) -> TaskScores:

@@ -109,6 +109,10 @@ class Task(ABC):
     def outputs(self, classes: tuple[str, ...]) -> int:
         """`num_classes` of a network for these classes; a detector has one for the background."""
 
+    def carried(self, samples: Any) -> dict[str, Any]:
+        """What reading a network's outputs needs of the data, JSON values that join its `Manifest.decode`."""
+        return {}
+
     @abstractmethod
     def training_set(self, samples: Any, preprocess: Preprocess, seed: int) -> "Dataset[Any]":
         """Augmented samples for the keys (epoch, index) of an EpochSampler; each a function of seed, epoch and index.

@@ -10,7 +10,7 @@ from pumice.data.loaders import judging_loader, training_loader
 from pumice.data.memory import GIB, fill, keep_decoded
 from pumice.models.checkpoint import manifest_of
 from pumice.models.described import preprocess_of
-from pumice.tasks.names import create_task
+from pumice.tasks.names import OPTIONS, create_task
 from pumice.train.config import TrainConfig
 from pumice.train.judging import DenseJudging
 from pumice.train.net import fed
@@ -72,3 +72,9 @@ def dense_parts(net: nn.Module, splits: Splits, config: TrainConfig, place: Plac
         DenseJudging(task, val, preprocess, manifest_of(net).decode),
         getattr(learnt, "samples", train).names,  # it may show fewer than there are
     )
+
+
+def carried(config: TrainConfig, splits: Splits[Any], decode: dict[str, Any]) -> dict[str, Any]:
+    """`Manifest.decode` of a network that is trained so: that of the network, the data's part, the task's options."""
+    task = create_task(config.task, config.task_options)
+    return {**decode, **task.carried(splits.train), OPTIONS: config.task_options}

@@ -1,7 +1,7 @@
 """A training run and its folder: `config.json` first, then torch."""
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pumice.data.changes import changed_classes, changed_images, fingerprint
 from pumice.errors import BadInput, CheckFailed, reason_of
 from pumice.files import read_json, scratch_of, write_json
-from pumice.tasks.names import scores_from
+from pumice.tasks.names import CLASSIFY, scores_from
 from pumice.tasks.task import TaskScores
 from pumice.train.config import TrainConfig
 from pumice.train.environment import environment
@@ -155,6 +155,7 @@ def _train(
     from pumice.tasks.predictions import read_answers, sheet
     from pumice.train.condense import learning_form, learns_groups, save_condensed
     from pumice.train.console import Console
+    from pumice.train.dense import carried
     from pumice.train.latest import Latest
     from pumice.train.net import build_net
     from pumice.train.records import Records, write_metrics
@@ -173,6 +174,8 @@ def _train(
     net = build_net(learning_form(config), splits.classes)
     manifest = manifest_of(net, classes=splits.classes)
     manifest.needs(config.task)
+    if config.task != CLASSIFY:
+        manifest = replace(manifest, decode=carried(config, splits, manifest.decode))
     if state is not None and is_first_process():
         write_metrics(out / "metrics.csv", state["history"])
     *libraries, name = config.model.split(":")

@@ -9,8 +9,9 @@ from pumice.data.masks import MaskSet, count_pixels, sizes_of
 from pumice.data.preprocess import Preprocess
 from pumice.data.tiles import TilePlan
 from pumice.errors import BadInput
+from pumice.tasks.segment.iou import SegmentScores
 from pumice.tasks.segment.judge import SegmentJudge
-from pumice.tasks.task import Task
+from pumice.tasks.task import Task, TaskScores
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,6 +59,7 @@ class Segment(Task):
     name: ClassVar[str] = "segment"
     columns: ClassVar[tuple[str, ...]] = ("miou", "accuracy")
     Options: ClassVar[type] = SegmentOptions
+    Scores: ClassVar[type[TaskScores]] = SegmentScores
     options: SegmentOptions
 
     def __init__(self, options: SegmentOptions | None = None) -> None:
