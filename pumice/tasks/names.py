@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from pumice.errors import BadInput, nearest
+from pumice.tasks.found import Reader
 from pumice.tasks.task import Task, TaskScores
 from pumice.values import checked
 
@@ -19,6 +20,11 @@ _CLASSES = {
     "segment": "pumice.tasks.segment.task:Segment",
     "keypoints": "pumice.tasks.keypoints.task:Keypoints",
 }
+_READERS = {
+    "detect": "pumice.tasks.detect.found:DetectReader",
+    "segment": "pumice.tasks.segment.found:SegmentReader",
+    "keypoints": "pumice.tasks.keypoints.found:KeypointsReader",
+}
 OPTIONS = "options"  # of the task, in `Manifest.decode`
 HEADS = {"detect": "ssdlite", "segment": "lraspp", "keypoints": "heatmap"}
 DENSE = tuple(_CLASSES)
@@ -32,8 +38,7 @@ def task_class(name: str) -> type[Task]:
     """
     if name not in _CLASSES:
         raise BadInput(f"there is no dense task {name!r}{nearest(name, list(DENSE)) or f'; choose {_choices()}'}")
-    module, attribute = _CLASSES[name].split(":")
-    found: type[Task] = getattr(import_module(module), attribute)
+    found: type[Task] = _imported(_CLASSES[name])
     return found
 
 
@@ -61,6 +66,12 @@ def task_of(manifest: "Manifest") -> Task:
     return create_task(manifest.task, manifest.decode.get(OPTIONS))
 
 
+def reader_of(manifest: "Manifest") -> Reader:
+    """What feeds images to a dense network and reads its outputs."""
+    found: Reader = _imported(_READERS[manifest.task])(manifest.preprocess, manifest.classes, manifest.decode)
+    return found
+
+
 def scores_from(name: str, values: dict[str, Any]) -> TaskScores:
     """Scores of any task from their JSON values."""
     if name == CLASSIFY:
@@ -85,6 +96,11 @@ def network_for(task: str, name: str) -> str:
     if found.task not in (CLASSIFY, task):
         raise BadInput(f"{name} is a net to {found.task}; to {task}, name a classifier or {HEADS[task]}:BACKBONE")
     return name if found.task == task else f"{HEADS[task]}:{name}"
+
+
+def _imported(place: str) -> Any:
+    module, attribute = place.split(":")
+    return getattr(import_module(module), attribute)
 
 
 def _choices() -> str:
