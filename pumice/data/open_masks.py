@@ -34,14 +34,14 @@ class _Look:
 def open_masks(
     source: str | os.PathLike[str], *, seed: int = 0, val_fraction: float = 0.2, strict: bool = False
 ) -> Splits[MaskSet]:
-    """Read a folder of images and masks; `train` and `val` of the answer are MaskSets.
+    """Read a folder of images and masks.
 
     Layouts: `images/` with `masks/`, each with `train/` and `val/` or not; `train/images/` with `train/masks/`; CamVid
     (`train/` with `trainannot/`); Cityscapes (`leftImg8bit/` with `gtFine/`, labelTrainIds or labelIds); VOC.  A mask
     has its image's name; it is a grey or palette image of class numbers, 255 for void.  Class names come from
     `classes.txt` or `classes.json` in the folder, a line or entry for each value from 0, where "void", "unlabelled" or
     "ignore" names a value that means void; else from the layout; a folder in CamVid's layout whose values end at 11
-    is CamVid, with 11 for void; else classes are called by their numbers.
+    is CamVid, with 11 for void; else the classes are the numbers up to the greatest that the masks to learn from have.
 
     Every mask is decoded once, on all cores, and so is every image if all have fewer than 2e9 pixels together.
 
@@ -64,7 +64,8 @@ def open_masks(
     found = find_pairs(root)
     pairs = [*found.train, *(found.val or [])]
     looks = _look_at(pairs)
-    total = sum((look.counts for look in looks if look.counts is not None), np.zeros(256, np.int64))
+    learnt = [look.counts for look in looks[: len(found.train)] if look.counts is not None]
+    total = sum(learnt, np.zeros(256, np.int64))
     classes, meaning = _classes(root, found.layout, total)
 
     skipped = list(found.skipped)
@@ -88,9 +89,11 @@ def open_masks(
     judge = [i for i in good if i >= len(found.train)]
     if found.val is None:
         names = [pairs[i].name for i in learn]
-        drawn = kept_for_validation([0] * len(learn), names, val_fraction=val_fraction, seed=seed)
-        kept = {learn[i] for i in drawn}
-        learn, judge = [i for i in learn if i not in kept], sorted(kept)
+        kept = kept_for_validation([0] * len(names), names, val_fraction=val_fraction, seed=seed)
+        learn, judge = (
+            [place for i, place in enumerate(learn) if i not in kept],
+            [place for i, place in enumerate(learn) if i in kept],
+        )
     for indices, purpose in ((learn, "learn from"), (judge, "judge by")):
         if not indices:
             why = f" ({skipped[0].path}: {skipped[0].reason})" if skipped else ""
@@ -145,7 +148,7 @@ def _classes(
 ) -> tuple[tuple[str, ...], Callable[[Pair], Meaning]]:
     """Names of the classes, and what the values of each pair's mask mean.
 
-    counts: (256,) pixels of each value in all masks.
+    counts: (256,) pixels of each value in the masks to learn from.
     """
     if layout == "cityscapes":
         by_id = Meaning.of({value: i for i, value in enumerate(CITYSCAPES.values())}, _others(CITYSCAPES_LAST))
