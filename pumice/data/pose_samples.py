@@ -39,16 +39,6 @@ class PoseChanges:
     hflip: float = 0.5
     half_body: float = 0.3
 
-    def __post_init__(self) -> None:
-        for name in ("rotate_prob", "hflip", "half_body"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise BadInput(f"task.{name}={getattr(self, name)} is no probability; give 0 to 1")
-        if not 0 <= self.rotate <= 180 or not 0 <= self.scale < 1:
-            raise BadInput(
-                f"task.rotate={self.rotate} and task.scale={self.scale} are impossible; "
-                "give degrees from 0 to 180 and a share from 0 to below 1"
-            )
-
 
 class PoseTraining(Dataset[tuple[Tensor, dict[str, Tensor]]]):
     """Augmented inputs (3, H, W) float32 and targets, for the keys of an EpochSampler.

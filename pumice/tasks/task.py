@@ -5,7 +5,7 @@ files are judged without.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
     from torch.utils.data import Dataset
+
+
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class Samples(Protocol):
@@ -134,6 +137,10 @@ class Task(ABC):
     @abstractmethod
     def criterion(self, net: "nn.Module", preprocess: Preprocess) -> "nn.Module":
         """The loss: forward(outputs of the net (N, ...), targets of the batch) -> mean loss, a scalar."""
+
+    def answering(self, run: Run, samples: Any) -> Run:
+        """`run`, a batch (N, C, H, W) -> the network's outputs, as it is judged: a flip test runs it twice."""
+        return run
 
     @abstractmethod
     def judge(self, samples: Any, preprocess: Preprocess, decode: Mapping[str, Any]) -> Judge:
