@@ -44,7 +44,8 @@ def judged(
     batch_size: int = 16,
 ) -> Judge:
     """The judge that has seen all outputs; see `evaluate`."""
-    run, batch_size = runner(model, batch_size)
+    once, batch_size = runner(model, batch_size)
+    run = task.answering(once, samples)
     inputs: Any = task.judging_set(samples, preprocess)
     judge = task.judge(samples, preprocess, decode)
     for start in track(range(0, len(inputs), batch_size), "evaluating"):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pumice.data.preprocess import Preprocess
+from pumice.tasks.task import Run
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -57,6 +58,10 @@ class Reader(ABC):
         boxes: of persons, for a task that looks into boxes; none mean the whole image.
         """
         return self.preprocess(image)[None]
+
+    def answering(self, run: Run) -> Run:
+        """`run`, a function from inputs to outputs, as its answers are read: asked twice, say."""
+        return run
 
     @abstractmethod
     def read(self, outputs: NDArray[np.float32], image: "Image.Image", boxes: Sequence[Box]) -> Found:

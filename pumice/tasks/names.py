@@ -25,6 +25,7 @@ _READERS = {
     "segment": "pumice.tasks.segment.found:SegmentReader",
     "keypoints": "pumice.tasks.keypoints.found:KeypointsReader",
 }
+LIBRARIES = ("timm", "torchvision", "pytorchcv")
 OPTIONS = "options"  # of the task, in `Manifest.decode`
 HEADS = {"detect": "ssdlite", "segment": "lraspp", "keypoints": "heatmap"}
 DENSE = tuple(_CLASSES)
@@ -81,6 +82,24 @@ def scores_from(name: str, values: dict[str, Any]) -> TaskScores:
     return task_class(name).Scores(**values)
 
 
+def task_of_net(name: str) -> str:
+    """What a network is for, where the user does not say; of a backbone, to classify.
+
+    Raises:
+        BadInput: none of our networks has the name.
+    """
+    from pumice.models.catalogue import entry
+
+    prefix, colon, _ = name.partition(":")
+    if not colon:
+        return entry(name).task
+    if prefix in LIBRARIES:
+        return CLASSIFY
+    from pumice.models.dense.heads import HEADS as PLANS  # imports torch
+
+    return PLANS[prefix].task if prefix in PLANS else CLASSIFY
+
+
 def network_for(task: str, name: str) -> str:
     """The name of the network that `name` means for a dense task: a backbone gets the task's usual head.
 
@@ -91,7 +110,7 @@ def network_for(task: str, name: str) -> str:
 
     prefix, colon, _ = name.partition(":")
     if colon:
-        return f"{HEADS[task]}:{name}" if prefix in ("timm", "torchvision", "pytorchcv") else name
+        return f"{HEADS[task]}:{name}" if prefix in LIBRARIES else name
     found = entry(name)
     if found.task not in (CLASSIFY, task):
         raise BadInput(f"{name} is a net to {found.task}; to {task}, name a classifier or {HEADS[task]}:BACKBONE")

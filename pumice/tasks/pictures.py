@@ -20,7 +20,8 @@ SIDE = 320  # pixels of a picture, at most
 
 def pictured(model: "Session | nn.Module", manifest: Manifest, samples: Samples) -> list[dict[str, Any]]:
     """`name`, and `found` and `truth` as small JPEGs, of samples that are evenly spaced in the set."""
-    reader, (run, _) = reader_of(manifest), runner(model, 1)
+    reader = reader_of(manifest)
+    run = reader.answering(runner(model, 1)[0])
     count = min(SHOWN, len(samples))
     pictures = []
     for index in track([i * len(samples) // count for i in range(count)], "drawing"):

@@ -52,6 +52,7 @@ def predict(
     if manifest is None:
         raise BadInput("this file does not say how images are fed to it; open it with manifest=, or export it again")
     reader = reader_of(manifest)
+    run = reader.answering(session.run)
     for name, load in images:
         try:
             image = load()
@@ -64,7 +65,7 @@ def predict(
         if boxes is not None and not where:
             yield Answer(name, reader.nothing(), image)
             continue
-        outputs = session.run(reader.inputs(image, where))
+        outputs = run(reader.inputs(image, where))
         yield Answer(name, reader.read(outputs, image, where), image)
 
 

@@ -1,17 +1,16 @@
 """A session or a module as a function from batches of inputs to outputs."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pumice.tasks.task import Run
+
 if TYPE_CHECKING:
     from torch import nn
 
     from pumice.deploy.session import Session
-
-Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def runner(model: "Session | nn.Module", batch_size: int) -> tuple[Run, int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pumice.data.changes import changed_classes, changed_images, fingerprint
 from pumice.errors import BadInput, CheckFailed, reason_of
 from pumice.files import read_json, scratch_of, write_json
-from pumice.tasks.names import CLASSIFY, scores_from
+from pumice.tasks.names import CLASSIFY, LIBRARIES, scores_from
 from pumice.tasks.task import TaskScores
 from pumice.train.config import TrainConfig
 from pumice.train.environment import environment
@@ -149,9 +149,9 @@ def _train(
     from pumice.data.describe import description
     from pumice.data.memory import keep_decoded
     from pumice.models.catalogue import entry
-    from pumice.models.checkpoint import manifest_of, save_checkpoint
-    from pumice.models.external import INSTALL
+    from pumice.models.checkpoint import load_checkpoint, manifest_of, save_checkpoint
     from pumice.tasks.classify import evaluate
+    from pumice.tasks.pictures import pictured
     from pumice.tasks.predictions import read_answers, sheet
     from pumice.train.condense import learning_form, learns_groups, save_condensed
     from pumice.train.console import Console
@@ -179,7 +179,7 @@ def _train(
     if state is not None and is_first_process():
         write_metrics(out / "metrics.csv", state["history"])
     *libraries, name = config.model.split(":")
-    catalogue = None if set(libraries) & INSTALL.keys() else entry(name).to_json()
+    catalogue = None if {*libraries} & {*LIBRARIES} else entry(name).to_json()
     madds = None
     if is_first_process():
         write_json(out / "data.json", description(splits))
@@ -220,6 +220,9 @@ def _train(
             # The decoded images are those that validation kept in memory.
             answers = read_answers(out / "predictions.csv")
             write_json(out / "predictions.json", sheet(keep_decoded(splits.val), answers))
+        elif config.task != CLASSIFY and (out / "best.safetensors").is_file():
+            best, made = load_checkpoint(out / "best.safetensors")
+            write_json(out / "predictions.json", pictured(best, made, keep_decoded(splits.val)))
         if module.partner is not None:
             made = manifest_of(module.partner, classes=splits.classes)
             save_checkpoint(out / "partner.safetensors", module.partner, made)
