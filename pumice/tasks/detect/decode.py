@@ -16,14 +16,15 @@ class Decoder:
     Softmax over the classes, the background first; what scores above the threshold, at most `candidates` of each class;
     of these, class by class, only what overlaps no better one by more than `nms`; and of what is left the best `keep`.
 
-    decode: `Manifest.decode` of the network.
+    decode: `Manifest.decode` of the network; what its `chosen` holds stands above the rest.
     """
 
     def __init__(self, decode: Mapping[str, Any]) -> None:
         self.priors = priors_of(decode)
         self.variances = list(decode["variances"])
-        self.score, self.nms = float(decode["score"]), float(decode["nms"])
-        self.candidates, self.keep = int(decode["candidates"]), int(decode["keep"])
+        settings = {**decode, **decode.get("chosen", {})}
+        self.score, self.nms = float(settings["score"]), float(settings["nms"])
+        self.candidates, self.keep = int(settings["candidates"]), int(settings["keep"])
 
     def __call__(self, output: NDArray[np.float32], height: int, width: int) -> Detections:
         """Boxes (n, 4) in pixels of an image of that size and inside it, scores (n,), labels (n,) without background.

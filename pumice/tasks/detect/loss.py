@@ -24,6 +24,7 @@ class BoxLoss(nn.Module):
 
     priors: Tensor
     corners: Tensor
+    sides: Tensor
 
     def __init__(
         self, decode: Mapping[str, Any], size: tuple[int, int], *, negatives: float = 3.0, box_weight: float = 1.0
