@@ -1,10 +1,10 @@
-"""Do the authors' Cityscapes weights see another city?  ESPNet and ESPNetV2 on CamVid's validation photos, untrained there.
+"""Do the authors' Cityscapes weights see another city?  ESPNet and ESPNetV2 on CamVid, untrained there.
 
     .venv/bin/python benchmarks/segment_zero_shot.py --camvid DIR --weights DIR [--size 512x672] [--images N]
 
-Every class of Cityscapes stands for one of CamVid's, or for none.  `strict` takes the highest of all outputs: those that
-stand for no class are wrong.  `closed` takes the highest of those that stand for a class.  IoU as `pumice val` has it, at
-360 x 480, where CamVid's void pixels do not count.
+Every class of Cityscapes stands for one of CamVid's, or for none.  `strict` takes the highest of all outputs: those
+that stand for no class are wrong.  `closed` takes the highest of those that stand for a class.  IoU as `pumice val` has
+it, at 360 x 480, where CamVid's void pixels do not count; the photos are those for validation.
 """
 
 import argparse
