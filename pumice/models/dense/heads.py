@@ -2,6 +2,7 @@
 
 from pumice.models.dense.aspp import ASPPPlan
 from pumice.models.dense.lraspp import LRASPPPlan
+from pumice.models.dense.mraspp import MRASPPPlan
 from pumice.models.dense.plan import HeadPlan
 from pumice.models.dense.raspp import RASPPPlan
 
@@ -9,4 +10,5 @@ HEADS: dict[str, type[HeadPlan]] = {
     "aspp": ASPPPlan,
     "raspp": RASPPPlan,
     "lraspp": LRASPPPlan,
+    "mraspp": MRASPPPlan,
 }
