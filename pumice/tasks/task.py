@@ -5,7 +5,7 @@ files are judged without.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
     from torch.utils.data import Dataset
+
+
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class Samples(Protocol):
@@ -93,12 +96,14 @@ class Task(ABC):
     """What a network is trained and judged for.
 
     name: as `--task` has it.  columns: of the scores in metrics.csv, without the prefix `val_`.  Options: a frozen
-    dataclass of JSON values with defaults, augmentation and loss together, set with `--set task.NAME=VALUE`.
+    dataclass of JSON values with defaults, augmentation and loss together, set with `--set task.NAME=VALUE`.  Scores:
+    what its judge gives.
     """
 
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]]
     Options: ClassVar[type]
+    Scores: ClassVar[type[TaskScores]]
 
     def __init__(self, options: Any = None) -> None:
         self.options = self.Options() if options is None else options
@@ -106,6 +111,10 @@ class Task(ABC):
     @abstractmethod
     def outputs(self, classes: tuple[str, ...]) -> int:
         """`num_classes` of a network for these classes; a detector has one for the background."""
+
+    def carried(self, samples: Any) -> dict[str, Any]:
+        """What reading a network's outputs needs of the data, JSON values that join its `Manifest.decode`."""
+        return {}
 
     @abstractmethod
     def training_set(self, samples: Any, preprocess: Preprocess, seed: int) -> "Dataset[Any]":
@@ -128,6 +137,10 @@ class Task(ABC):
     @abstractmethod
     def criterion(self, net: "nn.Module", preprocess: Preprocess) -> "nn.Module":
         """The loss: forward(outputs of the net (N, ...), targets of the batch) -> mean loss, a scalar."""
+
+    def answering(self, run: Run, samples: Any) -> Run:
+        """`run`, a batch (N, C, H, W) -> the network's outputs, as it is judged: a flip test runs it twice."""
+        return run
 
     @abstractmethod
     def judge(self, samples: Any, preprocess: Preprocess, decode: Mapping[str, Any]) -> Judge:

@@ -1,0 +1,298 @@
+"""COCO's keypoints: `annotations/person_keypoints_train2017.json`, `keypoints_val.json`, ... and folders of images."""
+
+import math
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pumice.data.image import BadImage, ImageFile, check_image, read_header
+from pumice.data.images import Skipped, Splits, natural_key
+from pumice.data.poses import AREA_OF_BOX, Pose, PoseSet
+from pumice.data.skeleton import Skeleton, skeleton_of
+from pumice.errors import BadInput
+from pumice.files import read_json
+from pumice.progress import track
+
+FILE = re.compile(r"(?:.*_)?keypoints_(train|val|valid|validation|test)\w*\.json", re.IGNORECASE)
+HEADER_ONLY_ABOVE = 100_000  # images
+Record = dict[str, Any]
+
+
+class Picture(NamedTuple):
+    """An image that the annotations list: its name below the root, its file, width and height in pixels."""
+
+    name: str
+    path: str
+    size: tuple[int, int]
+
+
+def open_poses(
+    source: str | os.PathLike[str],
+    *,
+    strict: bool = False,
+    boxes: str | None = None,
+    seed: int = 0,
+    val_fraction: float = 0.2,
+) -> Splits[PoseSet]:
+    """Read persons and joints: `annotations/*keypoints_train*.json` and `...val*.json` in a folder.
+
+    Images are looked for in the folder named as the end of the annotations' file (`train2017`), in that below
+    `images/`, in `images/` and beside `annotations/`.  Without annotations for validation, images are split by their
+    names.  Crowds and persons without a labelled joint are not learnt; in validation they count as COCO has it.
+    The category names the joints, and may say `flip_pairs` and `sigmas`; otherwise see `skeleton_of`.
+
+    Args:
+        source: the folder.
+        strict: refuse data with a fault rather than skip what has it.
+        boxes: a JSON file of detections in COCO's form of results, for the images of validation: the boxes in which
+            joints are looked for, instead of those that people drew.
+        seed, val_fraction: of the split, where the data bring none.
+
+    Raises:
+        BadInput: no annotations or nothing to learn in them; a file that is not in COCO's form; two kinds of
+            skeletons; if strict, an annotation whose image is missing, damaged or of another size, whose box is
+            missing, without area or outside the image, or which has another number of joints.
+    """
+    root = Path(source)
+    files = _annotation_files(root)
+    judging = "val" if "val" in files else "train"
+    readers = {split: _Reader(root, file, boxes is not None and split == judging) for split, file in files.items()}
+    train, val = readers["train"], readers[judging]
+    if val.skeleton != train.skeleton:
+        raise BadInput(f"{val.file} has other joints than {train.file}; give both the same category")
+    learnt, judged, kept = train.poses, val.poses, None
+    if val is train:
+        learnt, judged = _split(train, seed, val_fraction)
+        kept = {pose.image for pose in judged}
+    detected = None if boxes is None else val.detections(boxes, kept)
+    skipped = [fault for reader in readers.values() for fault in reader.skipped]
+    if strict and skipped:
+        named = "; ".join(f"{s.path}: {s.reason}" for s in skipped[:3])
+        rest = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
+        raise BadInput(f"{len(skipped)} things in {root} cannot be used, remove or mend them ({named}{rest})")
+    shown = train.samples(learnt, judging=False)
+    return Splits(str(root), shown, val.samples(judged, detected), tuple(skipped))
+
+
+class _Reader:
+    """One file of annotations, read and checked.
+
+    every: look at images in which nobody is, too: what a detector finds there is wrong.
+
+    skeleton: the joints.  poses: everyone annotated.  skipped: what has a fault.
+    """
+
+    def __init__(self, root: Path, file: Path, every: bool) -> None:
+        self.root, self.file = root, file
+        self.skipped: list[Skipped] = []
+        content = read_json(file)
+        lists = ("images", "annotations", "categories")
+        if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
+            raise BadInput(f"{file} is not in COCO's form; it needs the lists images, annotations and categories")
+        self.skeleton, self.categories = _skeleton(content["categories"], file)
+        marked = [a for a in content["annotations"] if isinstance(a, dict) and a.get("category_id") in self.categories]
+        wanted = {_key(a.get("image_id")) for a in marked}
+        listed = [i for i in content["images"] if isinstance(i, dict)]
+        self.pictures = self._pictures([i for i in listed if every or _key(i.get("id")) in wanted])
+        self.known = {_key(i.get("id")) for i in listed}
+        self.poses = [pose for a in marked if (pose := self._pose(a)) is not None]
+
+    def samples(self, poses: list[Pose], detected: list[Pose] | None = None, *, judging: bool = True) -> PoseSet:
+        """The persons to learn or judge, as a set."""
+        chosen = [pose for pose in poses if pose.learnable] if detected is None else detected
+        if not chosen:
+            raise BadInput(f"{self.file} has no person with labelled joints that could be used; add some")
+        others = poses if detected is not None else [pose for pose in poses if not pose.learnable]
+        files = {picture.name: ImageFile(picture.path) for picture in self.pictures.values()}
+        return PoseSet(
+            self.skeleton,
+            tuple(f"{pose.image}#{pose.id}" for pose in chosen),
+            tuple(files[pose.image] for pose in chosen),
+            tuple(chosen),
+            tuple(others) if judging else (),
+        )
+
+    def detections(self, boxes: str, images: set[str] | None) -> list[Pose]:
+        """The boxes of a detector, in these images or all, as persons without joints."""
+        content = read_json(boxes)
+        if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
+            raise BadInput(f"{boxes} is not in COCO's form of results; give a list of records with image_id and bbox")
+        nothing = np.zeros((len(self.skeleton.joints), 3))
+        found = []
+        for i, one in enumerate(content):
+            if one.get("category_id", next(iter(self.categories))) not in self.categories:
+                continue
+            picture, box = self.pictures.get(_key(one.get("image_id"))), _box(one.get("bbox"))
+            score = one.get("score")
+            if picture is None or (images is not None and picture.name not in images):
+                if _key(one.get("image_id")) not in self.known:
+                    self._skip(boxes, f"detection {i} is of an image that {self.file} does not list")
+                continue
+            if reason := _fault(box, picture):
+                self._skip(boxes, f"detection {i} of {picture.name} {reason}")
+            elif not isinstance(score, int | float) or not math.isfinite(score):
+                self._skip(boxes, f"detection {i} of {picture.name} has no score")
+            else:
+                left, top, width, height = box
+                corners = left, top, left + width, top + height
+                area = AREA_OF_BOX * width * height
+                found.append(Pose(picture.name, corners, nothing, area, i, score=float(score)))
+        if not found:
+            raise BadInput(f"{boxes} has no box in an image of {self.file}; give the detections of these images")
+        return found
+
+    def _skip(self, path: object, reason: str, *, damaged: bool = False) -> None:
+        self.skipped.append(Skipped(str(path), reason, damaged))
+
+    def _pictures(self, images: list[Record]) -> dict[Any, Picture]:
+        """The listed images that are there, whole and of the size that the annotations say, by id."""
+        found: dict[Any, Picture] = {}
+        for image in images:
+            name = str(image.get("file_name", ""))
+            path = _find(self.root, self.file, name)
+            if path is None:
+                self._skip(self.file, f"image {image.get('id')} is {name!r}, and no such file lies below {self.root}")
+                continue
+            below = os.path.relpath(path, self.root).replace(os.sep, "/")
+            found[_key(image.get("id"))] = Picture(below, str(path), (image.get("width", 0), image.get("height", 0)))
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            header_only = len(found) > HEADER_ONLY_ABOVE
+            checks = pool.map(lambda picture: _examined(picture, header_only), found.values())
+            for key, checked in zip(list(found), track(checks, "Checking images", len(found)), strict=True):
+                if isinstance(checked, Picture):
+                    found[key] = checked
+                else:
+                    self.skipped.append(checked)
+                    del found[key]
+        return found
+
+    def _pose(self, record: Record) -> Pose | None:
+        """The person of an annotation; None, and a line in `skipped`, where it has a fault."""
+        number, image = record.get("id"), record.get("image_id")
+        picture = self.pictures.get(_key(image))
+        if picture is None:
+            why = "cannot be used" if _key(image) in self.known else "the file does not list"
+            self._skip(self.file, f"annotation {number} lies in image {image}, which {why}")
+            return None
+        crowd, box, count = bool(record.get("iscrowd", 0)), _box(record.get("bbox")), len(self.skeleton.joints)
+        values = record.get("keypoints", [0] * 3 * count if crowd else None)
+        reason = "has no whole number as id" if not isinstance(number, int) else _fault(box, picture)
+        if reason := reason or _joints_fault(values, count):
+            self._skip(self.file, f"annotation {number} of {picture.name} {reason}")
+            return None
+        left, top, width, height = box
+        area = record.get("area")
+        if not isinstance(area, int | float) or not 0 < area < math.inf:
+            area = AREA_OF_BOX * width * height
+        joints = np.asarray(values, np.float64).reshape(count, 3)
+        corners = left, top, left + width, top + height
+        return Pose(picture.name, corners, joints, float(area), int(str(number)), crowd)
+
+
+def _annotation_files(root: Path) -> dict[str, Path]:
+    """The files of "train" and, where there is one, "val"."""
+    folders = [root / "annotations", root]
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.json"), key=lambda p: natural_key(p.name)) if folder.is_dir() else []:
+            if match := FILE.fullmatch(path.name):
+                found.setdefault("train" if match[1].lower() == "train" else "val", path)
+    if "train" not in found:
+        raise BadInput(f"there is no file annotations/*keypoints_train*.json in {root}; add it, in COCO's form")
+    return found
+
+
+def _skeleton(categories: list[Any], file: Path) -> tuple[Skeleton, set[Any]]:
+    """The joints, and the ids of the categories that have them."""
+    having = [c for c in categories if isinstance(c, dict) and isinstance(c.get("keypoints"), list) and c["keypoints"]]
+    if not having:
+        raise BadInput(f"{file} has no category with keypoints; name the joints there")
+    first = having[0]
+    if other := [c for c in having if c["keypoints"] != first["keypoints"]]:
+        raise BadInput(f"{file} has the joints of {first.get('name')} and of {other[0].get('name')}; keep one of them")
+    try:
+        skeleton = skeleton_of(
+            first["keypoints"],
+            pairs=first.get("flip_pairs"),
+            sigmas=first.get("sigmas"),
+            edges=first.get("skeleton", ()),
+        )
+    except BadInput as error:
+        raise BadInput(f"{file}: {error}") from error
+    return skeleton, {c.get("id") for c in having}
+
+
+def _find(root: Path, file: Path, name: str) -> Path | None:
+    """The image of that name."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+        return None  # it leads out of the folder
+    split = file.stem.rpartition("keypoints_")[2]
+    folders = (root / split, root / "images" / split, root / "images", root)
+    return next((path for folder in folders if (path := folder.joinpath(*parts)).is_file()), None)
+
+
+def _examined(picture: Picture, header_only: bool) -> Picture | Skipped:
+    """The image with its size as its file says, or why it cannot be used."""
+    try:
+        header = read_header(picture.path)
+        check_image(picture.path, header_only=header_only)
+    except BadImage as error:
+        return Skipped(picture.path, error.reason, damaged=True)
+    said, stored = picture.size, header.size
+    turned = header.turned and said == stored[::-1]  # whether its pixels are turned by a quarter, only they know
+    if all(said) and said != stored and not turned:
+        return Skipped(picture.path, f"it is {stored[0]} x {stored[1]}, the annotations say {said[0]} x {said[1]}")
+    return picture._replace(size=said if all(said) else stored)
+
+
+def _box(value: Any) -> tuple[float, ...]:
+    """Left, top, width, height; () of something else."""
+    ok = isinstance(value, list | tuple) and len(value) == 4 and all(isinstance(v, int | float) for v in value)
+    return tuple(float(v) for v in value) if ok and all(map(math.isfinite, value)) else ()
+
+
+def _fault(box: tuple[float, ...], picture: Picture) -> str:
+    """What is wrong with a box, as the end of a sentence; "" if nothing is."""
+    if not box:
+        return "has no box of four numbers"
+    left, top, width, height = box
+    if width <= 0 or height <= 0:
+        return "has a box without area"
+    if left >= picture.size[0] or top >= picture.size[1] or left + width <= 0 or top + height <= 0:
+        return "has a box outside the image"
+    return ""
+
+
+def _joints_fault(values: Any, count: int) -> str:
+    """What is wrong with `keypoints`, as the end of a sentence; "" if nothing is."""
+    if not isinstance(values, list) or len(values) != 3 * count:
+        return f"has {len(values) / 3:g} joints, not {count}" if isinstance(values, list) else "has no keypoints"
+    if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+        return "has a joint that is no number"
+    return "" if all(v in (0, 1, 2) for v in values[2::3]) else "has a joint whose visibility is not 0, 1 or 2"
+
+
+def _key(value: Any) -> Any:
+    """An id as a key; what cannot be one is no id of anything."""
+    return value if isinstance(value, int | str) else None
+
+
+def _split(reader: _Reader, seed: int, fraction: float) -> tuple[list[Pose], list[Pose]]:
+    """The persons to learn and to judge by: of all images a fraction, drawn by the digest of their names."""
+    if not 0 < fraction < 1:
+        raise BadInput(f"a validation fraction of {fraction} is impossible; give one between 0 and 1, such as 0.2")
+    images = sorted({pose.image for pose in reader.poses if pose.learnable}, key=lambda name: _digest(seed, name))
+    if len(images) < 2:
+        raise BadInput(f"{reader.file} has persons in one image alone; add images, of which some are kept to judge by")
+    kept = set(images[: min(max(round(len(images) * fraction), 1), len(images) - 1)])
+    return [p for p in reader.poses if p.image not in kept], [p for p in reader.poses if p.image in kept]
+
+
+def _digest(seed: int, name: str) -> bytes:
+    return sha256(f"{seed}/{name}".encode(errors="surrogateescape")).digest()
