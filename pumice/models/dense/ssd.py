@@ -55,17 +55,25 @@ class Extra(nn.Sequential):
 class SSDHead(DenseHead):
     """Six maps that predict, two of the backbone and four extra ones -> (N, boxes, 4 + classes).
 
-    lite: predictors are conv_1x1(ReLU6(norm(depthwise_3x3(x)))), not conv_3x3(x); both have a bias.
     boxes: at each place of each map.
+    lite: predictors are conv_1x1(ReLU6(norm(depthwise_3x3(x)))), not conv_kxk(x); both have a bias.
+    kernel_size: k.
     """
 
     classifier: nn.ModuleList
 
     def __init__(
-        self, channels: tuple[int, int], extras: tuple[int, ...], boxes: tuple[int, ...], lite: bool, num_classes: int
+        self,
+        channels: tuple[int, int],
+        extras: tuple[int, ...],
+        boxes: tuple[int, ...],
+        num_classes: int,
+        *,
+        lite: bool,
+        kernel_size: int = 3,
     ) -> None:
         super().__init__()
-        self.widths, self.each, self.lite = (*channels, *extras), boxes, lite
+        self.widths, self.each, self.lite, self.kernel_size = (*channels, *extras), boxes, lite, kernel_size
         pairs = zip(self.widths[1:], extras, strict=False)
         self.extras = nn.ModuleList(Extra(before, out, lite) for before, out in pairs)
         self.boxes = self.predictors(4)
@@ -79,7 +87,8 @@ class SSDHead(DenseHead):
             if self.lite:
                 made.append(nn.Sequential(ConvNormAct(c, c, 3, groups=c, act="R6"), nn.Conv2d(c, boxes * values, 1)))
             else:
-                made.append(nn.Conv2d(c, boxes * values, 3, padding=1))
+                k = self.kernel_size
+                made.append(nn.Conv2d(c, boxes * values, k, padding=k // 2))
         predictors = nn.ModuleList(made)
         start(predictors)
         return predictors
@@ -135,8 +144,8 @@ def start(layers: nn.Module) -> None:
 
 
 @dataclass(frozen=True)
-class SSD(HeadPlan):
-    """Plain 3 x 3 convolutions.
+class SSDLite(HeadPlan):
+    """Depthwise separable convolutions.
 
     reduced: halve the outputs of the stage at stride 32 and of the last convolution (MobileNetV3's '+').
     multiplier: of the extra layers' widths, and of a last convolution of 1280; the papers give it the backbone's width
@@ -151,7 +160,6 @@ class SSD(HeadPlan):
     task: ClassVar[Task] = "detect"
     input_size: ClassVar[tuple[int, int]] = (320, 320)
     num_classes: ClassVar[int] = 91  # COCO's 90 numbers and the background
-    lite: ClassVar[bool] = False
 
     def choose(self, reductions: tuple[int, ...]) -> tuple[int, ...]:
         """The last two maps."""
@@ -180,18 +188,37 @@ class SSD(HeadPlan):
         self, channels: tuple[int, ...], reductions: tuple[int, ...], num_classes: int, drop_rate: float | None
     ) -> DenseHead:
         """SSDHead; it has no dropout."""
+        return self.predicting(channels, num_classes, lite=True)
+
+    def predicting(self, channels: tuple[int, ...], num_classes: int, **form: Any) -> SSDHead:
+        """The head on C4 and C5; `form` as SSDHead takes it.
+
+        Raises:
+            BadInput: another number of boxes.
+        """
         if self.first_boxes not in (3, 6):
             raise BadInput(f"first_boxes must be 3 or 6, not {self.first_boxes}")
         extras = tuple(max(LEAST_WIDTH, int(d * self.multiplier)) for d in EXTRAS)
         boxes = (self.first_boxes, *[6] * (1 + len(extras)))
-        return SSDHead((channels[0], channels[1]), extras, boxes, self.lite, num_classes)
+        return SSDHead((channels[0], channels[1]), extras, boxes, num_classes, **form)
 
 
 @dataclass(frozen=True)
-class SSDLite(SSD):
-    """Depthwise separable ones; the options are SSD's."""
+class SSD(SSDLite):
+    """Plain convolutions.
 
-    lite: ClassVar[bool] = True
+    kernel_size: of those that predict: SSD's 3, or 1, which the net of MobileNetV1's table 13 has.
+    """
+
+    kernel_size: Literal[1, 3] = 3
+
+    def head(
+        self, channels: tuple[int, ...], reductions: tuple[int, ...], num_classes: int, drop_rate: float | None
+    ) -> DenseHead:
+        """SSDHead; it has no dropout."""
+        if self.kernel_size not in (1, 3):
+            raise BadInput(f"kernel_size must be 1 or 3, not {self.kernel_size}")
+        return self.predicting(channels, num_classes, lite=False, kernel_size=self.kernel_size)
 
 
 def expands(rows: Sequence[Row], index: int) -> bool:

@@ -109,6 +109,8 @@ def test_new_classes_keep_the_rest():
         ("ssdlite:shufflenetv2_050", {"reduced": True}, "which this backbone is not; leave it out"),
         ("ssdlite:timm:resnet18", {"reduced": True}, "which this backbone is not; leave it out"),
         ("ssdlite:mobilenetv2_035", {"first_boxes": 4}, "first_boxes must be 3 or 6, not 4"),
+        ("ssd:mobilenetv2_035", {"kernel_size": 2}, "kernel_size must be 1 or 3, not 2"),
+        ("ssdlite:mobilenetv2_035", {"kernel_size": 3}, "has no option 'kernel_size'"),
         ("ssdlite:mobilenetv2_035", {"multiplier": 0.0}, "option multiplier must be a number above 0"),
     ],
 )

@@ -60,3 +60,11 @@ def test_heads_of_table_5(head, params, madds):
     alone = counts("mobilenetv2_100", num_classes=0)
     found = [a - b for a, b in zip(whole, alone, strict=True)]
     assert found == [pytest.approx(params, abs=0.03), pytest.approx(madds, abs=0.6)]
+
+
+def test_ssd_of_mobilenet_v1():
+    """Table 13 prints 6.8 M and 1.2 B at 300 x 300."""
+    with torch.device("meta"):
+        net = create_model("ssd:mobilenetv1_100", kernel_size=1).eval()
+    graph = trace(net, (3, 300, 300))
+    assert (graph.params / 1e6, graph.madds / 1e6) == (pytest.approx(6.820, abs=0.001), pytest.approx(1237, abs=1))
