@@ -82,7 +82,10 @@ def plan_of(
     published = variant(name)
     resize: Resize = "crop" if published.task == "classify" else "stretch"
     preprocess = Preprocess(published.image, crop_pct=published.crop_pct, resize=resize)
-    return spec_of(name, options), published.num_classes, preprocess
+    own = spec_of(name, options)
+    if isinstance(own, DenseSpec) and output_stride:
+        own = replace(own, output_stride=output_stride)
+    return own, published.num_classes, preprocess
 
 
 def set_eps(model: nn.Module, config: ModelConfig) -> None:

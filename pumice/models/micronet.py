@@ -8,12 +8,16 @@ From the paper, as options: its ablations.  J, K, the shift as printed, other ac
 the lite combination; from arXiv:2011.12289 the full-rank partner of mutual learning.  The release's flags for it spare
 the depthwise convolutions of lite rows: `full_rank_rows="regular"`.
 Where silent: widths other than the published, the ablations' included (`micronet_widths`), and the table of M44.
+Nets to segment are told in prose, by arXiv:2011.12289 alone: `dense.mraspp` says what is invented there.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from pumice.errors import BadInput
+from pumice.models.dense.mraspp import MRASPPPlan
+from pumice.models.dense.spec import DenseSpec, on_backbone
 from pumice.models.micronet_blocks import Activation, FullRank, Last, Lite, MicroFc, Regular, Start, Stem
 from pumice.models.micronet_widths import Combination, Rows, combined, regrouped, scaled, solved
 from pumice.models.spec import NetSpec, Variant
@@ -190,11 +194,22 @@ def micronet(
     return NetSpec(rows, chosen.head, init="full_fan_out")
 
 
+def mraspp(table: Literal["m0", "m1", "m2", "m3"] = "m0", filters: int = 240) -> DenseSpec:
+    """A table as a backbone that ends at 1/16, and MR-ASPP with so many filters on it."""
+    return on_backbone(MRASPPPlan(filters), micronet(table))
+
+
 NAMING = (
     "M{} here is M{} of the ICCV paper (arXiv:2108.05894, {} M multiply-adds); the first version (arXiv:2011.12289) "
     "calls its net of that cost and accuracy {}, with other layers"
 )
 COUNTING = "; the published multiply-adds include applying the shift-max, which Pumice reports apart"
+PROSE = (
+    "made here from the prose of the first version (arXiv:2011.12289), which gives no widths and no code; at 1024 x 2048 "
+    "it prints {}, and this net has {} M multiply-adds{} with applying the shift-max"
+)
+NONE = "none for this backbone"
+cityscapes = partial(Variant, mraspp, input_size=(1024, 2048), num_classes=19, task="segment", status="reconstruction")
 VARIANTS = {
     "micronet_m0": Variant(
         micronet,
@@ -225,5 +240,17 @@ VARIANTS = {
         note="invented here from the published rules and budget of the first version's M3 (arXiv:2011.12289, 44 M "
         "multiply-adds), whose layers were never published: with applying the shift-max it has 44.3 M (+0.7 %); its "
         "accuracy is not known, and the published one is not its own",
+    ),
+    "micronet_m0_mraspp": cityscapes({"table": "m0"}, note=PROSE.format(NONE, 583, "")),
+    "micronet_m1_mraspp": cityscapes(
+        {"table": "m1"},
+        published="M0 (first arXiv version) MR-ASPP",
+        note=PROSE.format("810 M for its M0, a classifier of this M1's cost", 813, " (+0.4 %)"),
+    ),
+    "micronet_m2_mraspp": cityscapes({"table": "m2"}, note=PROSE.format(NONE, 1348, "")),
+    "micronet_m3_mraspp": cityscapes(
+        {"table": "m3"},
+        published="M2 (first arXiv version) MR-ASPP",
+        note=PROSE.format("1750 M for its M2, a classifier of this M3's cost", 1841, " (+5.2 %)"),
     ),
 }

@@ -8,7 +8,7 @@ drop_path       stochastic depth
 dynamic_relu    Dynamic ReLU
 eesp            the same with depthwise branches, and its strided form with the image (ESPNetV2)
 esp             efficient spatial pyramid of dilated convolutions (ESPNet)
-factorised      depthwise k x k as k x 1 then 1 x k (MicroNet)
+factorised      depthwise k x k as k x 1 then 1 x k; 1 x 1 as two grouped ones with a shuffle between (MicroNet)
 gate            squeeze-and-excitation
 ghost           Ghost module and bottleneck (GhostNet)
 initialise      the papers' starting weights

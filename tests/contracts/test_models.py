@@ -21,6 +21,7 @@ from pumice.models import catalogue
 from pumice.models.checkpoint import load_checkpoint, manifest_of, save_checkpoint
 from pumice.models.convnet import ConvNet, FeatureNet
 from pumice.models.create import create_model
+from pumice.models.dense.spec import DenseSpec
 from pumice.models.described import config_of
 from pumice.models.families import family_of, options_of, spec_of, variant, variants
 from pumice.models.manifest import ModelConfig
@@ -63,6 +64,7 @@ def tiers() -> list[Any]:
 EVERY = tiers()
 CHAINS = [p for p in EVERY if isinstance(spec_of(p.values[0], {}), NetSpec)]
 PLAIN = [p for p in EVERY if p not in CHAINS]
+ON_A_BACKBONE = [p for p in PLAIN if isinstance(spec_of(p.values[0], {}), DenseSpec)]
 
 
 @pytest.fixture(autouse=True)
@@ -112,19 +114,27 @@ def fits(output: Any, name: str, classes: int, size: tuple[int, int]) -> None:
 
 def test_which_nets_are_no_chains() -> None:
     families = {family_of(p.values[0]).__name__.rpartition(".")[2] for p in PLAIN}
-    assert families <= {"espnet", "espnet_v2", "peleenet"}
+    assert families <= {"espnet", "espnet_v2", "peleenet"} | {
+        family_of(p.values[0]).__name__.rpartition(".")[2] for p in ON_A_BACKBONE
+    }
+
+
+def config(name: str, classes: int) -> ModelConfig:
+    """The record of a net as published but for its classes."""
+    spec = spec_of(name, {})
+    return ModelConfig(name, classes, output_stride=spec.output_stride if isinstance(spec, DenseSpec) else 32)
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_classes(name: str) -> None:
     size = sides(name)
     model = on_meta(name, num_classes=7)
-    assert (model.num_classes, config_of(model)) == (7, ModelConfig(name, 7))
+    assert (model.num_classes, config_of(model)) == (7, config(name, 7))
     fits(run(model, size), name, 7, size)
     model.reset_classifier(9)
     fits(run(model, size), name, 9, size)
-    assert config_of(model) == ModelConfig(name, 9)
-    assert config_of(plain(name)) == ModelConfig(name, variant(name).num_classes)
+    assert config_of(model) == config(name, 9)
+    assert config_of(plain(name)) == config(name, variant(name).num_classes)
     if variant(name).task != "classify":
         with pytest.raises(BadInput, match="class"):
             create_model(name, num_classes=0)
@@ -234,10 +244,24 @@ def test_output_stride(name: str, output_stride: int) -> None:
         assert name.startswith(ODD_MAPS) or tuple(found.shape[2:]) == (side // reduction, side // reduction)
 
 
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("name", [p for p in PLAIN if p not in ON_A_BACKBONE])
 def test_plain_modules_keep_their_stride(name: str) -> None:
     with pytest.raises(BadInput, match="output_stride 16 cannot be had"):
         on_meta(name, output_stride=16)
+
+
+@pytest.mark.parametrize("name", ON_A_BACKBONE)
+def test_output_stride_of_a_backbone(name: str) -> None:
+    """Strides become dilation in the backbone, and the record says so; the weights are the same."""
+    whole = plain(name)
+    for output_stride in (8, 16, 32):
+        dense = on_meta(name, output_stride=output_stride)
+        assert config_of(dense) == ModelConfig(name, variant(name).num_classes, output_stride=output_stride)
+        assert dense.feature_info.reduction()[-1] == output_stride
+        assert [(k, v.shape) for k, v in dense.state_dict().items()] == [
+            (k, v.shape) for k, v in whole.state_dict().items()
+        ]
+        fits(run(dense, sides(name)), name, variant(name).num_classes, sides(name))
 
 
 @pytest.mark.parametrize("name", CHAINS)

@@ -4,6 +4,7 @@ from pumice.models.dense.aspp import ASPPPlan
 from pumice.models.dense.heatmap import HeatmapPlan
 from pumice.models.dense.lraspp import LRASPPPlan
 from pumice.models.dense.micro_heatmap import MicroHeatmapPlan
+from pumice.models.dense.mraspp import MRASPPPlan
 from pumice.models.dense.plan import HeadPlan
 from pumice.models.dense.raspp import RASPPPlan
 
@@ -11,6 +12,7 @@ HEADS: dict[str, type[HeadPlan]] = {
     "aspp": ASPPPlan,
     "raspp": RASPPPlan,
     "lraspp": LRASPPPlan,
+    "mraspp": MRASPPPlan,
     "heatmap": HeatmapPlan,
     "micro_heatmap": MicroHeatmapPlan,
 }

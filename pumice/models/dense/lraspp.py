@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pumice.errors import BadInput
 from pumice.models.dense.plan import Tap
-from pumice.models.dense.segment import TwoMapsPlan, classifier
+from pumice.models.dense.segment import ReducedPlan, classifier, eighth_and_last
 from pumice.models.heads import DenseHead
 from pumice.models.spec import NetSpec
 from pumice.nn.conv import ConvNormAct
@@ -86,13 +86,18 @@ class LRASPPHead(DenseHead):
 
 
 @dataclass(frozen=True)
-class LRASPPPlan(TwoMapsPlan):
+class LRASPPPlan(ReducedPlan):
     """`lraspp:BACKBONE`.
 
-    pooling: the paper's windows, or the whole map.
+    filters: of the head, 128 or 256 in the paper.  pooling: the paper's windows, or the whole map.
     """
 
+    filters: int = 128
     pooling: Pooling = "paper"
+
+    def choose(self, reductions: tuple[int, ...]) -> tuple[int, ...]:
+        """The last map at an eighth (else the last finer one), and the last of all."""
+        return eighth_and_last(reductions)
 
     def taps(self, spec: NetSpec) -> tuple[NetSpec, tuple[Tap, ...]]:
         """The depthwise output inside the block of the low map, where the block is an inverted residual."""

@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 from pumice.errors import BadInput, nearest
 from pumice.models.dense.heads import HEADS
 from pumice.models.dense.plan import HeadPlan
-from pumice.models.dense.spec import DenseSpec
+from pumice.models.dense.spec import DenseSpec, on_backbone
 from pumice.models.external import create_external, is_external
 from pumice.models.families import lacks, spec_of, variant
 
@@ -58,12 +58,7 @@ def dense_spec(name: str, options: dict[str, Any], output_stride: int | None) ->
         if unknown is None or not known:
             raise
         raise BadInput(f"{error}; {name.split(':')[0]} takes {', '.join(known)}{nearest(unknown, known)}") from error
-    return DenseSpec(
-        *(plan, spec, None, stride),
-        init=spec.init,
-        bn_momentum=spec.bn_momentum,
-        bn_eps=spec.bn_eps,
-    )
+    return on_backbone(plan, spec, stride)
 
 
 def _theirs(backbone: str, given: dict[str, Any], in_chans: int) -> Any:

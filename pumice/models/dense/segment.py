@@ -30,10 +30,14 @@ class SegmentPlan(HeadPlan):
         """The last."""
         return (len(reductions) - 1,)
 
+    def taps(self, spec: NetSpec) -> tuple[NetSpec, tuple[Tap, ...]]:
+        """Without the convolution before the classifier."""
+        return super().taps(without_classifiers_conv(spec))
+
 
 @dataclass(frozen=True)
 class ReducedPlan(SegmentPlan):
-    """A head of the MobileNets' papers, on a backbone that ends where theirs end.
+    """A head of the MobileNets' papers.
 
     rf2: the paper's "RF2": the last stage has half as many filters.
     """
@@ -41,25 +45,19 @@ class ReducedPlan(SegmentPlan):
     rf2: bool = False
 
     def taps(self, spec: NetSpec) -> tuple[NetSpec, tuple[Tap, ...]]:
-        """Without the convolution before the classifier, and with half the filters at the end if so asked."""
-        spec = without_classifiers_conv(spec)
+        """With half the filters at the end if so asked."""
         return super().taps(halved(spec) if self.rf2 else spec)
 
 
-@dataclass(frozen=True)
-class TwoMapsPlan(ReducedPlan):
-    """A head that reads the last map and one at an eighth of the image.
+def eighth_and_last(reductions: tuple[int, ...]) -> tuple[int, int]:
+    """Of a backbone's maps the last at an eighth of the image (else the last finer one), and the last of all.
 
-    filters: of the head, 128 or 256 in the paper.
+    Raises:
+        BadInput: there is but one.
     """
-
-    filters: int = 128
-
-    def choose(self, reductions: tuple[int, ...]) -> tuple[int, ...]:
-        """The last map at an eighth (else the last finer one), and the last of all."""
-        if len(reductions) < 2:
-            raise BadInput("this head reads two maps, and the backbone has one; choose another backbone")
-        return nearest_map(reductions[:-1], 8), len(reductions) - 1
+    if len(reductions) < 2:
+        raise BadInput("this head reads two maps, and the backbone has one; choose another backbone")
+    return nearest_map(reductions[:-1], 8), len(reductions) - 1
 
 
 def without_classifiers_conv(spec: NetSpec) -> NetSpec:

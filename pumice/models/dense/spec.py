@@ -46,3 +46,16 @@ class DenseSpec(PlainSpec):
     def head_on(self, encoder: Encoder, num_classes: int, drop_rate: float | None) -> Head | DenseHead:
         """The plan's head."""
         return self.plan.head(encoder.channels, encoder.reductions, num_classes, drop_rate)
+
+
+def on_backbone(plan: HeadPlan, backbone: NetSpec | PlainSpec, output_stride: int | None = None) -> DenseSpec:
+    """A head on a network of ours, with the backbone's rules of starting weights and norms.
+
+    output_stride: None is what the head asks for.
+    """
+    return DenseSpec(
+        *(plan, backbone, None, output_stride or plan.output_stride),
+        init=backbone.init,
+        bn_momentum=backbone.bn_momentum,
+        bn_eps=backbone.bn_eps,
+    )
