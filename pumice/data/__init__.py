@@ -21,6 +21,11 @@ inspect      kind, size and fingerprints of every image of a set
 alike        which of many images are nearly the same
 check        what is wrong with a data set
 memory       decoded images kept in memory within a limit
+boxes        what images with boxes are
+annotated    what annotation files say of images -> such a set, and what of it cannot be used
+sizes        height and width of many image files; the damaged ones
+coco, voc, yolo  readers of the three forms in which people keep boxes
+open_boxes   what a user typed -> training and validation images with boxes
 imagenet     names of the classes of ImageNet
 preprocess   RGB image -> network input, for validation, prediction and verification
 augment      the random changes of training images, as values
