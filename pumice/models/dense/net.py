@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from pumice.errors import BadInput
 from pumice.models.dense.encoder import WholeEncoder
 from pumice.models.dense.spec import DenseSpec
 from pumice.models.plainnet import PlainNet
@@ -32,4 +33,5 @@ class DenseNet(PlainNet):
         if not foreign:
             initialise(self.encoder, init)
             set_norm(self, eps=bn_eps, momentum=bn_momentum)
-            set_drop_path(self.encoder, drop_path_rate)
+        if set_drop_path(self, drop_path_rate) == 0 and drop_path_rate > 0:
+            raise BadInput("this net has no residual branches, so drop_path_rate must be 0")
