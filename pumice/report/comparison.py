@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from pumice.report import mistakes
+from pumice.report import dense, mistakes
 from pumice.report.confusion import confusion_figure, difference_figure, is_square
 from pumice.report.curves import runs_training_figure
 from pumice.report.document import Figures, keep_plot, section
@@ -57,6 +57,7 @@ def runs_table(named: Named) -> str:
         ("runtime", False, lambda r: words(r.runtime)),
         ("within budget", False, _within),
         ("top-1", True, lambda r: figure_cell(percent(r.top1), r.top1)),
+        ("score", True, _score),
         ("at epoch", True, lambda r: _plain(None if r.candidates else r.best_epoch)),
         ("balanced", True, lambda r: _percent(number(r.scores, "balanced_accuracy"))),
         ("final val loss", True, _final_loss),
@@ -117,6 +118,12 @@ def _confusion(peers: Named, figures: Figures) -> str:
 
 def _name(name: str, place: int) -> Cell:
     return Cell(f'<a href="#run{place}"><b>{esc(name)}</b></a>', name)
+
+
+def _score(run: RunRecords) -> Cell:
+    """The main figure of a dense task."""
+    name, value = dense.best_of(run) if run.dense else ("", None)
+    return Cell(esc(f"{name} {percent(value)}" if name else NOTHING), value, numeric=True)
 
 
 def _data(run: RunRecords) -> Cell:

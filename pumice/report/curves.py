@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pumice.report.dense import score_columns
 from pumice.report.fields import number
 from pumice.report.records import Curve, RunRecords, candidate_key
 from pumice.report.settings import alike
@@ -25,6 +26,7 @@ from pumice.report.units import image_size
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "top-1": {"tickformat": ".0%"},
+    "scores": {"tickformat": ".0%"},
     "learning rate": {"nticks": 4},
     "waiting": {"tickformat": ".0%", "range": [0, 1], "nticks": 3},
 }
@@ -79,6 +81,7 @@ def training_figure(run: RunRecords) -> Any:
     panels = (
         ("loss", (("train_loss", "training loss", BLUE), ("val_loss", "validation loss", ORANGE))),
         ("top-1", (("val_top1", "validation top-1", TEAL),)),
+        ("scores", tuple((key, name, SERIES[i]) for i, (key, name) in enumerate(score_columns([run])))),
         ("learning rate", (("lr", "learning rate", GREY),)),
         ("waiting", (("data_wait", "share of the time spent waiting for images", PURPLE),)),
     )
@@ -87,7 +90,7 @@ def training_figure(run: RunRecords) -> Any:
     if not shown:
         return None
     figure = new_figure(170 + 130 * len(shown))
-    weights = [3 if title == "loss" else 2 if title == "top-1" else 1.2 for title, _ in shown]
+    weights = [{"loss": 3, "top-1": 2, "scores": 3}.get(title, 1.2) for title, _ in shown]
     top, gap = 1.0, 0.06
     for place, ((title, series), weight) in enumerate(zip(shown, weights, strict=True), start=1):
         bottom = top - (1 - gap * (len(shown) - 1)) * weight / sum(weights)
@@ -96,7 +99,7 @@ def training_figure(run: RunRecords) -> Any:
         figure.update_layout({f"yaxis{suffix}": axis(title, domain=[max(bottom, 0), top], **options)})
         for key, name, colour in series:
             rows = [(e.get("epoch", float(i)), e[key]) for i, e in enumerate(run.epochs) if key in e]
-            number_format = ".1%" if key in ("val_top1", "data_wait") else ".4g"
+            number_format = ".1%" if title in ("top-1", "scores", "waiting") else ".4g"
             figure.add_trace(
                 plotly().Scatter(
                     x=[x for x, _ in rows],
@@ -127,6 +130,7 @@ def runs_training_figure(named: Sequence[tuple[str, RunRecords]]) -> Any:
     Runs that differ in their seed alone are one line, the mean of them, in a band from the least to the greatest.
     """
     panels = [("train_loss", "training loss"), ("val_loss", "validation loss"), ("val_top1", "validation top-1")]
+    panels += [(key, f"validation {name}") for key, name in score_columns([run for _, run in named])[:2]]
     panels = [panel for panel in panels if any(panel[0] in e for _, run in named for e in run.epochs)]
     if not panels:
         return None
@@ -135,7 +139,7 @@ def runs_training_figure(named: Sequence[tuple[str, RunRecords]]) -> Any:
     height = (1 - gap * (len(panels) - 1)) / len(panels)
     for place, (key, title) in enumerate(panels, start=1):
         suffix, top = "" if place == 1 else str(place), 1 - (place - 1) * (height + gap)
-        options = {"tickformat": ".0%"} if key == "val_top1" else {}
+        options = {} if key.endswith("_loss") else {"tickformat": ".0%"}
         figure.update_layout({f"yaxis{suffix}": axis(title, domain=[max(top - height, 0), top], **options)})
         for colour, group in enumerate(alike(named)):
             for trace in _group(group, key, f"y{suffix}", SERIES[colour % len(SERIES)], first=place == 1):
@@ -169,7 +173,7 @@ def _group(group: Sequence[tuple[str, RunRecords]], key: str, yaxis: str, colour
         marker={"size": 4},
         line={"color": colour, "width": 2.2, "dash": "solid" if group[0][1].finished else "dash"},
         showlegend=first,
-        hovertemplate=f"{label} %{{y:{'.1%' if key == 'val_top1' else '.4g'}}}<extra></extra>",
+        hovertemplate=f"{label} %{{y:{'.4g' if key.endswith('_loss') else '.1%'}}}<extra></extra>",
         **shared,
     )
     return [*(band if len(group) > 1 else ()), line]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pumice.errors import BadInput
 from pumice.files import write_text
-from pumice.report import listings, mistakes, sections
+from pumice.report import dense, listings, mistakes, sections
 from pumice.report.comparison import comparison
 from pumice.report.confusion import confusion_figure, is_square
 from pumice.report.curves import rungs_figure, training_figure
@@ -70,14 +70,28 @@ def _run(name: str, run: RunRecords, prefix: str, figures: Figures, *, alone: bo
         ("Load it", sections.loading(run)),
         ("Candidates", _candidates(run, prefix, figures) + listings.candidates_table(run)),
         ("Training", _training(run, prefix, figures)),
-        ("Accuracy by class", _confusion(run, prefix, figures) + _classes(run)),
-        ("Worst mistakes", mistakes.sheets(run)),
+        *(_dense(run, prefix, figures) if run.dense else _classified(run, prefix, figures)),
         ("What each layer costs", _layers(run, prefix, figures)),
         ("Verification of the file", sections.checks(run)),
         ("Inside the file", sections.inside(run)),
         ("Machine and settings", sections.machine(run)),
     ]
     return f'<article class="run">{summary}{"".join(section(part, html) for part, html in parts)}</article>'
+
+
+def _classified(run: RunRecords, prefix: str, figures: Figures) -> list[tuple[str, str]]:
+    return [
+        ("Accuracy by class", _confusion(run, prefix, figures) + _classes(run)),
+        ("Worst mistakes", mistakes.sheets(run)),
+    ]
+
+
+def _dense(run: RunRecords, prefix: str, figures: Figures) -> list[tuple[str, str]]:
+    curves = dense.precision_recall(run, prefix, figures)
+    return [
+        ("Predictions beside the truth", dense.pictures(run)),
+        ("Scores", dense.scores_table(run) + curves + _confusion(run, prefix, figures) + dense.classes_table(run)),
+    ]
 
 
 def _candidates(run: RunRecords, prefix: str, figures: Figures) -> str:
@@ -109,6 +123,9 @@ def _confusion(run: RunRecords, prefix: str, figures: Figures) -> str:
     caption = (
         "Rows are the true classes. Teal: recognised; orange: taken for another class (drawn strongly, to be seen)."
     )
+    if run.dense:  # pixels, too many to be written into cells
+        matrix = [[round(100 * n / (sum(row) or 1), 1) for n in row] for row in matrix]
+        caption += " Numbers: percent of the pixels of the true class."
     figure = confusion_figure(matrix, run.classes)
     # Cells stay square-ish and labels legible: a small matrix is not stretched, a large one scrolls on a phone.
     width = figure.layout.height - figure.layout.margin.b + figure.layout.margin.l

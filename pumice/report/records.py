@@ -95,6 +95,16 @@ class RunRecords:
         return None
 
     @property
+    def task(self) -> str:
+        """What the network is for."""
+        return text(self.metrics, "task") or text(self.config, "task") or "classify"
+
+    @property
+    def dense(self) -> bool:
+        """Whether the task is not classification."""
+        return self.task != "classify"
+
+    @property
     def runtime(self) -> str | None:
         """Runtime that the file was measured in."""
         return text(self.benchmark, "runtime") or text(self.shipped, "runtime") or text(self.metrics, "runtime")
@@ -174,6 +184,7 @@ class RunRecords:
         """How many images trained and validated it, and how many were skipped: "train", "val", "skipped"."""
         split = {key: mapping(one) for key, one in mapping(self.dataset.get("images")).items()}
         counted = {key: sum(number(one, name) or 0 for name in one) for key, one in split.items()}
+        counted |= mapping(self.dataset.get("samples"))
         given = mapping(self.metrics.get("images")) or {**counted, "skipped": self.dataset.get("skipped")}
         return {key: value for key in ("train", "val", "skipped") if (value := number(given, key)) is not None}
 

@@ -1,6 +1,6 @@
 """The parts of the page, one function each: records in, HTML out, "" when there is nothing to say."""
 
-from pumice.report import snippets
+from pumice.report import dense, snippets
 from pumice.report.fields import Record, first_number, mapping, number
 from pumice.report.html import code, esc, facts, flatten, tile
 from pumice.report.records import RunRecords
@@ -42,6 +42,7 @@ def tiles(run: RunRecords) -> str:
         )
         if run.top1 is not None
         else "",
+        *(dense.tiles(run) if run.dense else ()),
         tile("latency, predicted" if run.predicted else "latency, p50", milliseconds(p50), spread or "before export")
         if p50 is not None
         else "",
@@ -118,7 +119,7 @@ def inside(run: RunRecords) -> str:
         height, width = (p.get("size") or (None, None))[:2]
         pairs = [
             ("size", f"{height}×{width} pixels" if height else ""),
-            ("crop", f"centre, {percent(p.get('crop_pct'))} of the shorter side"),
+            ("crop", cropped(p)),
             ("interpolation", esc(p.get("interpolation", ""))),
             ("channels", esc(p.get("channels", ""))),
             ("mean", esc(", ".join(plain(v) for v in p.get("mean") or ()))),
@@ -129,6 +130,13 @@ def inside(run: RunRecords) -> str:
         f'<h3>{len(run.classes)} classes, in order</h3><ol class="classes" start="0">{names}</ol>' if names else ""
     )
     return (f"<h3>Preprocessing</h3>{facts(pairs)}" if pairs else "") + classes
+
+
+def cropped(p: Record) -> str:
+    """Which part of an image is read."""
+    if p.get("resize") == "stretch":
+        return "none: the whole image is resized, whatever its shape"
+    return f"centre, {percent(number(p, 'crop_pct'))} of the shorter side"
 
 
 def machine(run: RunRecords) -> str:

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pumice.report.fields import Record, number, text
+from pumice.report.fields import Record, mapping, number, text
 from pumice.report.html import flatten
 from pumice.report.records import RunRecords
 from pumice.report.units import NOTHING, percent, plain
@@ -33,8 +33,9 @@ def _start(c: Record) -> str:
 
 
 def _length(c: Record) -> str:
-    size = number(c, "img_size")
-    at = f" at {size:g} pixels" if size else ""
+    size = c.get("img_size")
+    sides = size if isinstance(size, list) else [size] if size else []
+    at = f" at {' x '.join(str(side) for side in sides)} pixels" if sides else ""
     limit = number(c, "time_limit_s")
     ended = f", ended after {limit:g} s" if limit else ""
     return (
@@ -60,6 +61,9 @@ def _optimiser(c: Record) -> str:
 
 
 def _images(c: Record) -> str:
+    if text(c, "task") not in (None, "classify"):
+        given = [f"{name} {value}" for name, value in flatten(mapping(c.get("task_options")))]
+        return f"options of the task: {', '.join(given) if given else 'its own'}"
     low, high = c.get("rrc_scale") or (None, None)
     parts = [
         f"crops of {100 * low:.0f} to {100 * high:.0f} % of the image" if low is not None and high is not None else "",

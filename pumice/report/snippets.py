@@ -13,6 +13,17 @@ METADATA_KEY = "pumice"
 
 def with_pumice(run: RunRecords) -> str:
     """Lines for someone who has Pumice; the file itself carries preprocessing and classes."""
+    if run.dense:
+        return (
+            "from pumice.data.open import open_images\n"
+            "from pumice.deploy.session import open_session\n"
+            "from pumice.tasks.predict import predict\n"
+            "\n"
+            f"with open_session({json.dumps(run.file or 'model.onnx')}) as session:\n"
+            '    for answer in predict(session, open_images("photo.jpg")):\n'
+            "        print(answer.found.to_json())\n"
+            '        answer.found.drawn(answer.image).save("found.jpg")\n'
+        )
     return (
         "from pumice.data.image import read_image\n"
         "from pumice.deploy.session import open_session\n"
@@ -26,7 +37,7 @@ def with_pumice(run: RunRecords) -> str:
 def commands(run: RunRecords, prompt: str = "") -> str:
     """The verbs that read the file, a line each."""
     file = shlex.quote(run.file or "model.onnx")
-    lines = [f"pumice predict photos/ --model {file}"]
+    lines = [f"pumice predict photos/ --model {file}" + (" --out found/" if run.dense else "")]
     lines += [f"pumice val {file} {shlex.quote(run.data)}"] if run.data else []
     lines += ["pumice export . --out model.onnx"] if file.endswith(".safetensors") else []
     return "".join(f"{prompt}{line}\n" for line in lines)
@@ -51,7 +62,7 @@ def with_onnxruntime(run: RunRecords) -> str | None:
     `ImageOps.fit` with a bleed is the resize and centre crop of `Preprocess`, up to the rounding of the resized size.
     """
     p = run.preprocess
-    if not (run.file or "").endswith(".onnx") or not all(p.get(key) for key in ("size", "mean", "std")):
+    if run.dense or not (run.file or "").endswith(".onnx") or not all(p.get(key) for key in ("size", "mean", "std")):
         return None
     height, width = p["size"]
     bleed = (1 - p.get("crop_pct", 1)) / 2

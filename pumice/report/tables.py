@@ -6,13 +6,13 @@ from typing import Any
 
 from pumice.cost.timing import PREDICTED
 from pumice.files import write_text
-from pumice.report import snippets
+from pumice.report import dense, snippets
 from pumice.report.fields import Record, mapping, number, objects, text
 from pumice.report.html import flatten
 from pumice.report.limits import by_recall, limits
 from pumice.report.reading import read_run
 from pumice.report.records import RunRecords
-from pumice.report.sections import condensed
+from pumice.report.sections import condensed, cropped
 from pumice.report.settings import command_line, in_words
 from pumice.report.units import NOTHING, count, image_size, milliseconds, percent, plain, seconds, size
 from pumice.report.verdict import conditions, images_words, limit_text
@@ -63,6 +63,7 @@ def _part(title: str, body: str) -> str:
 
 def _use(run: RunRecords) -> str:
     what = f"An image classifier of {len(run.classes)} classes" if run.classes else "An image classifier"
+    what = dense.use(run) if run.dense else what
     data = f", trained on `{_line(run.data)}`" if run.data else ""
     split = f" ({images_words(run)})" if run.images else ""
     took = f" It took {seconds(number(run.metrics, 'seconds'))}." if number(run.metrics, "seconds") else ""
@@ -77,6 +78,7 @@ def _numbers(run: RunRecords) -> str:
         ("top-5 accuracy", percent(number(run.scores, "top5")), on),
         ("balanced accuracy", percent(number(run.scores, "balanced_accuracy")), on),
         ("cross-entropy", NOTHING if loss is None else f"{plain(loss)} nats", on),
+        *((name, percent(value), on) for name, value in (dense.figures_of(run) if run.dense else ())),
         *_latency(run),
         ("parameters", _exact(run.params), ""),
         ("multiply-adds", _exact(run.madds), f"per image of {image_size(run.input_size)}"),
@@ -138,7 +140,7 @@ def _input(run: RunRecords) -> str:
         return ""
     rows = [
         ("size", "×".join(str(side) for side in p["size"]) + " pixels (height × width)"),
-        ("crop", f"centre, {percent(number(p, 'crop_pct'))} of the shorter side"),
+        ("crop", cropped(p)),
         ("interpolation", str(p.get("interpolation", NOTHING))),
         ("channels", f"{p.get('channels', 'RGB')}, planes first, batch of one: (1, C, H, W) float32"),
         ("scaling", "pixels / 255, minus the mean, divided by std"),
@@ -156,6 +158,9 @@ def _classes(names: Sequence[str]) -> str:
 
 def _by_class(run: RunRecords) -> str:
     """All classes, or of many the worst and the best."""
+    if run.dense:
+        head, rows = dense.class_cells(run)
+        return _table(head, rows) if rows else ""
     recorded = objects(run.scores.get("per_class"))
     if len(recorded) <= MOST_CLASSES:
         return _class_rows(recorded)
@@ -224,7 +229,8 @@ def _provenance(run: RunRecords) -> str:
     ]
     listed = _pairs([(key, str(value)) for key, value in pairs if value not in (None, "")])
     note = "\n\nPublished figures are for ImageNet at the paper's size; this model was trained on other images."
-    return listed + (note if published else "")
+    of = "\n\nWhat is said here is of the backbone, not of the whole network." if ":" in (run.model or "") else ""
+    return listed + (note if published else "") + of
 
 
 def _licence(run: RunRecords) -> str:

@@ -150,6 +150,38 @@ def test_a_file_of_another_reading_does_not_verify(
 
 
 @pytest.mark.parametrize("task", TASKS)
+def test_a_page_and_a_card(task: str, runs: dict[str, Path], tmp_path: Path, pumice: Pumice) -> None:
+    assert pumice("report", runs[task], "--out", tmp_path / "page.html").code == 0
+    page = (tmp_path / "page.html").read_text()
+    card = (runs[task] / "README.md").read_text()
+    metrics = json.loads((runs[task] / "metrics.json").read_text())
+    main_figure = {"detect": "ap", "segment": "miou", "keypoints": "pck"}[task]
+    value = f"{100 * metrics['val'][main_figure]:.1f}"
+    title = {"detect": "AP", "segment": "mIoU", "keypoints": "PCK"}[task]
+    for text in (page, card):
+        assert title in text
+        assert value in text
+        assert "top-1 accuracy" not in text
+        assert all(name in text for name in metrics["classes"])
+    pictures = json.loads((runs[task] / "predictions.json").read_text())
+    assert page.count('class="pair"') == len(pictures)
+    assert all(one["found"] in page and one["truth"] in page for one in pictures)
+    figures = json.loads(page.partition('id="figures">')[2].partition("</script>")[0])
+    assert ("run0-curves" in figures) == (task == "detect")
+    assert ("run0-confusion" in figures) == (task == "segment")
+    names = {trace["name"] for trace in figures["run0-training"]["data"]}
+    assert title in names
+    noun = {"detect": "A detector of 2 classes", "segment": "segmentation of 3 classes", "keypoints": "of 3 joints"}
+    assert noun[task] in card
+    assert "the whole image is resized" in card
+
+
+def test_runs_of_several_tasks_on_one_page(runs: dict[str, Path], tmp_path: Path, pumice: Pumice) -> None:
+    assert pumice("report", *runs.values(), "--out", tmp_path / "page.html").code == 0
+    assert "3 runs compared" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_predictions_are_told_and_drawn(
     task: str, files: dict[str, Path], data: dict[str, Path], tmp_path: Path, pumice: Pumice
 ) -> None:
