@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared"
 
 
-# Measured: 0.450, 0.308, 0.286; a network that guesses has 0.05.
+# Measured: 0.450, 0.308, 0.286; a network that guesses has 0.03.
 # Cars and pavements of the larger net suffer most from the other camera.
 @pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "weights").is_dir(), reason="../shared is absent: it holds photos and weights")
