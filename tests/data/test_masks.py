@@ -199,6 +199,10 @@ def test_hopeless_folders_are_refused(tmp_path):
     root = pairs(tmp_path / "broken", {"a": values(0, 1)}, {"v": values(0, 1)[1:]})
     with pytest.raises(BadInput, match=r"no image with a usable mask to judge by .*v\.png: it is 10 x 5"):
         open_masks(root)
+    root = pairs(tmp_path / "coloured", {"a": values(0, 1)})
+    put(root / "masks/train/a.png")
+    with pytest.raises(BadInput, match=r"no image with a usable mask to learn from .*a\.png: it is in colour \(RGB\)"):
+        open_masks(root)
     put(tmp_path / "voc/JPEGImages/a.jpg")
     put(tmp_path / "voc/SegmentationClass/a.png", values(0, 1))
     with pytest.raises(BadInput, match=r"train\.txt is missing"):

@@ -13,10 +13,11 @@ ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared"
 
 
-# On these 12 photos; chance is about 0.05.  Cars and pavements of the larger net suffer most from the other camera.
+# Measured: 0.450, 0.308, 0.286; a network that guesses has 0.03.
+# Cars and pavements of the larger net suffer most from the other camera.
 @pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "weights").is_dir(), reason="../shared is absent: it holds photos and weights")
-@pytest.mark.parametrize(("number", "least"), [(0, 0.38), (1, 0.26), (2, 0.25)])
+@pytest.mark.parametrize(("number", "least"), [(0, 0.44), (1, 0.29), (2, 0.27)])
 def test_official_weights_reach(number, least, tmp_path):
     spec = importlib.util.spec_from_file_location("zero_shot", ROOT / "benchmarks" / "segment_zero_shot.py")
     script = importlib.util.module_from_spec(spec)
@@ -29,5 +30,5 @@ def test_official_weights_reach(number, least, tmp_path):
     assert params == published
     assert strict.mean() > least
     assert closed.mean() > least
-    assert strict[splits.classes.index("road")] > 0.7
+    assert strict[splits.classes.index("road")] > 0.67
     assert strict[splits.classes.index("sky")] > 0.8
