@@ -1,4 +1,4 @@
-"""From the outputs of a detector with prior boxes to detections, in numpy."""
+"""From the outputs of a detector to detections, in numpy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +21,8 @@ class Decoder:
 
     def __init__(self, decode: Mapping[str, Any]) -> None:
         self.priors = priors_of(decode)
+        self.refined = "proposals" in decode  # such a network gives boxes as they are, corners as fractions
+        self.count = int(decode["proposals"]) if self.refined else len(self.priors)
         self.variances = list(decode["variances"])
         settings = {**decode, **decode.get("chosen", {})}
         self.score, self.nms = float(settings["score"]), float(settings["nms"])
@@ -40,7 +42,10 @@ class Decoder:
         scores = shares[rows, labels + 1]
         order = self.leading(scores, labels)
         rows, labels, scores = rows[order], labels[order], scores[order]
-        boxes = restored(output[rows, :4], self.priors[rows], self.variances).clip(0.0, 1.0)
+        boxes = output[rows, :4].astype(np.float64)
+        if not self.refined:
+            boxes = restored(boxes, self.priors[rows], self.variances)
+        boxes = boxes.clip(0.0, 1.0)
         there = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         boxes, labels, scores = boxes[there], labels[there], scores[there]
         kept = suppress(boxes, labels, self.nms, self.keep)
