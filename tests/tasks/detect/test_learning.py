@@ -23,7 +23,7 @@ def shifted(right):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("broken", "limits"), [(drifting, (0.1, 0.1)), (shifted, (1.0, 0.6))])
+@pytest.mark.parametrize(("broken", "limits"), [(drifting, (0.5, 0.2)), (shifted, (1.0, 0.6))])
 def test_with_a_broken_matching_it_does_not(monkeypatch, learnt, broken, limits):
     from pumice.tasks.detect import loss
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from torchvision.ops import box_iou
 
 from pumice.models.create import create_model
 from pumice.models.dense.boxes import level, prior_boxes
@@ -60,6 +61,17 @@ def test_what_it_asks_for_costs_nothing():
         wrong = right.clone()
         wrong[image, row, column] += value if column < 4 else value - wrong[image, row, column]
         assert loss(wrong, TARGETS).item() > 0.5, (image, row, column)
+
+
+def test_boxes_that_half_fit_learn_nothing():
+    loss = TwoStageLoss(DECODE, SIZE)
+    right = wanted(loss)
+    iou = box_iou(TARGETS[0]["boxes"] / loss.sides, loss.corners).amax(dim=0)
+    found = _first(loss, TARGETS[0]["boxes"] / loss.sides)
+    between = ((iou > 0.3) & (iou < 0.7) & (found < 0)).nonzero()
+    assert len(between)
+    right[0, PROPOSALS + between[0], 4] = 50
+    assert loss(right, TARGETS).item() < 1e-6
 
 
 def test_gradients_reach_offsets_and_logits_alone():
