@@ -66,13 +66,13 @@ def suppress(boxes: NDArray[np.float64], labels: NDArray[np.int64], threshold: f
     It ends with the first `most` of them: what comes later scores less.
     """
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    left, kept = np.arange(len(boxes)), list[int]()
+    left, stands, kept = np.arange(len(boxes)), np.ones(len(boxes), np.bool_), list[int]()
     while len(left) and len(kept) < most:
         one, left = int(left[0]), left[1:]
         kept.append(one)
         same = left[labels[left] == labels[one]]
         low = np.maximum(boxes[same, :2], boxes[one, :2])
         shared = np.clip(np.minimum(boxes[same, 2:], boxes[one, 2:]) - low, 0, None).prod(axis=1)
-        gone = same[shared > threshold * (areas[same] + areas[one] - shared)]
-        left = np.setdiff1d(left, gone, assume_unique=True) if len(gone) else left
+        stands[same[shared > threshold * (areas[same] + areas[one] - shared)]] = False
+        left = left[stands[left]]
     return np.asarray(kept, np.int64)
