@@ -6,6 +6,7 @@ spec      a backbone and a head as a spec
 net       the built network
 heads     the table of heads
 ssd       SSD and SSDLite
+light_head  Light-Head R-CNN
 boxes     what detectors share: rows of boxes, prior boxes as data
 decoding  how the output of a built network is read
 names     HEAD:BACKBONE and its options -> spec

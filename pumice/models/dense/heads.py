@@ -2,6 +2,7 @@
 
 from pumice.models.dense.aspp import ASPPPlan
 from pumice.models.dense.heatmap import HeatmapPlan
+from pumice.models.dense.light_head import LightHeadPlan
 from pumice.models.dense.lraspp import LRASPPPlan
 from pumice.models.dense.micro_heatmap import MicroHeatmapPlan
 from pumice.models.dense.mraspp import MRASPPPlan
@@ -18,4 +19,5 @@ HEADS: dict[str, type[HeadPlan]] = {
     "mraspp": MRASPPPlan,
     "heatmap": HeatmapPlan,
     "micro_heatmap": MicroHeatmapPlan,
+    "lighthead": LightHeadPlan,
 }
