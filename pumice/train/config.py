@@ -12,7 +12,7 @@ from pumice.train.rules import check_rules
 from pumice.train.settings import read_overrides
 from pumice.values import checked
 
-Schedule = Literal["cosine", "step", "constant", "linear", "polynomial", "exponential", "multistep", "cyclic"]
+Schedule = Literal["cosine", "step", "constant", "linear", "polynomial", "exponential", "multistep", "cyclic", "hybrid"]
 EmaWarmup = Literal["sqrt", "tf", "none"]
 Precision = Literal["32", "bf16-mixed", "16-mixed"]
 Gradient = Literal["net", "both", "mutual"]

@@ -47,6 +47,11 @@ def check_rules(config: "TrainConfig") -> None:
         (not 0 <= config.warmup_start <= 1, "warmup_start", "a share of lr, in [0, 1]"),
         (config.decay_power <= 0, "decay_power", "above 0"),
         (sorted(config.milestones) != list(config.milestones), "milestones", "rising epochs"),
+        (
+            config.schedule == "hybrid" and len(config.milestones) != 1,
+            "milestones",
+            "one epoch, from which the hybrid schedule's line falls",
+        ),
         (config.cycle_epochs <= 0, "cycle_epochs", "above 0"),
         (config.decay_epochs <= 0, "decay_epochs", "above 0"),
         (config.grad_clip is not None and config.grad_clip <= 0, "grad_clip", "above 0, or none"),
