@@ -1,4 +1,4 @@
-"""`pumice predict`: classes of images."""
+"""`pumice predict`: classes of images, or boxes, classes of pixels and joints in them."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,22 +10,34 @@ from pumice.cli.options import Device, Json, Pretrained, Threads, check_device
 
 
 def command(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Images, folders, patterns, or digits.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE", help="Images, folders, patterns, videos, or digits.")
+    ],
     model: Annotated[str, typer.Option(metavar="MODEL", help="A run folder, a file or a name.")],
     top_k: Annotated[int, typer.Option(metavar="N", min=1, help="Classes to name.")] = 5,
     pretrained: Pretrained = False,
     runtime: Annotated[str, typer.Option(metavar="NAME", help="eager, onnxruntime, openvino or auto.")] = "auto",
     threads: Threads = 1,
     device: Device = "cpu",
+    boxes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where persons are: JSON of a detector, to find joints.")
+    ] = None,
+    detector: Annotated[str | None, typer.Option(metavar="RUN", help="A detector that finds persons first.")] = None,
+    score: Annotated[
+        float | None, typer.Option(metavar="S", min=0, max=1, help="Tell detections that score more; 0.4 by default.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw what is found on the pictures there.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a CSV file.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at an image that cannot be read.")] = False,
     json: Json = False,
 ) -> None:
-    """Classes of images, with probabilities."""
+    """Classes of images, with probabilities; or what a network of another task finds in them."""
+    from pumice.cli.predict_dense import predict_dense, videos_in
     from pumice.data.open import open_images
     from pumice.errors import BadInput
 
-    images = [image for source in sources for image in open_images(source)]
+    videos = videos_in(sources)
+    images = [image for source in sources if source not in videos for image in open_images(source)]
     device = check_device(device)
 
     from pumice.deploy.predict import predict
@@ -38,6 +50,24 @@ def command(
 
         source, manifest = load_source(model, pretrained=True)
     with open_session(source, runtime=runtime, threads=threads, device=device, manifest=manifest) as session:
+        if session.manifest is not None and session.manifest.task != "classify":
+            finder = None if detector is None else open_session(detector, threads=threads)
+            predict_dense(
+                session,
+                images,
+                videos,
+                boxes=boxes,
+                detector=finder,
+                score=score,
+                out=out,
+                csv_file=csv,
+                strict=strict,
+                json=json,
+            )
+            return
+        if videos or any(option is not None for option in (boxes, detector, score, out)):
+            what = "videos" if videos else "--boxes, --detector, --score and --out"
+            raise BadInput(f"{what} are for nets to detect, segment or keypoints; {model} names the class of an image")
         found = predict(session, images, top_k, strict=strict)
     if csv is not None:
         write_csv(csv, [(p.name, *(str(v) for pair in p.ranked for v in pair)) for p in found], top_k)

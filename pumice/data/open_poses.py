@@ -74,7 +74,8 @@ def open_poses(
     if strict and skipped:
         named = "; ".join(f"{s.path}: {s.reason}" for s in skipped[:3])
         rest = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-        raise BadInput(f"{len(skipped)} things in {root} cannot be used, remove or mend them ({named}{rest})")
+        things = "thing in it cannot" if len(skipped) == 1 else "things in it cannot"
+        raise BadInput(f"{root}: {len(skipped)} {things} be used, remove or mend them ({named}{rest})")
     shown = train.samples(learnt, judging=False)
     return Splits(str(root), shown, val.samples(judged, detected), tuple(skipped))
 
@@ -176,8 +177,8 @@ class _Reader:
         number, image = record.get("id"), record.get("image_id")
         picture = self.pictures.get(_key(image))
         if picture is None:
-            why = "cannot be used" if _key(image) in self.known else "the file does not list"
-            self._skip(self.file, f"annotation {number} lies in image {image}, which {why}")
+            if _key(image) not in self.known:  # else the image has been named
+                self._skip(self.file, f"annotation {number} lies in image {image}, which the file does not list")
             return None
         crowd, box, count = bool(record.get("iscrowd", 0)), _box(record.get("bbox")), len(self.skeleton.joints)
         values = record.get("keypoints", [0] * 3 * count if crowd else None)

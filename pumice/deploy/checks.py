@@ -1,18 +1,27 @@
 """The questions that `verify` asks, each answered with a clause."""
 
+import json
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pumice.data.preprocess import Preprocess
-from pumice.deploy.compare import relative_error, same_top1, variation
+from pumice.deploy.compare import choices, relative_error, same_top1, variation
 from pumice.models.manifest import Manifest
 
 Outputs = NDArray[np.float32]
 # Fields of `Preprocess` in plain words.
 _WORDS = {"size": "image size", "crop_pct": "crop", "channels": "channel order"}
 
+
+# What is chosen, and for each of what.
+_CHOSEN = {
+    "classify": ("class", "images"),
+    "segment": ("class", "pixels"),
+    "detect": ("class", "boxes"),
+    "keypoints": ("place", "joints"),
+}
 
 # Said of a network whose outputs are the same for every image.
 IGNORES = "it ignores the image, so that agreement proves nothing"
@@ -32,7 +41,7 @@ class Agreement:
     """One runtime against the reference, over all images.
 
     error: max |file - reference| / max |reference|; infinite for other shapes, or where the file does not open.
-    top1: share of images with the same best class; ties agree.
+    top1: share of images, pixels, boxes or joints with the same best class or place; ties agree.
     problem: why the runtime cannot open the file, "" if it can.
     """
 
@@ -42,13 +51,19 @@ class Agreement:
     problem: str = ""
 
 
-def agreement(runtime: str, got: Outputs, want: Outputs, tolerance: float) -> Agreement:
+def agreement(runtime: str, got: Outputs, want: Outputs, tolerance: float, task: str = "classify") -> Agreement:
     """Compare the outputs of one runtime with the reference's."""
-    return Agreement(runtime, relative_error(got, want), float(same_top1(got, want, tolerance).mean()))
+    same = got.shape == want.shape and same_top1(choices(got, task), choices(want, task), tolerance)
+    return Agreement(runtime, relative_error(got, want), float(np.mean(same)))
 
 
 def output_checks(
-    best: Agreement, refused: tuple[Agreement, ...], got: Outputs, want: Outputs, tolerance: float
+    best: Agreement,
+    refused: tuple[Agreement, ...],
+    got: Outputs,
+    want: Outputs,
+    tolerance: float,
+    task: str = "classify",
 ) -> tuple[Check, ...]:
     """Of the outputs: finite, close, the same best class, and not the same whatever the image."""
     images = len(want)
@@ -84,15 +99,20 @@ def output_checks(
                 ]
             ),
         ),
-        Check("top-1", best.top1 == 1, f"the best class agrees on {round(best.top1 * images)} of {images} images"),
+        _top1(best.top1, len(choices(want, task)), task),
         depends,
     )
+
+
+def _top1(share: float, count: int, task: str) -> Check:
+    what, unit = _CHOSEN[task]
+    return Check("top-1", share == 1, f"the best {what} agrees on {round(share * count)} of {count} {unit}")
 
 
 def record_checks(
     carried: Manifest | None, wanted: Manifest | None, file_size: tuple[int, int, int], outputs: tuple[int, int]
 ) -> tuple[Check, ...]:
-    """Of the manifests: preprocessing field by field, classes and their order.
+    """Of the manifests: preprocessing field by field, classes and their order, task and how outputs are read.
 
     Args:
         carried: the file's.
@@ -113,6 +133,11 @@ def record_checks(
         have, want = getattr(carried.preprocess, field.name), getattr(wanted.preprocess, field.name)
         checks.append(Check(_WORDS.get(field.name, field.name), have == want, _both(have, want)))
     checks.append(_classes(carried.classes, wanted.classes, outputs[0]))
+    if "classify" not in (carried.task, wanted.task) or carried.task != wanted.task:
+        checks.append(Check("task", carried.task == wanted.task, _both(carried.task, wanted.task)))
+        same = json.dumps(carried.decode, sort_keys=True) == json.dumps(wanted.decode, sort_keys=True)
+        said = "as the reference says" if same else "the file says another way than the reference"
+        checks.append(Check("reading of the outputs", same, said))
     return tuple(checks)
 
 

@@ -29,6 +29,28 @@ def same_top1(got: NDArray[np.float32], want: NDArray[np.float32], tolerance: fl
     return np.asarray(margin <= 2 * tolerance * np.abs(want).max(), bool)
 
 
+def choices(outputs: NDArray[np.float32], task: str) -> NDArray[np.float32]:
+    """(choices, options): what is chosen among, by the highest number.
+
+    The classes of an image, of a pixel (N, classes, H, W), of a box (N, boxes, 4 + classes), or the pixels of a joint's
+    heatmap (N, joints, h, w).
+    """
+    if task == "segment":
+        return np.moveaxis(outputs, 1, -1).reshape(-1, outputs.shape[1])
+    if task == "detect":
+        return outputs[..., 4:].reshape(-1, outputs.shape[2] - 4)
+    if task == "keypoints":
+        return outputs.reshape(outputs.shape[0] * outputs.shape[1], -1)
+    return outputs
+
+
+def classes_in(outputs: NDArray[np.float32], task: str) -> int:
+    """How many classes outputs are about, a detector's background left out; joints of keypoints."""
+    if task in ("segment", "keypoints"):
+        return outputs.shape[1]
+    return outputs.shape[-1] - 5 if task == "detect" else outputs.shape[-1]
+
+
 def variation(outputs: NDArray[np.float32]) -> float:
     """How much the outputs depend on the input: max |y_i - mean y| / max |y| over the images, 0 for one image."""
     scale = float(np.abs(outputs).max())

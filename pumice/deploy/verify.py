@@ -19,7 +19,7 @@ from torch import nn
 from pumice.data.preprocess import Preprocess
 from pumice.deploy.carried import model_file, read_manifest
 from pumice.deploy.checks import IGNORES, Agreement, Check, agreement, output_checks, record_checks
-from pumice.deploy.compare import TOLERANCE
+from pumice.deploy.compare import TOLERANCE, classes_in
 from pumice.deploy.network import frozen, load, name_of
 from pumice.deploy.probes import natural_images, probe_inputs
 from pumice.deploy.session import Session, open_session, readers, resolve_runtime
@@ -28,6 +28,7 @@ from pumice.models.manifest import Manifest
 from pumice.progress import track
 
 Inputs = NDArray[np.float32]
+MEMORY = 2**29  # bytes that outputs may take
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def verify(
     Args:
         file: .onnx, .xml, or a folder with one.
         against: run folder, .safetensors, name, or network.
-        data: `digits` or an image folder, whose validation images are used; without, images are generated.
+        data: what the network's task learns from, whose validation images are used; without, images are generated.
         images: how many, evenly spaced.
         runtime: one, or "auto" for every one that reads the file.
         tolerance: largest relative error that passes.
@@ -122,9 +123,18 @@ def verify(
     some = next(iter(sessions.values()))
     pairs = _pairs(data, images, carried, wanted, some.input_size)
     reference = frozen(model)
+    task = "classify" if wanted is None else wanted.task
+    at_once = 16
+    if task != "classify":
+        # Outputs are kept until the end, and those of dense nets may be larger than the images.
+        with torch.inference_mode():
+            one = _forward(reference, pairs[0]()[1][None])
+        most = max(2, MEMORY // (one.nbytes * (1 + len(sessions))))
+        pairs = [pairs[i * len(pairs) // min(most, len(pairs))] for i in range(min(most, len(pairs)))]
+        at_once = min(at_once, most)
     rows: dict[str, list[Inputs]] = {name: [] for name in ("reference", *sessions)}
     with torch.inference_mode():
-        for group in track([pairs[i : i + 16] for i in range(0, len(pairs), 16)], "verify"):
+        for group in track([pairs[i : i + at_once] for i in range(0, len(pairs), at_once)], "verify"):
             ours, theirs = (np.stack(side) for side in zip(*(pair() for pair in group), strict=True))
             rows["reference"].append(_forward(reference, theirs))
             for name, session in sessions.items():
@@ -134,7 +144,7 @@ def verify(
         session.close()
 
     want = outputs.pop("reference")
-    found = [agreement(name, got, want, tolerance) for name, got in outputs.items()] + found
+    found = [agreement(name, got, want, tolerance, task) for name, got in outputs.items()] + found
     refused = tuple(entry for entry in found if entry.error > tolerance)
     best = _choose(found, refused, carried)
     got = outputs[best.runtime]
@@ -143,8 +153,8 @@ def verify(
         against=name_of(model, wanted) if isinstance(against, nn.Module) else str(against),
         runtime=best.runtime,
         checks=(
-            *output_checks(best, refused, got, want, tolerance),
-            *record_checks(carried, wanted, some.input_size, (got.shape[-1], want.shape[-1])),
+            *output_checks(best, refused, got, want, tolerance, task),
+            *record_checks(carried, wanted, some.input_size, (classes_in(got, task), classes_in(want, task))),
         ),
         max_relative_error=best.error,
         top1_agreement=best.top1,
@@ -195,7 +205,7 @@ def _pairs(
         return [partial(_same, x) for x in probe_inputs(count, file_size, None)]
     ours = replace(either.preprocess, size=file_size[1:])
     theirs = other.preprocess
-    return [partial(_both, image, ours, theirs) for image in _images(data, count, theirs.size)]
+    return [partial(_both, image, ours, theirs) for image in _images(data, count, theirs.size, either.task)]
 
 
 def _same(x: Inputs) -> tuple[Inputs, Inputs]:
@@ -207,13 +217,14 @@ def _both(load: Callable[[], Image.Image], ours: Preprocess, theirs: Preprocess)
     return ours(image), theirs(image)
 
 
-def _images(data: str | Path | None, count: int, size: tuple[int, int]) -> list[Callable[[], Image.Image]]:
+def _images(data: str | Path | None, count: int, size: tuple[int, int], task: str) -> list[Callable[[], Image.Image]]:
     if data is None:
         # Neither square nor of the network's own size, so that crop and interpolation matter.
         height, width = round(size[0] * 1.25) + 3, round(size[1] * 1.6) + 8
         return [image.copy for image in natural_images(count, height, width)]
     from pumice.data.open import open_data
+    from pumice.data.open_dense import open_dense
 
-    held = open_data(data).val
+    held = open_data(data).val if task == "classify" else open_dense(data, task).val
     chosen = np.unique(np.linspace(0, len(held) - 1, min(count, len(held))).round().astype(int))
     return [held.loaders[i] for i in chosen]

@@ -8,7 +8,8 @@ From the paper, as options: its ablations.  J, K, the shift as printed, other ac
 the lite combination; from arXiv:2011.12289 the full-rank partner of mutual learning.  The release's flags for it spare
 the depthwise convolutions of lite rows: `full_rank_rows="regular"`.
 Where silent: widths other than the published, the ablations' included (`micronet_widths`), and the table of M44.
-Nets to segment are told in prose, by arXiv:2011.12289 alone: `dense.mraspp` says what is invented there.
+Nets to segment are told in prose, by arXiv:2011.12289 alone: `dense.mraspp` says what is invented there.  So are those
+for keypoints, by both versions: `dense.micro_heatmap`.
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from functools import partial
 from typing import Any, Literal
 
 from pumice.errors import BadInput
+from pumice.models.dense.micro_heatmap import MicroHeatmapPlan
 from pumice.models.dense.mraspp import MRASPPPlan
 from pumice.models.dense.spec import DenseSpec, on_backbone
 from pumice.models.micronet_blocks import Activation, FullRank, Last, Lite, MicroFc, Regular, Start, Stem
@@ -199,6 +201,11 @@ def mraspp(table: Literal["m0", "m1", "m2", "m3"] = "m0", filters: int = 240) ->
     return on_backbone(MRASPPPlan(filters), micronet(table))
 
 
+def keypoints(table: Literal["m0", "m1", "m2", "m3"] = "m0", filters: int = 32) -> DenseSpec:
+    """A table as a backbone that ends at 1/16, and MicroNet's head for keypoints with so many filters on it."""
+    return on_backbone(MicroHeatmapPlan(filters), micronet(table))
+
+
 NAMING = (
     "M{} here is M{} of the ICCV paper (arXiv:2108.05894, {} M multiply-adds); the first version (arXiv:2011.12289) "
     "calls its net of that cost and accuracy {}, with other layers"
@@ -209,6 +216,13 @@ PROSE = (
     "1024 x 2048 it prints {}, and this net has {} M multiply-adds{} with applying the shift-max"
 )
 NONE = "none for this backbone"
+POSES = (
+    "made here from the prose of the papers, which give no widths and no code; at 256 x 192 {} M multiply-adds, {} "
+    "with applying the shift-max, and {} M parameters{}"
+)
+coco_person = partial(
+    Variant, keypoints, input_size=(256, 192), num_classes=17, task="keypoints", status="reconstruction"
+)
 cityscapes = partial(Variant, mraspp, input_size=(1024, 2048), num_classes=19, task="segment", status="reconstruction")
 VARIANTS = {
     "micronet_m0": Variant(
@@ -252,5 +266,30 @@ VARIANTS = {
         {"table": "m3"},
         published="M2 (first arXiv version) MR-ASPP",
         note=PROSE.format("1750 M for its M2, a classifier of this M3's cost", 1841, " (+5.2 %)"),
+    ),
+    "micronet_m0_keypoints": coco_person(
+        {"table": "m0", "filters": 32},
+        note=POSES.format("46.7", "61.1", "0.65", "; nothing is printed of this backbone"),
+    ),
+    "micronet_m1_keypoints": coco_person(
+        {"table": "m1", "filters": 42},
+        published="M0 (first arXiv version) keypoints",
+        note=POSES.format(
+            "59.0",
+            "76.9",
+            "0.82",
+            "; the first version (arXiv:2011.12289) prints about 77 M for its smallest, whose classifier costs as much "
+            "as this M1's",
+        ),
+    ),
+    "micronet_m2_keypoints": coco_person(
+        {"table": "m2", "filters": 56},
+        published="M2 (ICCV) keypoints",
+        note=POSES.format("87.6", "112.8", "1.56", "; printed are 116.8 M (-3.4 %) and 1.8 M (-13 %)"),
+    ),
+    "micronet_m3_keypoints": coco_person(
+        {"table": "m3", "filters": 72},
+        published="M3 (ICCV) keypoints",
+        note=POSES.format("127.7", "158.9", "2.21", "; printed are 163.2 M (-2.6 %) and 2.2 M (+0.3 %)"),
     ),
 }

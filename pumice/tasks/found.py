@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pumice.data.preprocess import Preprocess
+from pumice.errors import BadInput
 from pumice.tasks.task import Run
 
 if TYPE_CHECKING:
@@ -51,6 +52,14 @@ class Reader(ABC):
 
     def __init__(self, preprocess: Preprocess, classes: tuple[str, ...], decode: Mapping[str, Any]) -> None:
         self.preprocess, self.classes, self.decode = preprocess, classes, decode
+
+    def told_from(self, score: float) -> None:
+        """Tell only what scores more.
+
+        Raises:
+            BadInput: nothing has a score here.
+        """
+        raise BadInput("only detections have a score to choose by; leave --score out")
 
     def inputs(self, image: "Image.Image", boxes: Sequence[Box]) -> NDArray[np.float32]:
         """(n, C, H, W): what the network reads of an image.

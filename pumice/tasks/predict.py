@@ -34,6 +34,7 @@ def predict(
     images: Iterable[tuple[str, Callable[[], "Image.Image"]]],
     boxes: Boxes | None = None,
     *,
+    score: float | None = None,
     strict: bool = False,
 ) -> Iterator[Answer]:
     """What the network finds in each image, one after another.
@@ -42,6 +43,7 @@ def predict(
         session: an open dense network that carries a manifest.
         images: (name, function that gives the image).
         boxes: where to look for persons in an image, for a network to keypoints; None for the whole image.
+        score: of a detection that is told, at least; None for the reader's own.
         strict: raise on the first image that cannot be read rather than answer with its error.
 
     Raises:
@@ -52,6 +54,8 @@ def predict(
     if manifest is None:
         raise BadInput("this file does not say how images are fed to it; open it with manifest=, or export it again")
     reader = reader_of(manifest)
+    if score is not None:
+        reader.told_from(score)
     run = reader.answering(session.run)
     for name, load in images:
         try:

@@ -1,5 +1,7 @@
 """Random changes keep image and mask together, and are functions of seed, epoch and index."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -153,7 +155,7 @@ def test_tiles_answer_for_each_pixel_once(image, size, overlap):
         assert tile.left + size[1] <= max(image[1], size[1])
     assert (counts == 1).all()
     tops = sorted({tile.top for tile in cover})
-    assert all(low + size[0] - high >= int(overlap * size[0]) for low, high in zip(tops, tops[1:], strict=False))
+    assert all(low + size[0] - high >= int(overlap * size[0]) for low, high in pairwise(tops))
 
 
 def test_tiles_show_the_image_at_its_own_size():

@@ -19,6 +19,7 @@ from pumice.models.dense.plan import HeadPlan, Tap
 from pumice.models.dense.segment import without_classifiers_conv
 from pumice.models.heads import DenseHead
 from pumice.models.rounding import make_divisible
+from pumice.models.sides import Sides
 from pumice.models.spec import NetSpec, Task
 from pumice.nn.gate import SqueezeExcite
 from pumice.nn.initialise import Scheme, initialise
@@ -95,23 +96,20 @@ class KeypointPlan(HeadPlan):
     input_size: ClassVar[tuple[int, int]] = (256, 192)
     num_classes: ClassVar[int] = 17
     output_stride: ClassVar[int] = 16
+    sides: ClassVar[Sides] = Sides(multiple=16, least=16)  # so that a heatmap covers the input
 
     def choose(self, reductions: tuple[int, ...]) -> tuple[int, ...]:
         """The last."""
         return (len(reductions) - 1,)
 
     def taps(self, spec: NetSpec) -> tuple[NetSpec, tuple[Tap, ...]]:
-        """The last stride beyond 16 left out, without dilation in its place; no convolution before a classifier."""
-        return super().taps(finer(without_classifiers_conv(spec)))
+        """Without a convolution before the classifier."""
+        return super().taps(without_classifiers_conv(spec))
 
-
-def finer(spec: NetSpec) -> NetSpec:
-    """The rows at 1/32 at 1/16: the row that would halve the map keeps its size."""
-    rows, reductions = list(spec.rows), spec.reductions()
-    for i, row in enumerate(rows):
-        if reductions[i] > 16 and row.stride == 2 and reductions[i] == reductions[-1]:
-            rows[i] = row.dilated(row.dilation, stride=1)
-    return replace(spec, rows=tuple(rows))
+    def strided(self, spec: NetSpec, output_stride: int) -> NetSpec:
+        """Without dilation in place of the strides that are left out."""
+        rows = zip(spec.rows, spec.dilated(output_stride).rows, strict=True)
+        return replace(spec, rows=tuple(finer.dilated(row.dilation) for row, finer in rows))
 
 
 @dataclass(frozen=True)

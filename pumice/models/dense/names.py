@@ -46,7 +46,7 @@ def dense_spec(name: str, options: dict[str, Any], output_stride: int | None) ->
             head = name.partition(":")[0]
             raise BadInput(f"{name}: dense tasks take a backbone of Pumice or of timm; write {head}:timm:NAME")
         trunk = partial(_theirs, backbone, {**rest, "output_stride": stride})
-        return DenseSpec(plan, trunk=trunk, output_stride=stride)
+        return DenseSpec(plan, trunk=trunk, output_stride=stride, sides=plan.sides)
     chosen = variant(backbone)
     if chosen.task != "classify":
         raise BadInput(f"{backbone} is a net to {chosen.task} already; choose a classifier as backbone")

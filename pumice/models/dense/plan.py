@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pumice.models.heads import DenseHead
+from pumice.models.sides import ANY, Sides
 from pumice.models.spec import NetSpec, Task
 
 
@@ -25,12 +26,14 @@ class HeadPlan(ABC):
 
     task: what it is for.
     input_size, num_classes, output_stride: where the user names none; the last is the backbone's.
+    sides: the sizes of input that it takes.
     """
 
     task: ClassVar[Task]
     input_size: ClassVar[tuple[int, int]]
     num_classes: ClassVar[int]
     output_stride: ClassVar[int] = 32
+    sides: ClassVar[Sides] = ANY
 
     @abstractmethod
     def choose(self, reductions: tuple[int, ...]) -> tuple[int, ...]:
@@ -49,6 +52,10 @@ class HeadPlan(ABC):
         ends = [i for i, r in enumerate(reductions) if i == last or reductions[i + 1] != r]
         chosen = self.choose(tuple(reductions[i] for i in ends))
         return spec, tuple(Tap(ends[i]) for i in chosen)
+
+    def strided(self, spec: NetSpec, output_stride: int) -> NetSpec:
+        """The rows of `taps` with strides beyond `output_stride` left out, with dilation in their place."""
+        return spec.dilated(output_stride)
 
     @abstractmethod
     def head(

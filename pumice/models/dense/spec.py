@@ -28,7 +28,7 @@ class DenseSpec(PlainSpec):
         """RowsEncoder or WholeEncoder."""
         if isinstance(self.backbone, NetSpec):
             spec, taps = self.plan.taps(self.backbone)
-            return RowsEncoder(spec.dilated(self.output_stride), taps, in_chans)
+            return RowsEncoder(self.plan.strided(spec, self.output_stride), taps, in_chans)
         if self.backbone is not None:
             trunk = self.backbone.encoder(in_chans)
             channels, reductions = trunk.channels, trunk.reductions
@@ -58,4 +58,5 @@ def on_backbone(plan: HeadPlan, backbone: NetSpec | PlainSpec, output_stride: in
         init=backbone.init,
         bn_momentum=backbone.bn_momentum,
         bn_eps=backbone.bn_eps,
+        sides=plan.sides,
     )

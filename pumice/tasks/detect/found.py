@@ -53,20 +53,24 @@ class FoundBoxes(Found):
 
 
 class DetectReader(Reader):
-    """Decodes what a detector answers; only detections of a score above `SURE` are told."""
+    """Decodes what a detector answers; only detections of a score above `SURE`, or another, are told."""
 
     columns = ("class", ">score", "left top right bottom")
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.decoder = Decoder(self.decode)
+        self.decoder, self.sure = Decoder(self.decode), SURE
+
+    def told_from(self, score: float) -> None:
+        """Tell only what scores more."""
+        self.sure = score
 
     def read(self, outputs: NDArray[np.float32], image: "Image.Image", boxes: Sequence[Box]) -> FoundBoxes:
         """See `Reader.read`."""
         corners, scores, labels = self.decoder(outputs[0], image.height, image.width)
         if np.isnan(scores).any():
             raise CheckFailed("the network's outputs are not finite numbers, so there is nothing to read in them")
-        sure = scores > SURE
+        sure = scores > self.sure
         return FoundBoxes(self._named(outputs.shape[2] - 5), corners[sure], labels[sure], scores[sure])
 
     def truth(self, samples: BoxSet, index: int) -> FoundBoxes:
