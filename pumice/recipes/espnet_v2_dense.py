@@ -6,9 +6,9 @@
 Published: SGD with momentum 0.9, weight decay 4e-5, 100 epochs a stage.  The first stage at a low resolution, at a rate
 of 0.009; the second at the full one, at 0.005, with batch norms frozen.  The rate is EdgeNets' "hybrid": five times the
 named one falls to it in five epochs, again and again, and from epoch 61 on a line falls from it to 0.  Batch 25 or 40.
-Low is 256 x 512 and full 512 x 1024 on Cityscapes, as their results are listed; 256 and 384 on VOC, with COCO's images.
-Here another way: the decoder does not learn ten times as fast as the encoder.  Frozen norms keep their statistics, but
-learn their scales.
+The decoder learns ten times as fast as the encoder.  Low is 256 x 512 and full 512 x 1024 on Cityscapes, as their
+results are listed; 256 and 384 on VOC, with COCO's images.
+Here another way: frozen norms keep their statistics, but learn their scales.
 Silent: the batch of each stage (40 at the low resolution, 25 at the full one), augmentation (scales 0.5 to 2, mirror
 images), weights of classes (none).
 """
@@ -39,6 +39,7 @@ def _stage(recipe: str, data: str, model: str, *, lr: float, **fields: Any) -> T
         optimizer="momentum",
         momentum=0.9,
         lr=5 * lr,
+        head_lr=10.0,
         epochs=100,
         schedule="hybrid",
         cycle_epochs=5.0,

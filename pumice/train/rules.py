@@ -41,6 +41,7 @@ def check_rules(config: "TrainConfig") -> None:
         (config.nodes < 1, "nodes", "at least 1"),
         (config.accumulate < 1, "accumulate", "at least 1"),
         (config.lr <= 0, "lr", "above 0"),
+        (config.head_lr <= 0, "head_lr", "above 0"),
         (config.weight_decay < 0, "weight_decay", "0 or more"),
         (config.warmup_epochs < 0, "warmup_epochs", "0 or more"),
         (config.opt_eps is not None and config.opt_eps <= 0, "opt_eps", "above 0, or none"),

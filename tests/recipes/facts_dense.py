@@ -21,9 +21,10 @@ PELEE_TEXT = (
     rf"BN eps: 1e-5 in PyTorch, {n('bn_eps')} in the Caffe/SSD code",
 )
 V2 = {"optimizer": "momentum", "momentum": 0.9, "weight_decay": 4e-5, "epochs": 100, "schedule": "hybrid"}
-V2 |= {"milestones": (61.0,), "cycle_epochs": 5.0, "final_lr": 0.0, "images": 2975}
+V2 |= {"head_lr": 10.0, "milestones": (61.0,), "cycle_epochs": 5.0, "final_lr": 0.0, "images": 2975}
 V2_TEXT = (
-    rf"{n('epochs')} epochs each, hybrid schedule, weight decay {n('weight_decay')}, momentum {n('momentum')}",
+    rf"{n('epochs')} epochs each, hybrid schedule, weight decay {n('weight_decay')}, momentum {n('momentum')}, "
+    rf"decoder lr x{n('head_lr')}",
     rf"same {n('cycle_epochs')}-epoch cycles \(5x base down to base, no halving\) until epoch (?P<milestones>\d+),",
 )
 KEYPOINTS = {"optimizer": "adam", "lr": 1e-3, "epochs": 250, "schedule": "multistep", "milestones": (210.0, 240.0)}
