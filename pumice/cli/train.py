@@ -128,7 +128,7 @@ def configured(
         small = classify(data, model, **changes) if wanted == CLASSIFY else dense(wanted, data, model, **changes)
         config = small.with_overrides(pairs)
     else:
-        published = published_recipe(recipe, data, model)
+        published = published_recipe(recipe, data, model, wanted)
         if wanted != published.task:
             raise BadInput(f"the recipe {recipe} is to {published.task}, not to {wanted}; name another")
         changes |= fields

@@ -32,6 +32,7 @@ weights         weights of any origin into our networks
 conversion      how tensors of other libraries become ours, a file per family
 peers           which network of another library is one of ours
 pretrained      where published weights are found
+begun           weights of a net into one that is built on it
 checkpoint      safetensors files that say what they are
 source          RUN, FILE or NAME -> network
 catalogue       sizes and published figures without building anything (catalogue.json, generated; published.csv)

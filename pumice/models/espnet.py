@@ -10,9 +10,10 @@ Where silent: no code of ESPNet-A and -B is released; they are ESPNet-C without 
 its image, at the same widths.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -135,6 +136,8 @@ class Decoder(DenseHead):
     u_1 = PReLU(norm(up(ESP(Join(conv_1x1(m_2), u_2)))))            2K -> K
     return up(PReLU(norm(conv_3x3(concat(u_1, m_1)))))
     """
+
+    continues: ClassVar[Mapping[str, str]] = {"classifier.weight": "project3.weight"}  # ESPNet-C's
 
     def __init__(self, channels: tuple[int, ...], num_classes: int, hff: bool) -> None:
         super().__init__()

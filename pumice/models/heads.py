@@ -1,9 +1,9 @@
 """From the last feature map to logits: the heads that families share, and what every head promises."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -33,9 +33,11 @@ class DenseHead(nn.Module, ABC):
     """The head of a net whose output is no single vector an image: segmentation, detection.
 
     classifier: the last layer with weights that depends on the classes.
+    continues: tensors of the head of a net that is trained first -> those of this head that go on from them.
     """
 
     classifier: nn.Module
+    continues: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def forward(self, maps: list[Tensor]) -> Tensor:

@@ -26,6 +26,7 @@ from pumice.train.config import TrainConfig
 
 LEAST_STEPS = 16
 _DECAYING = ("step", "exponential")
+_CYCLING = ("cyclic", "hybrid")
 # What a run decides for itself, whatever its recipe.
 _OF_A_RUN = frozenset(
     (
@@ -120,7 +121,7 @@ def _falls(config: TrainConfig) -> str:
     said = [f"warm-up {config.warmup_epochs:.2g} epochs"] if config.warmup_epochs else []
     if config.schedule in _DECAYING:
         said.append(f"decay every {config.decay_epochs:.2g} epochs")
-    if config.schedule == "cyclic":
+    if config.schedule in _CYCLING:
         said.append(f"cycles of {config.cycle_epochs:.2g} epochs")
     if config.milestones:
         said.append(f"{len(config.milestones)} drops from epoch {config.milestones[0]:.3g} on")
@@ -142,7 +143,7 @@ def _lengths(published: TrainConfig, share: float) -> dict[str, Any]:
     }
     if published.schedule in _DECAYING:
         lengths["decay_epochs"] = published.decay_epochs * share
-    if published.schedule == "cyclic":
+    if published.schedule in _CYCLING:
         lengths["cycle_epochs"] = published.cycle_epochs * share
     return lengths
 

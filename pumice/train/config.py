@@ -12,7 +12,7 @@ from pumice.train.rules import check_rules
 from pumice.train.settings import read_overrides
 from pumice.values import checked
 
-Schedule = Literal["cosine", "step", "constant", "linear", "polynomial", "exponential", "multistep", "cyclic"]
+Schedule = Literal["cosine", "step", "constant", "linear", "polynomial", "exponential", "multistep", "cyclic", "hybrid"]
 EmaWarmup = Literal["sqrt", "tf", "none"]
 Precision = Literal["32", "bf16-mixed", "16-mixed"]
 Gradient = Literal["net", "both", "mutual"]
@@ -48,6 +48,7 @@ class TrainConfig:
     optimizer: "sgd" (Nesterov), "momentum" (SGD without Nesterov), "rmsprop" (TensorFlow's: eps inside the root,
         averages begin at 1), "adamw" or any name that timm knows.
     opt_eps: of the optimiser's denominator; None leaves timm's.
+    head_lr: the learning rate of the network's head as a multiple of that of the rest.
     decay_norm_bias, decay_depthwise: whether weight decay acts on norms and biases, and on depthwise kernels, too.
     schedule, warmup_start, decay_after_warmup, decay_epochs, decay_rate, decay_power, milestones, cycle_epochs: see
         `pumice.train.schedule.lr_at`.
@@ -119,6 +120,7 @@ class TrainConfig:
     epochs: int = 30
     optimizer: str = "adamw"
     lr: float = 0.002
+    head_lr: float = 1.0
     momentum: float = 0.9
     weight_decay: float = 0.02
     opt_eps: float | None = None

@@ -186,7 +186,8 @@ class Learner(pl.LightningModule):  # type: ignore[misc]
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the learning rate of this step and the generators of this part of it."""
         for group in self.optimizers(use_pl_optimizer=False).param_groups:
-            group["lr"] = lr_at(self.config, self.steps_done, self.steps_per_epoch)
+            scale = group.get("scale_of_lr", 1.0)
+            group["lr"] = scale * lr_at(self.config, self.steps_done, self.steps_per_epoch)
         parts = self.config.accumulate
         seed_step(self.config.seed, self.steps_done, self.global_rank * parts + batch_idx % parts)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
+from pumice.models.begun import load_begun, related
 from pumice.models.build import reset_classes
 from pumice.models.checkpoint import read_manifest
 from pumice.models.create import create_model
@@ -62,9 +63,15 @@ def fed(config: TrainConfig, preprocess: Preprocess) -> Preprocess:
 
 
 def _started(config: TrainConfig, path: Path, num_classes: int, settings: dict[str, Any]) -> nn.Module:
-    """The network with the weights of a file and a new head."""
+    """The network with the weights of a file, or with the trunk of one that it is built on, and a new head."""
     if config.pretrained:
         raise BadInput("pretrained weights and a weights file exclude each other; give one of them")
+    manifest = read_manifest(path) if path.suffix == ".safetensors" else None
+    if manifest is not None and config.task != CLASSIFY and related(config.model, manifest.model.name):
+        of_file = {"padding": manifest.model.padding, "bn_eps": manifest.model.bn_eps}
+        net = create_model(config.model, num_classes=num_classes, **{**settings, **of_file})
+        if load_begun(net, read_state_dict(path), manifest):
+            return net
     return reset_classes(with_weights(config.model, path, config.model_options, settings), num_classes)
 
 

@@ -14,7 +14,8 @@ def create_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     """timm's optimiser of that name; norms and biases are not decayed unless `decay_norm_bias`.
 
     Raises:
-        BadInput: timm does not know the name, or that optimiser has no eps to set.
+        BadInput: timm does not know the name, or that optimiser has no eps to set; a net of another library does not
+            say what its head is.
     """
     from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
 
@@ -24,7 +25,7 @@ def create_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
         raise BadInput(f"there is no optimiser {config.optimizer!r}{nearest(name, known)}")
     if config.opt_eps is not None and not get_optimizer_info(name).has_eps:
         raise BadInput(f"{config.optimizer} has no eps; leave optim.opt_eps out, or choose rmsprop")
-    return create_optimizer_v2(
+    optimizer = create_optimizer_v2(
         net,
         opt=name,
         lr=config.lr,
@@ -34,6 +35,22 @@ def create_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
         param_group_fn=None if config.decay_depthwise else partial(_sparing_depthwise, config),
         **({} if config.opt_eps is None else {"eps": config.opt_eps}),
     )
+    if config.head_lr != 1:
+        _scale_head(optimizer, net, config.head_lr)
+    return optimizer
+
+
+def _scale_head(optimizer: torch.optim.Optimizer, net: nn.Module, scale: float) -> None:
+    """Give the head's parameters groups of their own, whose `scale_of_lr` says how much faster they learn."""
+    head = getattr(net, "head", None)
+    if not isinstance(head, nn.Module):
+        raise BadInput(f"{type(net).__name__} does not name its head, so optim.head_lr must stay 1")
+    of_head = {id(p) for p in head.parameters()}
+    for group in list(optimizer.param_groups):
+        fast = [p for p in group["params"] if id(p) in of_head]
+        if fast:
+            group["params"] = [p for p in group["params"] if id(p) not in of_head]
+            optimizer.add_param_group({**group, "params": fast, "scale_of_lr": scale})
 
 
 def _sparing_depthwise(config: TrainConfig, net: nn.Module) -> list[dict[str, Any]]:

@@ -22,6 +22,8 @@ def lr_at(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
     cyclic       `lr` falls in 5 equal parts to a fifth of itself and begins anew, every `cycle_epochs` epochs; one part
                  at a fifth comes first; times `decay_rate` at each of `milestones` (Mehta et al., "ESPNetv2",
                  arXiv:1811.11431, where a part is an epoch)
+    hybrid       cyclic without its drops until the one of `milestones`, then a straight line from a fifth of `lr` down
+                 to `final_lr * lr` (the code of ESPNetV2's authors for dense tasks)
     constant     stays
 
     None of them falls below `final_lr * lr`.
@@ -46,6 +48,12 @@ def lr_at(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
         if config.schedule == "cyclic":
             share *= _beat((step - first) / (config.cycle_epochs * steps_per_epoch))
         return config.lr * max(share, config.final_lr)
+    if config.schedule == "hybrid":
+        bend = config.milestones[0] * steps_per_epoch
+        if step < bend - 1e-6:
+            return config.lr * _beat((step - first) / (config.cycle_epochs * steps_per_epoch))
+        left = 1 - min(1.0, (step - bend) / max(1, total - bend))
+        return config.lr * (config.final_lr + (1 / BEATS - config.final_lr) * left)
     done = min(1.0, (step - first) / max(1, total - first))
     if config.schedule == "cosine":
         return config.lr * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * done)))

@@ -18,6 +18,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "optim": (
         "optimizer",
         "lr",
+        "head_lr",
         "momentum",
         "weight_decay",
         "opt_eps",

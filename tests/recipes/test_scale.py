@@ -145,9 +145,6 @@ def test_iterations_as_epochs() -> None:
         ("tv_shufflenetv2_050", "shufflenet_v2"),
         ("ghostnet_130", "ghostnet"),
         ("ghost_resnet56_s2_cifar", None),
-        ("espnet_p2_q3", None),
-        ("pelee_voc", None),
-        ("espnetv2_seg_050", None),
         ("timm:mobilenetv3_small_100", None),
     ],
 )
@@ -162,7 +159,7 @@ def test_the_training_of_a_network(model: str, recipe: str | None) -> None:
         ("smal_data", V3, "did you mean 'small_data'"),
         ("xyzzy", V3, "choose channelnet, "),
         ("auto", "timm:mobilenetv3_small_100", "no training is published for timm:mobilenetv3_small_100"),
-        ("auto", "espnet_p2_q3", "no training is published for espnet_p2_q3; leave --recipe out"),
+        ("auto", "espnet_a_p2_q8", "no training is published for espnet_a_p2_q8; leave --recipe out"),
         ("auto", "micronet_m9", "no network is called"),
     ],
 )
@@ -188,6 +185,8 @@ def test_recipes_need_no_torch() -> None:
     code = (
         "import sys; from pumice.recipes.names import *; from pumice.recipes.scale import scaled\n"
         "for name in RECIPES: scaled(published_recipe(name, 'digits', 'micronet_m0'), {}, 1437)\n"
+        "for name in DENSE_RECIPES: scaled(published_recipe(name, 'photos', 'lraspp:micronet_m0'), {}, 1437)\n"
+        "for task in ('segment', 'keypoints'): recipe_of('mobilenetv3_small_100', task)\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from pumice.errors import BadInput
 from pumice.train.config import TrainConfig
 from pumice.train.schedule import lr_at, mixup_at
 
@@ -95,3 +96,13 @@ def test_mixup_rises_by_whole_epochs() -> None:
     config = TrainConfig(mixup=0.2, mixup_ramp_epochs=4)
     assert [mixup_at(config, epoch) for epoch in (0, 1, 3, 4, 9)] == pytest.approx([0, 0.05, 0.15, 0.2, 0.2])
     assert mixup_at(TrainConfig(mixup=0.2), 0) == 0.2
+
+
+def test_hybrid_cycles_and_then_falls_on_a_line() -> None:
+    config = TrainConfig(epochs=100, lr=0.045, schedule="hybrid", milestones=(61,), warmup_epochs=0, final_lr=0)
+    rates = [lr_at(config, epoch * 3, 3) / 0.009 for epoch in range(100)]
+    assert rates[:11] == pytest.approx([1, 5, 4, 3, 2, 1, 5, 4, 3, 2, 1])
+    assert rates[56:61] == pytest.approx([5, 4, 3, 2, 1])
+    assert rates[61:] == pytest.approx([(100 - epoch) / 39 for epoch in range(61, 100)])
+    with pytest.raises(BadInput, match="one epoch, from which the hybrid schedule's line falls"):
+        replace(config, milestones=())
