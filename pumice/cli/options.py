@@ -66,7 +66,7 @@ def model_options(pairs: list[str] | None) -> dict[str, Any]:
     Raises:
         BadInput: another section than `model`, or no `=`.
     """
-    from pumice.train.values import read_value
+    from pumice.values import read_value
 
     options = {}
     for pair in pairs or []:

@@ -10,6 +10,7 @@ from pumice.cli import show
 from pumice.cli.options import Json, Pretrained, Set, threads_that_sleep
 from pumice.errors import BadInput
 from pumice.train.launch import is_first_process, said_by_the_first
+from pumice.values import read_value
 
 if TYPE_CHECKING:
     from pumice.data.images import Splits
@@ -19,16 +20,20 @@ if TYPE_CHECKING:
 @said_by_the_first()
 def command(
     data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="digits, a folder of images by class, hf:NAME or wds:PATTERN.")
+        str | None, typer.Argument(metavar="DATA", help="digits, a folder of images, hf:NAME or wds:PATTERN.")
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="MODEL", help="A name of `pumice list`, or timm:NAME.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="A name of `pumice list`, timm:NAME, or HEAD:BACKBONE.")
+    ] = None,
     recipe: Annotated[
         str,
         typer.Option(metavar="NAME", help="small_data, auto (what the network's authors published), or a name of it."),
     ] = "small_data",
-    task: Annotated[str, typer.Option(metavar="NAME", help="classify.")] = "classify",
+    task: Annotated[str | None, typer.Option(metavar="NAME", help="classify, detect, segment or keypoints.")] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", min=1, help="How often every image is seen.")] = None,
-    img_size: Annotated[int | None, typer.Option(metavar="N", min=8, help="Side of the input, pixels.")] = None,
+    img_size: Annotated[
+        str | None, typer.Option(metavar="N", help="Side of the input, pixels, or height and width: 360x480.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N", min=2, help="Images a step.")] = None,
     pretrained: Pretrained = False,
     weights: Annotated[str | None, typer.Option(metavar="FILE", help="Start from this weights file.")] = None,
@@ -51,23 +56,26 @@ def command(
     from pumice.train.run import resume as go_on
     from pumice.train.run import train
 
-    given = {"epochs": epochs, "img_size": img_size, "batch_size": batch_size, "freeze": frozen(freeze)}
+    given = {
+        "epochs": epochs,
+        "img_size": None if img_size is None else read_value(img_size),
+        "batch_size": batch_size,
+        "freeze": frozen(freeze),
+    }
     given |= {"partner": partner, "teacher": teacher, "teacher_weights": teacher_weights, "weights": weights}
     given |= {"teacher_pretrained": teacher_pretrained or None, "pretrained": pretrained or None}
     given |= {"strict": strict or None, "seed": seed or None}
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     if resume is not None:
-        if data is not None or model is not None or out is not None or recipe != "small_data" or set or changes:
+        if data is not None or model is not None or out is not None or recipe != "small_data" or task or set or changes:
             raise BadInput("a run is resumed as it was begun; give --resume DIR alone")
         result = go_on(resume)
     else:
         if data is None or model is None:
             raise BadInput("nothing to train; write `pumice train DATA --model NAME`, or --resume DIR")
-        if task != "classify":
-            raise BadInput(f"--task {task!r} is unknown; choose classify")
         if partner not in (None, "full_rank"):
             check_name(partner)
-        config, splits = configured(recipe, data, model, changes, list(set or []))
+        config, splits = configured(recipe, data, model, changes, list(set or []), task)
         result = train(config, out or show.fresh_folder("train"), splits=splits)
     if not is_first_process():
         return
@@ -93,7 +101,7 @@ def command(
 
 
 def configured(
-    recipe: str, data: str, model: str, changes: dict[str, Any], pairs: list[str]
+    recipe: str, data: str, model: str, changes: dict[str, Any], pairs: list[str], task: str | None = None
 ) -> tuple["TrainConfig", "Splits"]:
     """The configuration of a recipe for these data, and the data.
 
@@ -103,17 +111,29 @@ def configured(
     from pumice.recipes.names import SMALL_DATA, published_recipe
     from pumice.recipes.scale import scaled, sentence
     from pumice.recipes.small_data import classify
+    from pumice.recipes.small_dense import dense
+    from pumice.tasks.names import CLASSIFY, task_class, task_of_net
     from pumice.train.open import open_for
-    from pumice.train.settings import read_overrides
+    from pumice.train.settings import SECTIONS, read_overrides
 
     check_name(model)
+    fields, options, of_task = read_overrides(pairs)
+    wanted = fields.get("task", task) or task_of_net(model)
+    if wanted != CLASSIFY:
+        task_class(wanted)  # refuses an unknown one
+        for_classes = [name for name in (*changes, *fields) if name in SECTIONS["augment"]]
+        if for_classes:
+            raise BadInput(f"augment.{for_classes[0]} is for task=classify; to {wanted}, set a task.NAME")
     if recipe == SMALL_DATA:
-        config = classify(data, model, **changes).with_overrides(pairs)
+        small = classify(data, model, **changes) if wanted == CLASSIFY else dense(wanted, data, model, **changes)
+        config = small.with_overrides(pairs)
     else:
         published = published_recipe(recipe, data, model)
-        fields, options = read_overrides(pairs)
+        if wanted != published.task:
+            raise BadInput(f"the recipe {recipe} is to {published.task}, not to {wanted}; name another")
         changes |= fields
         published = replace(published, model_options={**published.model_options, **options})
+        published = replace(published, task_options={**published.task_options, **of_task})
         config = replace(published, **changes)
     splits = open_for(config)
     if is_first_process():
@@ -133,6 +153,8 @@ def frozen(text: str | None) -> Any:
 def check_name(name: str) -> None:
     """Refuse an unknown name at once, before torch is imported."""
     from pumice.models.catalogue import entry
+    from pumice.tasks.names import LIBRARIES
 
-    if ":" not in name:
-        entry(name)
+    *prefixes, own = name.split(":")
+    if not {*prefixes} & {*LIBRARIES}:
+        entry(own)

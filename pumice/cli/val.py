@@ -1,13 +1,18 @@
-"""`pumice val`: accuracy of a run or file on images."""
+"""`pumice val`: how well a run or file does on images."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from pumice.cli import show
 from pumice.cli.options import Json, Threads
 from pumice.errors import BadInput
+
+if TYPE_CHECKING:
+    from pumice.tasks.classify import Scores
+    from pumice.tasks.names import TaskName
+    from pumice.tasks.task import TaskScores
 
 OWN = ("val", "label_column", "streaming", "epoch_images", "val_images")  # of the run's own data
 
@@ -22,8 +27,9 @@ def command(
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="Images a pass, where the file allows it.")] = 32,
     json: Json = False,
 ) -> None:
-    """Top-1, top-5, balanced accuracy and confusion on validation images."""
+    """Accuracy, average precision, mIoU or keypoints found, on validation images, as the network's task is judged."""
     from pumice.data.changes import changed_classes
+    from pumice.tasks.names import CLASSIFY
     from pumice.train.config import TrainConfig
     from pumice.train.open import open_for
 
@@ -31,27 +37,41 @@ def command(
     source = data or config.get("data")
     if source is None:
         raise BadInput(f"{model} does not say which data it was trained with; give the folder as second argument")
+    task: TaskName = config.get("task") or task_of_file(model)
     kept: dict[str, Any] = {name: config[name] for name in ("seed", "val_fraction", "strict") if name in config}
     if source == config.get("data"):
         kept |= {name: config[name] for name in OWN if name in config}
-    splits = open_for(TrainConfig(data=str(source), **kept))
+    splits = open_for(TrainConfig(data=str(source), task=task, **kept))
     show.skipped(splits)
 
     from pumice.deploy.session import open_session
-    from pumice.tasks.classify import evaluate
+    from pumice.tasks import classify, evaluate
+    from pumice.tasks.names import task_of
 
     with open_session(model, runtime=runtime, threads=threads, batch=None if runtime != "eager" else batch) as session:
         manifest = session.manifest
         if manifest is None:
             raise BadInput(f"{model} does not say how images are fed to it; export it with Pumice")
-        manifest.needs_classifier("val counts the images whose class is right")
+        manifest.needs(task)
         if manifest.classes and (said := changed_classes(splits.classes, manifest.classes, str(source), model)):
             raise BadInput(said)
-        scores = evaluate(session, manifest.preprocess, splits.val)
+        scores: TaskScores = (
+            classify.evaluate(session, manifest.preprocess, splits.val)
+            if task == CLASSIFY
+            else evaluate.evaluate(
+                session, task_of(manifest), splits.val, manifest.preprocess, manifest.decode, min(batch, 8)
+            )
+        )
     if json:
-        show.emit({"model": model, "data": str(source), "runtime": session.runtime, **scores.to_json()})
-        return
-    names = splits.classes
+        show.emit({"model": model, "data": str(source), "runtime": session.runtime, "task": task, **scores.to_json()})
+    elif isinstance(scores, classify.Scores):
+        tell_classes(scores, splits.classes, str(source))
+    else:
+        tell(scores, str(source))
+
+
+def tell_classes(scores: "Scores", names: tuple[str, ...], source: str) -> None:
+    """Of a classifier: confusion, if it fits, and accuracy."""
     if len(names) <= 20:
         show.table(
             ["true \\ predicted", *(f">{n}" for n in names)],
@@ -69,6 +89,27 @@ def command(
     )
 
 
+def tell(scores: "TaskScores", source: str) -> None:
+    """Of a dense task: class by class, then the whole."""
+    values = scores.to_json()
+    rows = values.get("per_class") or []
+    if rows:
+        figures = [key for key in rows[0] if key != "name"]
+        show.table(
+            ["class", *(f">{key}" for key in figures)],
+            [(row["name"], *(_figure(row[key]) for key in figures)) for row in rows],
+        )
+        typer.echo()
+    whole = {k: v for k, v in values.items() if isinstance(v, float)}
+    show.facts(
+        [
+            ("samples", f"{scores.count} of {source}"),
+            ("in short", scores.sentence()),
+            *((name, show.percent(value)) for name, value in whole.items()),
+        ]
+    )
+
+
 def run_config(model: str) -> dict[str, Any]:
     """The config of the run that a folder, or the folder around a file, holds; empty if there is none."""
     from pumice.files import read_json
@@ -78,3 +119,23 @@ def run_config(model: str) -> dict[str, Any]:
         if (folder / "config.json").is_file():
             return read_json(folder / "config.json")
     return {}
+
+
+def task_of_file(model: str) -> "TaskName":
+    """The task of a file outside a run; "classify" where it does not say."""
+    from pumice.deploy.carried import model_file, read_manifest
+    from pumice.tasks.names import CLASSIFY
+
+    if (file := model_file(model)) is not None:
+        manifest = read_manifest(file)
+    elif Path(model).suffix == ".safetensors":
+        from pumice.models.checkpoint import read_manifest as of_weights  # imports torch
+
+        manifest = of_weights(model)
+    else:
+        manifest = None
+    return CLASSIFY if manifest is None else cast("TaskName", manifest.task)
+
+
+def _figure(value: float | int | None) -> str:
+    return "-" if value is None else show.percent(value) if isinstance(value, float) else f"{value:,}"

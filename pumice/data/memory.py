@@ -3,21 +3,33 @@
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, final
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol, TypeVar, final
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pumice.data.images import ImageSet, Load
+from pumice.data.images import Load
 from pumice.progress import track
 
 GIB = 2**30
-_kept: WeakKeyDictionary[ImageSet, ImageSet] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+Set = TypeVar("Set", bound="Loaded")
 
 
-def keep_decoded(images: ImageSet, limit_bytes: int = GIB) -> ImageSet:
+class Loaded(Protocol):
+    """A frozen dataclass of samples with a function per sample that gives its image."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def loaders(self) -> tuple[Load, ...]:
+        """A function per sample; samples of one image share theirs."""
+
+
+def keep_decoded(images: Set, limit_bytes: int = GIB) -> Set:
     """The same set, whose images stay in memory once read, until `limit_bytes` are used up; the rest is read anew.
 
     Whole images are kept, so results do not change.  Asking again for the same set gives the same answer, so that all
@@ -25,18 +37,19 @@ def keep_decoded(images: ImageSet, limit_bytes: int = GIB) -> ImageSet:
     """
     if images not in _kept:
         allowance = Allowance(limit_bytes)
-        loaders = tuple(Kept(load, allowance) for load in images.loaders)
-        _kept[images] = ImageSet(images.classes, images.labels, images.names, loaders)
-    return _kept[images]
+        kept = {id(load): Kept(load, allowance) for load in images.loaders}
+        _kept[images] = replace(images, loaders=tuple(kept[id(load)] for load in images.loaders))
+    found: Set = _kept[images]
+    return found
 
 
-def fill(images: ImageSet) -> None:
+def fill(images: Loaded) -> None:
     """Read what `keep_decoded` will keep, on all cores; worker processes forked afterwards share it.
 
     Raises:
         BadImage: a file has been removed or damaged since the set was opened.
     """
-    empty = [load for load in images.loaders if isinstance(load, Kept) and not load.full]
+    empty = list({id(load): load for load in images.loaders if isinstance(load, Kept) and not load.full}.values())
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     chunks = [empty[start : start + 32] for start in range(0, len(empty), 32)]
     try:

@@ -4,7 +4,6 @@ import math
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from pumice.data.image import BadImage, ImageFile, check_image, read_header
 from pumice.data.images import Skipped, Splits, natural_key
 from pumice.data.poses import AREA_OF_BOX, Pose, PoseSet
 from pumice.data.skeleton import Skeleton, skeleton_of
+from pumice.data.split import kept_for_validation
 from pumice.errors import BadInput
 from pumice.files import read_json
 from pumice.progress import track
@@ -285,15 +285,9 @@ def _key(value: Any) -> Any:
 
 
 def _split(reader: _Reader, seed: int, fraction: float) -> tuple[list[Pose], list[Pose]]:
-    """The persons to learn and to judge by: of all images a fraction, drawn by the digest of their names."""
-    if not 0 < fraction < 1:
-        raise BadInput(f"a validation fraction of {fraction} is impossible; give one between 0 and 1, such as 0.2")
-    images = sorted({pose.image for pose in reader.poses if pose.learnable}, key=lambda name: _digest(seed, name))
+    """The persons to learn and to judge by: a fraction of the images in which there are any."""
+    images = list(dict.fromkeys(pose.image for pose in reader.poses if pose.learnable))
     if len(images) < 2:
         raise BadInput(f"{reader.file} has persons in one image alone; add images, of which some are kept to judge by")
-    kept = set(images[: min(max(round(len(images) * fraction), 1), len(images) - 1)])
+    kept = {images[i] for i in kept_for_validation([0] * len(images), images, val_fraction=fraction, seed=seed)}
     return [p for p in reader.poses if p.image not in kept], [p for p in reader.poses if p.image in kept]
-
-
-def _digest(seed: int, name: str) -> bytes:
-    return sha256(f"{seed}/{name}".encode(errors="surrogateescape")).digest()

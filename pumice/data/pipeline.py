@@ -19,8 +19,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from pumice.data.augment import Augment
 from pumice.data.images import ImageSet, Splits
+from pumice.data.loaders import judging_loader, training_loader
 from pumice.data.memory import GIB, fill, keep_decoded
-from pumice.data.order import EpochSampler, Key, mix
+from pumice.data.order import Key, mix
 from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
 
@@ -168,8 +169,7 @@ def make_loaders(
     if workers:
         fill(train_set)
         fill(val_set)
-    shown = range(rank, -(-len(val_set) // world) * world, world)
-    # Each loader has a generator of its own for its workers' seeds; by default it would draw from the global one.
+    shared: dict[str, Any] = {"seed": seed, "workers": workers, "pin_memory": pin_memory, "rank": rank, "world": world}
     train: Batches
     if splits.stream is not None:
         from pumice.data.stream_loader import StreamLoader
@@ -183,31 +183,15 @@ def make_loaders(
         changed, share = Changed(preprocess, augment), batch_size // world
         train = StreamLoader(splits.stream, changed, share, seed, workers, rank, world, pin_memory=pin_memory)
     else:
-        train_data = TrainImages(train_set, preprocess, augment, seed)
-        part = min(batch_size, len(train_data)) // (world * accumulate)
-        if part < 1:
-            raise BadInput(f"{len(train_data)} training images are too few for a step in {world * accumulate} parts")
-        labels = train_set.labels if balanced else None
-        sampler = EpochSampler(len(train_data), part * accumulate, seed, rank, world, labels)
-        train = DataLoader(
-            train_data,
-            part,
-            sampler=sampler,
-            num_workers=workers,
-            pin_memory=pin_memory,
-            persistent_workers=workers > 0,
-            generator=torch.Generator().manual_seed(seed),
+        train = training_loader(
+            TrainImages(train_set, preprocess, augment, seed),
+            batch_size,
+            accumulate=accumulate,
+            labels=train_set.labels if balanced else None,
+            **shared,
         )
-    val = DataLoader(
-        EvalImages(val_set, preprocess, cache_bytes // 2),
-        val_batch_size or batch_size,
-        sampler=None if world == 1 else [index % len(val_set) for index in shown],
-        num_workers=workers,
-        pin_memory=pin_memory,
-        persistent_workers=workers > 0,
-        generator=torch.Generator().manual_seed(seed),
-    )
-    return train, val
+    judged = EvalImages(val_set, preprocess, cache_bytes // 2)
+    return train, judging_loader(judged, val_batch_size or batch_size, **shared)
 
 
 @contextmanager

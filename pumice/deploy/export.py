@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,6 +22,7 @@ from pumice.deploy.probes import probe_inputs
 from pumice.deploy.session import READERS, installed, open_session
 from pumice.errors import BadInput, CheckFailed, nearest
 from pumice.files import atomic
+from pumice.models.dense.decoding import decoding_of
 from pumice.models.manifest import Manifest
 
 Format = Literal["onnx", "openvino"]
@@ -92,6 +93,9 @@ def export(
         if manifest.model.in_chans != size[0]:
             raise BadInput(f"{manifest.model.name} reads {manifest.model.in_chans} channels, not {size[0]}")
         manifest = manifest.at(*size[1:])
+        manifest = replace(manifest, decode={**manifest.decode, **decoding_of(model, *size[1:])})
+    if manifest is not None and manifest.task == "detect" and dynamic in ("size", "both"):
+        raise BadInput(f"the boxes of {manifest.model.name} are laid out for one size; leave the batch open alone")
     model = frozen(model)
     with _writing(path):
         if chosen == "onnx":

@@ -8,7 +8,8 @@ from torch import nn
 
 from pumice.errors import BadInput
 from pumice.graph.fold import fold_norms
-from pumice.models.described import config_of, preprocess_of
+from pumice.models import checkpoint
+from pumice.models.described import config_of
 from pumice.models.manifest import Manifest
 
 
@@ -52,8 +53,7 @@ def manifest_of(model: nn.Module, manifest: Manifest | None = None) -> Manifest 
     """
     if manifest is not None:
         return manifest
-    config = config_of(model)
-    return None if config is None else Manifest(model=config, preprocess=preprocess_of(model))
+    return None if config_of(model) is None else checkpoint.manifest_of(model)
 
 
 def size_of(

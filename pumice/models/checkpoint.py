@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from pumice.errors import BadInput
 from pumice.files import write_bytes
 from pumice.models.build import rebuild
+from pumice.models.dense.decoding import decoding_of
 from pumice.models.dense.names import is_dense, split
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.families import variants
-from pumice.models.heads import DenseHead
 from pumice.models.manifest import Manifest
 
 KEY = "pumice"
@@ -83,12 +83,10 @@ def manifest_of(model: nn.Module, **changes: object) -> Manifest:
     config = config_of(model)
     if config is None:
         raise BadInput(f"{type(model).__name__} was not made by create_model, so a checkpoint could not rebuild it")
-    task, decode, preprocess = "classify", {}, preprocess_of(model)
+    task, preprocess = "classify", preprocess_of(model)
     if config.name in variants():
         task = variants()[config.name].task
     elif is_dense(config.name):
         task = split(config.name, config.options)[0].task
-    if isinstance(head := getattr(model, "head", None), DenseHead):
-        decode = head.decoding(*preprocess.size)
-    manifest = Manifest(model=config, preprocess=preprocess, task=task, decode=decode)
+    manifest = Manifest(model=config, preprocess=preprocess, task=task, decode=decoding_of(model, *preprocess.size))
     return replace(manifest, **changes)  # type: ignore[arg-type]

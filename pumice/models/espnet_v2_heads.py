@@ -4,12 +4,14 @@ From the authors' code (github.com/sacmehta/EdgeNets): everything; no paper desc
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pumice.errors import BadInput
+from pumice.models.dense.boxes import level, prior_boxes, rows_of, six
 from pumice.models.heads import DenseHead
 from pumice.nn.conv import ConvNormAct, set_norm
 from pumice.nn.initialise import initialise
@@ -147,6 +149,26 @@ class DetectionHead(DenseHead):
         read = (p3, p4, p5, p6, m7, m8)
         return torch.cat((listed(self.boxes, read, 4), listed(self.classifier, read, self.classes)), dim=2)
 
+    def decoding_on(self, maps: Sequence[tuple[int, int]], height: int, width: int) -> dict[str, Any]:
+        """The authors' priors, whose middles on the finer four maps are a stride apart, and their thresholds."""
+        *_, g3, g4, g5 = maps
+        g6 = (math.ceil(g5[0] / 2), math.ceil(g5[1] / 2))
+        g7 = (math.ceil(g6[0] / 2), math.ceil(g6[1] / 2))
+        grids = (g3, g4, g5, g6, g7, (1, 1))
+        steps = [(8 * 2**i / height, 8 * 2**i / width) for i in range(4)]
+        sides = list(zip(shares(width, len(grids)), shares(height, len(grids)), strict=True))
+        levels = [
+            level(grid, six(sides[i], sides[i + 1]), steps[i] if i < len(steps) else None)
+            for i, grid in enumerate(grids)
+        ]
+        return prior_boxes(levels, clip=True, match=0.45, candidates=200)
+
+
+def shares(side: int, levels: int) -> list[float]:
+    """The least box of each level and the greatest of the last, whole pixels, as shares of the side."""
+    least, greatest = math.ceil(0.1 * side), math.ceil(1.05 * side)
+    return [int(least + (greatest - least) * i / levels) / side for i in range(levels + 1)]
+
 
 def joined(coarse: Tensor, fine: Tensor) -> Tensor:
     """concat(to(coarse), fine)."""
@@ -155,7 +177,4 @@ def joined(coarse: Tensor, fine: Tensor) -> Tensor:
 
 def listed(convs: nn.ModuleList, maps: tuple[Tensor, ...], values: int) -> Tensor:
     """One convolution a map, then a row for every box: (N, B, values)."""
-    rows = [
-        conv(m).permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, values)) for conv, m in zip(convs, maps, strict=True)
-    ]
-    return torch.cat(rows, dim=1)
+    return torch.cat([rows_of(conv(m), values) for conv, m in zip(convs, maps, strict=True)], dim=1)

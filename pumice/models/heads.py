@@ -1,6 +1,7 @@
 """From the last feature map to logits: the heads that families share, and what every head promises."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,10 @@ class DenseHead(nn.Module, ABC):
     def decoding(self, height: int, width: int) -> dict[str, Any]:
         """How the output for an input of that size is read, as JSON values; {} where it says all by itself."""
         return {}
+
+    def decoding_on(self, maps: Sequence[tuple[int, int]], height: int, width: int) -> dict[str, Any]:
+        """The same, for a head that must know the height and width of the encoder's maps, finest first."""
+        return self.decoding(height, width)
 
 
 class HeadRow(ABC):

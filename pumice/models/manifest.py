@@ -58,6 +58,14 @@ class Manifest:
         if self.task != "classify":
             raise BadInput(f"{self.model.name} is a net to {self.task}, and {reason}; choose a net to classify")
 
+    def needs(self, task: str) -> None:
+        """
+        Raises:
+            BadInput: the network is for another task.
+        """
+        if self.task != task:
+            raise BadInput(f"{self.model.name} is a net to {self.task}, not to {task}; choose a net to {task}")
+
     def at(self, height: int, width: int) -> "Manifest":
         """The same, for another input size."""
         return replace(self, preprocess=replace(self.preprocess, size=(height, width)))

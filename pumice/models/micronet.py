@@ -212,8 +212,8 @@ NAMING = (
 )
 COUNTING = "; the published multiply-adds include applying the shift-max, which Pumice reports apart"
 PROSE = (
-    "made here from the prose of the first version (arXiv:2011.12289), which gives no widths and no code; at 1024 x 2048 "
-    "it prints {}, and this net has {} M multiply-adds{} with applying the shift-max"
+    "made here from the prose of the first version (arXiv:2011.12289), which gives no widths and no code; at "
+    "1024 x 2048 it prints {}, and this net has {} M multiply-adds{} with applying the shift-max"
 )
 NONE = "none for this backbone"
 POSES = (

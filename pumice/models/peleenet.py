@@ -5,8 +5,8 @@ From the paper and the authors' code (github.com/Robert-JunWang/PeleeNet, commit
 96979b3): every number in STAGES, EXTRAS and the boxes.  Where they differ the code runs: its bottlenecks are 1, 2, 4, 4
 times half the growth, where figure 1 draws one width.  The stem joins pool before convolution.
 The detectors are SSD's on PeleeNet's last two maps and three more, as the released prototxt has them: their pools round
-up, as Caffe's do (19 x 19 becomes 10 x 10), the maps of 5, 3 and 1 pixels come from convolutions without norms.  Boxes,
-losses and decoding are no part of the net.  Caffe's weights want norms with eps 1e-3 (`bn_eps=1e-3`).
+up, as Caffe's do (19 x 19 becomes 10 x 10), the maps of 5, 3 and 1 pixels come from convolutions without norms.  Boxes
+grow with the input.  Caffe's weights want norms with eps 1e-3 (`bn_eps=1e-3`).
 Where silent: odd sides.  The stem's pool always rounds up, as its convolution does; a classifier's other pools round
 down, as in torch's release.
 """
@@ -33,6 +33,7 @@ EXTRAS = (  # hidden, out, stride, padding: 10 x 10 -> 5 x 5 -> 3 x 3 -> 1 x 1
     (128, 256, 1, 0),
     (128, 256, 1, 0),
 )
+SIZE = 304
 # The least and the greatest box of each level, pixels of a 304 x 304 image.  Each pixel of a level has six boxes around
 # its middle: a square of the least side, one of sqrt(least * greatest), and four of the least area whose width is 2,
 # 1 / 2, 3 and 1 / 3 times their height.
@@ -66,7 +67,7 @@ class Pelee(PlainSpec):
     """A detector.
 
     kernel_size: of the convolutions that predict.
-    boxes: see BOXES; priors and losses read them, the net does not.
+    boxes: see BOXES; what the output is decoded with.
     """
 
     rows: tuple[Row, ...]
@@ -81,7 +82,8 @@ class Pelee(PlainSpec):
 
     def head(self, channels: tuple[int, ...], num_classes: int, drop_rate: float | None) -> Head | DenseHead:
         """PeleeHead; it has no dropout."""
-        head = PeleeHead((channels[-2], channels[-1]), self.extras, self.width, self.kernel_size)
+        sides = [(least / SIZE, greatest / SIZE) for least, greatest in self.boxes]
+        head = PeleeHead((channels[-2], channels[-1]), self.extras, self.width, self.kernel_size, sides)
         head.reset(num_classes)
         return head
 
@@ -111,7 +113,7 @@ VARIANTS = {
     "pelee_voc": Variant(
         pelee,
         published="pelee_voc_304",
-        input_size=304,
+        input_size=SIZE,
         num_classes=21,
         task="detect",
         note="20 classes and background",
@@ -120,7 +122,7 @@ VARIANTS = {
         pelee,
         {"boxes": "coco"},
         published="pelee_coco_304",
-        input_size=304,
+        input_size=SIZE,
         num_classes=81,
         task="detect",
         note="80 classes and background; no prototxt of it was released, its widths follow from the authors' builder",

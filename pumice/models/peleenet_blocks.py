@@ -1,12 +1,14 @@
 """The blocks and rows of PeleeNet and of the Pelee detectors (see peleenet.py)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pumice.errors import BadInput
+from pumice.models.dense.boxes import level, prior_boxes, rows_of, six
 from pumice.models.heads import DenseHead
 from pumice.models.rows import Row
 from pumice.models.spec import Encoder
@@ -173,12 +175,20 @@ class PeleeHead(DenseHead):
     The two coarsest maps, and three coarser ones made from the last, each pass a ResBlock.  Six levels predict, the
     first two from the finest of the five, with PRIORS boxes a pixel: 4 offsets, and a logit for every class, the
     background first.  Priors are ordered by level, row, column, box.
+
+    sides: the least and the greatest box of each level, shares of the input's sides.
     """
 
     def __init__(
-        self, channels: tuple[int, int], extras: tuple[tuple[int, int, int, int], ...], width: int, kernel_size: int
+        self,
+        channels: tuple[int, int],
+        extras: tuple[tuple[int, int, int, int], ...],
+        width: int,
+        kernel_size: int,
+        sides: Sequence[tuple[float, float]],
     ) -> None:
         super().__init__()
+        self.strides, self.sides = [extra[2:] for extra in extras], sides
         widths = list(channels)
         self.extras = nn.ModuleList()
         for hidden, out, stride, padding in extras:
@@ -212,11 +222,18 @@ class PeleeHead(DenseHead):
             maps = [*maps, extra(maps[-1])]
         maps = [block(x) for block, x in zip(self.blocks, maps, strict=True)]
         levels = [maps[0], *maps]
-        boxes = [flat(conv(x), 4) for conv, x in zip(self.boxes, levels, strict=True)]
-        logits = [flat(conv(x), self.num_classes) for conv, x in zip(self.classifier, levels, strict=True)]
+        boxes = [rows_of(conv(x), 4) for conv, x in zip(self.boxes, levels, strict=True)]
+        logits = [rows_of(conv(x), self.num_classes) for conv, x in zip(self.classifier, levels, strict=True)]
         return torch.cat((torch.cat(boxes, dim=1), torch.cat(logits, dim=1)), dim=2)
 
-
-def flat(x: Tensor, values: int) -> Tensor:
-    """(N, PRIORS * values, H, W) -> (N, H * W * PRIORS, values)."""
-    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, values)
+    def decoding_on(self, maps: Sequence[tuple[int, int]], height: int, width: int) -> dict[str, Any]:
+        """Six boxes a place, see `pumice.models.dense.boxes.six`, and the thresholds of the authors' test script."""
+        grids = list(maps[-2:])
+        for stride, padding in self.strides:
+            h, w = ((side + 2 * padding - 3) // stride + 1 for side in grids[-1])
+            grids.append((h, w))
+        levels = [
+            level(grid, six((least, least), (greatest, greatest)))
+            for grid, (least, greatest) in zip([grids[0], *grids], self.sides, strict=True)
+        ]
+        return prior_boxes(levels)

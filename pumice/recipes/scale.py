@@ -99,8 +99,8 @@ def sentence(config: TrainConfig) -> str:
         lr += " (linear)" if config.lr == was["lr"] * (batch / was["batch_size"]) else " (given)"
     length = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     parts = [f"batch {batch}", lr, length + _falls(config)]
-    if "img_size" in was:
-        parts.append(f"{config.img_size} pixels")
+    if "img_size" in was and config.size is not None:
+        parts.append(f"{' x '.join(map(str, dict.fromkeys(config.size)))} pixels")
     if "rrc_scale" in was:
         parts.append(f"crops from {config.rrc_scale[0]:.0%} of the area")
     if "bn_momentum" in was:
@@ -160,9 +160,11 @@ def _averages(published: TrainConfig, images: int, steps: int) -> dict[str, Any]
 
 def _crops(published: TrainConfig, config: TrainConfig) -> dict[str, Any]:
     """Random crops of a smaller image."""
+    if config.task != "classify":
+        return {}  # its changes are options of the task
     own = entry(config.model).input_size[1] if ":" not in config.model else 224
-    before = published.img_size or own
-    now = config.img_size or before
+    before = min(published.size or (own,))
+    now = min(config.size or (before,))
     if published.pad_crop:
         return {"pad_crop": round(published.pad_crop * now / before)}
     least, most = published.rrc_scale

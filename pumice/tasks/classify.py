@@ -1,6 +1,5 @@
 """Scores of image classification, in numpy alone, of anything that turns images into logits."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,8 @@ from numpy.typing import NDArray
 from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput, CheckFailed
 from pumice.progress import track
+from pumice.tasks.runner import runner
+from pumice.tasks.task import TaskScores
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scores:
+class Scores(TaskScores):
     """How well a classifier does on one set of images.  Every accuracy is a fraction in [0, 1].
 
     balanced_accuracy: mean recall over the classes that occur.
@@ -35,6 +36,19 @@ class Scores:
     confusion: list[list[int]]
     per_class: list[dict[str, Any]]
     count: int
+
+    @property
+    def main(self) -> float:  # type: ignore[override]
+        """Top-1."""
+        return self.top1
+
+    def columns(self) -> dict[str, float]:
+        """Loss, top-1, top-5 and balanced accuracy."""
+        return {"loss": self.loss, "top1": self.top1, "top5": self.top5, "balanced": self.balanced_accuracy}
+
+    def sentence(self) -> str:
+        """Top-1."""
+        return f"top-1 {self.top1:.1%}"
 
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
@@ -111,7 +125,7 @@ def logits_of(
     model: "Session | nn.Module", preprocess: Preprocess, images: "ImageSet", batch_size: int = 32
 ) -> NDArray[np.float32]:
     """(images, classes) logits of an image set, as `evaluate` scores them."""
-    run, batch_size = _runner(model, batch_size)
+    run, batch_size = runner(model, batch_size)
     outputs = []
     starts = range(0, len(images), batch_size)
     for start in track(starts, "evaluating"):
@@ -119,30 +133,3 @@ def logits_of(
         batch = np.stack([preprocess(images.image(i)) for i in range(start, stop)])
         outputs.append(run(batch))
     return np.concatenate(outputs) if outputs else np.zeros((0, len(images.classes)), np.float32)
-
-
-def _runner(
-    model: "Session | nn.Module", batch_size: int
-) -> tuple[Callable[[NDArray[np.float32]], NDArray[np.float32]], int]:
-    """The function from a batch of inputs to its logits, and the batch size to use."""
-    from pumice.deploy.session import Session
-
-    if isinstance(model, Session):
-        return model.run, -(-batch_size // model.batch) * model.batch
-
-    import torch
-
-    module = model
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
-
-    def run_module(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        was_training = {m: m.training for m in module.modules()}
-        module.eval()
-        try:
-            with torch.inference_mode():
-                return module(torch.from_numpy(batch).to(device)).float().cpu().numpy()
-        finally:
-            for m, training in was_training.items():
-                m.training = training
-
-    return run_module, batch_size

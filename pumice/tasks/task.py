@@ -96,12 +96,14 @@ class Task(ABC):
     """What a network is trained and judged for.
 
     name: as `--task` has it.  columns: of the scores in metrics.csv, without the prefix `val_`.  Options: a frozen
-    dataclass of JSON values with defaults, augmentation and loss together, set with `--set task.NAME=VALUE`.
+    dataclass of JSON values with defaults, augmentation and loss together, set with `--set task.NAME=VALUE`.  Scores:
+    what its judge gives.
     """
 
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]]
     Options: ClassVar[type]
+    Scores: ClassVar[type[TaskScores]]
 
     def __init__(self, options: Any = None) -> None:
         self.options = self.Options() if options is None else options
@@ -109,6 +111,10 @@ class Task(ABC):
     @abstractmethod
     def outputs(self, classes: tuple[str, ...]) -> int:
         """`num_classes` of a network for these classes; a detector has one for the background."""
+
+    def carried(self, samples: Any) -> dict[str, Any]:
+        """What reading a network's outputs needs of the data, JSON values that join its `Manifest.decode`."""
+        return {}
 
     @abstractmethod
     def training_set(self, samples: Any, preprocess: Preprocess, seed: int) -> "Dataset[Any]":

@@ -1,8 +1,8 @@
-"""Training a network.  `config`, `settings`, `values`, `run`, `launch` and `environment` alone import no torch.
+"""Training a network.  `config`, `rules`, `settings`, `run`, `launch` and `environment` alone import no torch.
 
 config        what decides a run, as JSON values; overrides of the command line
+rules         what its fields may be, each alone and together
 settings      how the command line names the fields of a configuration
-values        the value of a setting as its field's type
 environment   what a run was made with
 run           train, resume: a run and its folder
 folder        taking a run's folder, and giving it back

@@ -8,6 +8,7 @@ import io
 import os
 import time
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class Board:
 
     Args:
         folder: where the files are.
-        columns: the numbers of a row that are shown, where it has them.
+        columns: the numbers of a row that are shown, where it has them; `val_*` is every one that begins so.
     """
 
     def __init__(self, folder: Path, columns: tuple[str, ...]) -> None:
@@ -63,7 +64,8 @@ class Board:
             events.append(Event(wall_time=began, file_version=VERSION))
             events.append(Event(wall_time=began, step=1, session_log=SessionLog(status=SessionLog.START)))
         for row in rows:
-            values = [Summary.Value(tag=name, simple_value=row[name]) for name in self.columns if name in row]
+            shown = [name for column in self.columns for name in row if fnmatchcase(name, column)]
+            values = [Summary.Value(tag=name, simple_value=row[name]) for name in shown]
             events.append(Event(wall_time=began + row["seconds"], step=row["epoch"], summary=Summary(value=values)))
         content = io.BytesIO()
         writer = RecordWriter(content)

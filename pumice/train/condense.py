@@ -12,7 +12,7 @@ from pumice.models.condense import condense, has_forms, is_pruned, learned, prun
 from pumice.models.families import options_of
 from pumice.models.manifest import Manifest
 from pumice.train.config import TrainConfig
-from pumice.train.module import Classifier
+from pumice.train.module import Learner
 
 FILE = "condensed.safetensors"
 
@@ -31,7 +31,7 @@ class Condense(pl.Callback):  # type: ignore[misc]
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Prune where the schedule has moved on."""
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, Learner)
         config = pl_module.config
         epochs = config.epochs if config.condense_epochs is None else 2 * config.condense_epochs
         progress = min(1.0, pl_module.steps_done / (epochs * pl_module.steps_per_epoch))  # all are done at its half

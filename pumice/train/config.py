@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_type_hints
 
 from pumice.errors import BadInput, nearest
+from pumice.tasks.names import CLASSIFY, TaskName, network_for
+from pumice.train.rules import check_rules
 from pumice.train.settings import read_overrides
-from pumice.train.values import checked
+from pumice.values import checked
 
 Schedule = Literal["cosine", "step", "constant", "linear", "polynomial", "exponential", "multistep", "cyclic"]
 EmaWarmup = Literal["sqrt", "tf", "none"]
@@ -25,7 +27,10 @@ class TrainConfig:
     data, val, val_fraction, strict, label_column: see `open_data`.
     balanced: show every class equally often; see `EpochSampler`.
     streaming, epoch_images, val_images, shuffle_buffer: see `open_stream`; `wds:https://...` is streamed anyway.
-    img_size: pixels of the square that the network reads; None takes the network's own.
+    task, task_options: what the network is trained for, and what differs from the task's own `Options`, augmentation
+        and loss together (`task.NAME=VALUE`).  For a dense task the name of a classifier means the task's usual head
+        on it, and the fields of the section `augment` have no effect.
+    img_size: pixels of the square that the network reads, or its height and width; None takes the network's own.
     crop_pct: share of the shorter side that validation sees; None takes that of the weights.
     mean, std, channels: of the input, in units of [0, 1]; None takes those of the weights, or of ImageNet.
     model_options: further arguments of `create_model` (`model.width=0.6`).
@@ -84,7 +89,8 @@ class TrainConfig:
     published: dict[str, Any] = field(default_factory=dict)
     data: str = "digits"
     model: str = "mobilenetv3_small_050"
-    task: Literal["classify"] = "classify"
+    task: TaskName = CLASSIFY
+    task_options: dict[str, Any] = field(default_factory=dict)
     model_options: dict[str, Any] = field(default_factory=dict)
     pretrained: bool = False
     weights: str | None = None
@@ -103,7 +109,7 @@ class TrainConfig:
     epoch_images: int | None = None
     val_images: int = 5000
     shuffle_buffer: int = 1000
-    img_size: int | None = None
+    img_size: int | tuple[int, int] | None = None
     crop_pct: float | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -166,105 +172,31 @@ class TrainConfig:
         hints = get_type_hints(TrainConfig)
         for f in fields(self):
             object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
-        impossible = [
-            (self.epochs < 1, "epochs", "at least 1"),
-            (self.batch_size < 2, "batch_size", "at least 2, because batch norm needs two images"),
-            (self.img_size is not None and self.img_size < 8, "img_size", "at least 8"),
-            (self.crop_pct is not None and not 0 < self.crop_pct <= 1, "crop_pct", "in (0, 1], or none"),
-            (self.bn_momentum is not None and not 0 < self.bn_momentum <= 1, "bn_momentum", "in (0, 1], or none"),
-            (self.bn_eps is not None and self.bn_eps <= 0, "bn_eps", "above 0, or none"),
-            (self.mean is not None and len(self.mean) != 3, "mean", "three numbers, or none"),
-            (
-                self.std is not None and (len(self.std) != 3 or min(self.std) <= 0),
-                "std",
-                "three above 0, or none",
-            ),
-            (self.workers < 0, "workers", "0 or more"),
-            (self.epoch_images is not None and self.epoch_images < 2, "epoch_images", "at least 2, or none"),
-            (self.val_images < 1, "val_images", "at least 1"),
-            (self.shuffle_buffer < 1, "shuffle_buffer", "at least 1; 1 does not shuffle within shards"),
-            (
-                self.balanced and self.streaming,
-                "balanced",
-                "false where data are streamed, whose classes come as they come",
-            ),
-            (isinstance(self.devices, int) and self.devices < 1, "devices", "at least 1, or auto"),
-            (self.nodes < 1, "nodes", "at least 1"),
-            (self.accumulate < 1, "accumulate", "at least 1"),
-            (self.lr <= 0, "lr", "above 0"),
-            (self.weight_decay < 0, "weight_decay", "0 or more"),
-            (self.warmup_epochs < 0, "warmup_epochs", "0 or more"),
-            (self.opt_eps is not None and self.opt_eps <= 0, "opt_eps", "above 0, or none"),
-            (not 0 <= self.warmup_start <= 1, "warmup_start", "a share of lr, in [0, 1]"),
-            (self.decay_power <= 0, "decay_power", "above 0"),
-            (sorted(self.milestones) != list(self.milestones), "milestones", "rising epochs"),
-            (self.cycle_epochs <= 0, "cycle_epochs", "above 0"),
-            (self.decay_epochs <= 0, "decay_epochs", "above 0"),
-            (self.grad_clip is not None and self.grad_clip <= 0, "grad_clip", "above 0, or none"),
-            (not 0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)"),
-            (
-                self.condense_epochs is not None and not 0 < self.condense_epochs < self.epochs,
-                "condense_epochs",
-                f"above 0 and below the {self.epochs} epochs of the run, or none",
-            ),
-            (self.group_lasso < 0, "group_lasso", "0 or more"),
-            (self.mixup < 0, "mixup", "0 or more"),
-            (self.mixup_ramp_epochs < 0, "mixup_ramp_epochs", "0 or more"),
-            (self.ema_decay is not None and not 0 < self.ema_decay < 1, "ema_decay", "in (0, 1), or none"),
-            (self.distill_weight is not None and self.distill_weight < 0, "distill_weight", "0 or more, or none"),
-            (
-                self.distill_temperature is not None and self.distill_temperature <= 0,
-                "distill_temperature",
-                "above 0, or none",
-            ),
-            (not 0 < self.rrc_scale[0] <= self.rrc_scale[1] <= 1, "rrc_scale", "two rising numbers in (0, 1]"),
-            (not 0 < self.rrc_ratio[0] <= self.rrc_ratio[1], "rrc_ratio", "two rising numbers above 0"),
-            (self.pad_crop < 0, "pad_crop", "0 or more pixels"),
-            (not _jitters(self.color_jitter), "color_jitter", "one number, three or four, each 0 or more"),
-            (not 0 <= self.hflip <= 1, "hflip", "in [0, 1]"),
-            (not 0 <= self.re_prob <= 1, "re_prob", "in [0, 1]"),
-            (not 0 < self.val_fraction < 1, "val_fraction", "in (0, 1)"),
-            (isinstance(self.freeze, int) and self.freeze < 0, "freeze", "none, backbone or a number of epochs"),
-            (self.time_limit_s is not None and self.time_limit_s <= 0, "time_limit_s", "above 0, or none"),
-        ]
-        for wrong, name, rule in impossible:
-            if wrong:
-                raise BadInput(f"{name}={getattr(self, name)} cannot work; it must be {rule}")
-        self._check_distillation()
+        if self.task != CLASSIFY:
+            listed = {k: list(v) if isinstance(v, tuple) else v for k, v in self.task_options.items()}
+            object.__setattr__(self, "task_options", listed)
+            object.__setattr__(self, "model", network_for(self.task, self.model))
+        check_rules(self)
+        if self.task != CLASSIFY:
+            object.__setattr__(self, "label_smoothing", 0.0)
 
-    def _check_distillation(self) -> None:
-        """Whether the fields of the section `distill` go together.
-
-        Raises:
-            BadInput: they do not.
-        """
-        if self.partner is not None and self.teacher is not None:
-            raise BadInput("a partner and a teacher exclude each other; give one of them")
-        if self.teacher_weights is not None and self.teacher_pretrained:
-            raise BadInput("teacher_weights and teacher_pretrained exclude each other; give one of them")
-        if self.teacher is not None and (self.distill_weight or 0) > 1:
-            raise BadInput(f"distill_weight={self.distill_weight} cannot work; of a teacher it must be in [0, 1]")
-        shared = ("distill_weight", "distill_temperature")
-        for owner, names in (
-            ("teacher", ("teacher_weights", "teacher_pretrained")),
-            ("partner", ("distill_gradient", *shared)),
-        ):
-            for name in names:
-                changed = getattr(self, name) != TrainConfig.__dataclass_fields__[name].default
-                served = getattr(self, owner) is not None or (name in shared and self.teacher is not None)
-                if changed and not served:
-                    raise BadInput(f"{name}={getattr(self, name)} has nothing to act on; name a {owner}")
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """`img_size` as height and width."""
+        return (self.img_size, self.img_size) if isinstance(self.img_size, int) else self.img_size
 
     def with_overrides(self, pairs: list[str]) -> "TrainConfig":
         """The same with fields set as on the command line: `["optim.lr=0.1", "model.width=0.6", "epochs=3"]`.
 
-        A name is a field, alone or behind its section or `train.`; any other `model.` name is an option of the network.
+        A name is a field, alone or behind its section or `train.`; any other `model.` name is an option of the network,
+        and a `task.` name one of the task.
 
         Raises:
             BadInput: a pair has no `=`, its name is unknown, or its value is of another type.
         """
-        changes, options = read_overrides(pairs)
-        return replace(self, **changes, model_options={**self.model_options, **options})
+        changes, options, of_task = read_overrides(pairs)
+        changes["model_options"] = {**self.model_options, **options}
+        return replace(self, **changes, task_options={**self.task_options, **of_task})
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; `from_json` is the inverse."""
@@ -282,9 +214,3 @@ class TrainConfig:
             if name not in known:
                 raise BadInput(f"this configuration has an unknown field {name!r}{nearest(name, known)}")
         return cls(**value)
-
-
-def _jitters(strength: float | tuple[float, ...]) -> bool:
-    """Whether timm can read it."""
-    parts = strength if isinstance(strength, tuple) else (strength,) * 3
-    return len(parts) in (3, 4) and min(parts) >= 0

@@ -5,8 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from pumice.train.module import Classifier
-from pumice.train.records import PARTNER
+from pumice.train.module import Learner
 
 
 class Console(pl.Callback):  # type: ignore[misc]
@@ -17,7 +16,7 @@ class Console(pl.Callback):  # type: ignore[misc]
         from rich.console import Console as Terminal
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, Learner)
         terminal = Terminal(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.bar = Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal)
@@ -32,18 +31,17 @@ class Console(pl.Callback):  # type: ignore[misc]
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar."""
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, Learner)
         self.bar.update(self.task, completed=pl_module.steps_done)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the epoch's line."""
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, Learner)
         row = pl_module.history[-1]
         if trainer.is_global_zero:
-            partner = f"  partner {row[PARTNER]:.1%}" if PARTNER in row else ""
             line = (
                 f"epoch {row['epoch']}/{pl_module.config.epochs}  train loss {row['train_loss']:.3f}  "
-                f"val loss {row['val_loss']:.3f}  top-1 {row['val_top1']:.1%}{partner}  {row['seconds']:.0f} s"
+                f"{pl_module.judging.line(row)}  {row['seconds']:.0f} s"
             )
             print(line, file=sys.stderr, flush=True) if self.bar.disable else self.bar.console.print(line)
 

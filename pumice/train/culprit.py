@@ -13,11 +13,11 @@ from pumice.train.objective import Objective
 from pumice.train.stream import Stream
 
 if TYPE_CHECKING:
-    from pumice.train.module import Classifier
+    from pumice.train.module import Learner
 
 
 def failure(
-    module: "Classifier",
+    module: "Learner",
     values: dict[str, float],
     own: dict[str, float],
     batch: tuple[Tensor, Tensor],
@@ -97,7 +97,8 @@ def bad_layer(root: nn.Module, run: Callable[[], object]) -> str | None:
 
     with ExitStack() as hooks, torch.no_grad():
         for name, module in root.named_modules():
-            if module is not root and not isinstance(module, Objective):  # which gives the losses
+            judges = isinstance(module, Objective) or name.startswith("objective.criterion")  # which give the losses
+            if module is not root and not judges:
                 hooks.callback(module.register_forward_hook(look(name)).remove)
         run()
     return found[0] if found else None

@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 import torch
 
 from pumice.train.config import EmaWarmup
-from pumice.train.module import Classifier
+from pumice.train.module import Learner
 
 
 class Ema(pl.Callback):  # type: ignore[misc]
@@ -32,7 +32,7 @@ class Ema(pl.Callback):  # type: ignore[misc]
         """Start the average at the initial weights."""
         from timm.utils.model_ema import ModelEmaV3
 
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, Learner)
         # timm's rise is 1 - (1 + (step - 1) / gamma) ** -power.
         gamma, power = (9.0, 1.0) if self.warmup == "tf" else (1.0, 0.5)
         self.ema = ModelEmaV3(
@@ -56,7 +56,7 @@ class Ema(pl.Callback):  # type: ignore[misc]
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Update the average."""
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, Learner)
         if pl_module.mid_step(batch_idx):
             return
         # Two steps on, timm's rise is (1 + n) / (10 + n), and without a rise the first step does not copy the weights.

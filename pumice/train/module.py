@@ -1,4 +1,4 @@
-"""The training and validation step of a classifier, and what an epoch came to."""
+"""The training and validation step of a network, and what an epoch came to."""
 
 import math
 import random
@@ -8,15 +8,14 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pumice.errors import BadInput, CheckFailed
 from pumice.models.condense import group_lasso
-from pumice.tasks.classify import score, top_k
 from pumice.train.config import TrainConfig
 from pumice.train.culprit import bad_parameter, failure, in_words, lower_rate
 from pumice.train.freeze import freeze_norms, set_frozen
+from pumice.train.judging import PARTNER, Judging
 from pumice.train.objective import Objective
 from pumice.train.optimizer import create_optimizer
 from pumice.train.schedule import lr_at, mixup_at
@@ -43,8 +42,8 @@ def seed_step(seed: int, step: int, part: int = 0) -> None:
     random.seed(mixed)
 
 
-class Classifier(pl.LightningModule):  # type: ignore[misc]
-    """A network that maps (N, C, H, W) to logits, with how it is trained.
+class Learner(pl.LightningModule):  # type: ignore[misc]
+    """A network that maps (N, C, H, W) to what its task reads, with how it is trained.
 
     The one count that everything follows from is `steps_done`, optimiser steps since the run's beginning; Lightning's
     own counts are those of this process, which may have begun in the middle.
@@ -52,9 +51,9 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
     objective: what a step minimises; it holds the partner, where there is one.
     averaged: at most one network, the moving average of the weights (a list hides it from torch.nn).
     history: a row per finished epoch, the columns of metrics.csv.
-    best: epoch, top1, loss and scores of the best epoch, by accuracy, then by loss; None before the first.
+    judging: what validation makes of the network's answers.
+    best: epoch, scores and `Judging.place` of the best epoch; None before the first.
     losses: sum and number of the training losses of the epoch under way, over the parts of all processes.
-    judgement: logits (images, classes) of the last validation; None before the first.
     """
 
     def __init__(
@@ -65,12 +64,13 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         stream: Stream,
         state: dict[str, Any] | None,
         objective: Objective,
+        judging: Judging,
     ) -> None:
         super().__init__()
         self.net, self.config, self.classes, self.stream = net, config, classes, stream
         self.steps_per_epoch = len(stream.loader) // config.accumulate
         self.together = Together()
-        self.objective = objective
+        self.objective, self.judging = objective, judging
         self.averaged: list[nn.Module] = []
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
@@ -78,10 +78,8 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         self.first_step, self.seconds_before = 0, 0.0
         self.started = time.monotonic()
         self.place = (0, -1)  # epoch and number of the last batch
-        self.judgement: NDArray[np.float32] | None = None
         self._epoch_began, self._images = 0.0, 0
         self._pace = {"images_per_s": 0.0, "data_wait": 0.0}
-        self._outputs: list[tuple[Tensor, Tensor]] = []
         self._mixup = None
         if config.mixup:
             from timm.data.mixup import Mixup
@@ -192,8 +190,8 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         parts = self.config.accumulate
         seed_step(self.config.seed, self.steps_done, self.global_rank * parts + batch_idx % parts)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Loss of one batch: images (N, C, H, W) and classes (N,).
+    def training_step(self, batch: tuple[Tensor, Any], batch_idx: int) -> Tensor:
+        """Loss of one batch: images (N, C, H, W), and classes (N,) or what the task's criterion reads.
 
         The loss, the mean of all processes', is looked at before the weights are changed, while what made it can still
         be found; on a GPU this waits for the forward pass.
@@ -213,7 +211,7 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         self.losses = (self.losses[0] + values["network"], self.losses[1] + 1)
         return torch.stack(list(losses.values())).sum()
 
-    def losses_of(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    def losses_of(self, batch: tuple[Tensor, Any]) -> dict[str, Tensor]:
         """The losses whose sum a step descends, by whose they are."""
         images, target = batch
         if self.config.channels_last:
@@ -238,9 +236,9 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
             what = f"step {self.steps_done} made the weights {name} infinite or no number"
             raise CheckFailed(f"{what}, with {in_words(self.stream, self.place)}; {lower_rate(self.config)}")
 
-    def on_train_batch_end(self, outputs: Any, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: tuple[Tensor, Any], batch_idx: int) -> None:
         """Count the images."""
-        self._images += len(batch[1])
+        self._images += len(batch[0])
 
     def on_validation_start(self) -> None:
         """How fast the epoch trained, validation apart; of a resumed epoch, what this process did of it."""
@@ -254,36 +252,26 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
         """See that there is something to judge, with one process's statistics of batch norms, which are kept."""
         self.check_weights()
         self.together.as_the_first([*self.judged.buffers(), *self.objective.buffers()])
+        self.judging.begin()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Keep the logits of one batch, (N, nets, classes): the network's, then the partner's."""
-        images, target = batch
-        nets = [self.judged] if self.partner is None else [self.judged, self.partner]
-        self._outputs.append((torch.stack([net(images).float() for net in nets], 1).cpu(), target.cpu()))
+        """Keep what is answered to one batch."""
+        self.judging.take(self.judged, self.partner, batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Score all images together, each once, and write down what the epoch came to."""
-        every = (self.together.in_turn(torch.cat(part)) for part in zip(*self._outputs, strict=True))
-        count = len(self.trainer.val_dataloaders.dataset)  # the rest are images judged twice
-        logits, labels = (part[:count].numpy() for part in every)
-        self._outputs.clear()
-        scores = score(logits[:, 0], labels, self.classes)
-        self.judgement = logits[:, 0]
+        """Score all samples together, each once, and write down what the epoch came to."""
+        columns = self.judging.end(self.together)
         row = {
             "epoch": -(-self.steps_done // self.steps_per_epoch),
             "step": self.steps_done,
             "lr": lr_at(self.config, self.steps_done - 1, self.steps_per_epoch),
             "train_loss": self.losses[0] / max(1, self.losses[1]),
-            "val_loss": scores.loss,
-            "val_top1": scores.top1,
-            "val_top5": scores.top5,
-            "val_balanced": scores.balanced_accuracy,
+            **{name: value for name, value in columns.items() if name != PARTNER},
             "seconds": round(self.seconds, 3),
             **self._pace,
+            **{name: value for name, value in columns.items() if name == PARTNER},
         }
-        if self.partner is not None:
-            row["partner_top1"] = top_k(logits[:, 1], labels, 1)
         self.history = [*self.history, row]
-        if self.best is None or (scores.top1, -scores.loss) > (self.best["top1"], -self.best["loss"]):
-            place = {"epoch": row["epoch"], "top1": scores.top1, "loss": scores.loss}
-            self.best = {**place, "scores": scores.to_json()}
+        if self.best is None or self.judging.better(self.best):
+            assert self.judging.scores is not None
+            self.best = {"epoch": row["epoch"], **self.judging.place(), "scores": self.judging.scores.to_json()}

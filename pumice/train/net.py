@@ -16,6 +16,7 @@ from pumice.models.create import create_model
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.manifest import ModelConfig
 from pumice.models.weights import load_weights, read_state_dict
+from pumice.tasks.names import CLASSIFY, create_task
 from pumice.train.config import TrainConfig
 
 
@@ -35,10 +36,13 @@ def build_net(config: TrainConfig, classes: tuple[str, ...]) -> nn.Module:
         **({} if config.bn_eps is None else {"bn_eps": config.bn_eps}),
         **config.model_options,
     }
+    outputs = (
+        len(classes) if config.task == CLASSIFY else create_task(config.task, config.task_options).outputs(classes)
+    )
     if config.weights is None:
-        net = create_model(config.model, pretrained=config.pretrained, num_classes=len(classes), **settings)
+        net = create_model(config.model, pretrained=config.pretrained, num_classes=outputs, **settings)
     else:
-        net = _started(config, Path(config.weights), len(classes), settings)
+        net = _started(config, Path(config.weights), outputs, settings)
     if config.bn_momentum is not None:
         for module in net.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -49,8 +53,8 @@ def build_net(config: TrainConfig, classes: tuple[str, ...]) -> nn.Module:
 
 def fed(config: TrainConfig, preprocess: Preprocess) -> Preprocess:
     """How a run feeds a network: as the network says, but for what the configuration names."""
-    if config.img_size is not None:
-        preprocess = replace(preprocess, size=(config.img_size, config.img_size))
+    if config.size is not None:
+        preprocess = replace(preprocess, size=config.size)
     if config.crop_pct is not None:
         preprocess = replace(preprocess, crop_pct=config.crop_pct)
     named: dict[str, Any] = {"mean": config.mean, "std": config.std, "channels": config.channels}
@@ -85,7 +89,7 @@ def with_weights(name: str, path: Path, options: dict[str, Any], settings: dict[
         settings |= {"padding": made.padding, "bn_eps": made.bn_eps}
     state = read_state_dict(path)
     net = create_model(name, **settings)
-    net = reset_classes(net, _classes_in(state, net))
+    net = reset_classes(net, _classes_in(state, net) if manifest is None else manifest.model.num_classes)
     load_weights(net, state)
     if manifest is not None:
         describe(net, config_of(net), manifest.preprocess)

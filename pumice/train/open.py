@@ -1,18 +1,30 @@
 """The data that a configuration names, opened as it says."""
 
+from typing import Any
+
 from pumice.data.images import Splits
 from pumice.data.open import open_data
+from pumice.errors import BadInput
+from pumice.tasks.names import CLASSIFY
 from pumice.train.config import TrainConfig
 
 
-def open_for(config: TrainConfig) -> Splits:
-    """Open `config.data`.
+def open_for(config: TrainConfig) -> Splits[Any]:
+    """Open `config.data`, as the task wants it.
 
     Raises:
-        BadInput: see `open_data` and `open_stream`.
+        BadInput: see `open_data`, `open_stream` and `open_dense`.
     """
     from pumice.data.web import is_web
 
+    if config.task != CLASSIFY:
+        from pumice.data.open_dense import open_dense
+
+        for name in ("val", "label_column"):
+            if getattr(config, name) is not None:
+                raise BadInput(f"data.{name} is for task=classify; leave it out to {config.task}")
+        settings = {"seed": config.seed, "val_fraction": config.val_fraction, "strict": config.strict}
+        return open_dense(config.data, config.task, **settings)
     if config.streaming or is_web(config.data):
         from pumice.data.streams import open_stream
 

@@ -9,46 +9,39 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from pumice.data.images import ImageSet
 from pumice.files import read_json, write_bytes, write_json
 from pumice.models.checkpoint import checkpoint_bytes
 from pumice.models.manifest import Manifest
-from pumice.tasks.predictions import answers, answers_text
 from pumice.train.board import Board
 from pumice.train.interrupt import Interrupt, Interrupted
-from pumice.train.module import Classifier
+from pumice.train.module import Learner
 from pumice.train.shard import weights_of
 from pumice.train.state import capture
 from pumice.train.writer import Writer
 
-SCORES = ("lr", "train_loss", "val_loss", "val_top1", "val_top5", "val_balanced")
 CLOCK = ("seconds", "images_per_s", "data_wait")
 """Columns that differ from run to run: time trained, pace of the epoch, its share spent waiting for batches."""
-COLUMNS = ("epoch", "step", *SCORES, *CLOCK)
-PARTNER = "partner_top1"  # a column more where there is a partner
+SHOWN = ("lr", "train_loss", "val_*", "partner_*", *CLOCK[1:])
 
 
 class Records(pl.Callback):  # type: ignore[misc]
     """Weights, metrics and the state to resume from, after every epoch; the state more often in long epochs.
 
-    last.safetensors and best.safetensors hold what validation judged, and predictions.csv is what the best one says of
-    each validation image.  Only the first of several processes writes.
+    last.safetensors and best.safetensors hold what validation judged; what the best one answers is in the files of
+    `Judging`.  Only the first of several processes writes.
 
     Args:
         writer: of the run folder.
         manifest: of the network.
         images: `fingerprint` of the data, kept with the state.
-        val: the images that judge.
         save_every_s: see `TrainConfig`.
     """
 
-    def __init__(
-        self, writer: Writer, manifest: Manifest, images: dict[str, Any], val: ImageSet, save_every_s: float
-    ) -> None:
-        self.writer, self.manifest, self.images, self.val = writer, manifest, images, val
+    def __init__(self, writer: Writer, manifest: Manifest, images: dict[str, Any], save_every_s: float) -> None:
+        self.writer, self.manifest, self.images = writer, manifest, images
         self.save_every_s = save_every_s
         self.saved = time.monotonic()
-        self.board = Board(writer.out / "tensorboard", (*SCORES, PARTNER, *CLOCK[1:]))
+        self.board = Board(writer.out / "tensorboard", SHOWN)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add to environment.json what only torch knows: the device, and how many threads and processes work."""
@@ -66,7 +59,7 @@ class Records(pl.Callback):  # type: ignore[misc]
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save the state when it is time; not after the last step of an epoch, which is yet to be validated."""
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, Learner)
         if pl_module.mid_step(batch_idx) or pl_module.between_epochs:
             return
         if pl_module.together.any(time.monotonic() - self.saved > self.save_every_s):
@@ -74,7 +67,7 @@ class Records(pl.Callback):  # type: ignore[misc]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's files."""
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, Learner)
         weights = weights_of(pl_module.judged)
         if trainer.is_global_zero:
             content = checkpoint_bytes(weights, self.manifest)
@@ -82,12 +75,12 @@ class Records(pl.Callback):  # type: ignore[misc]
             assert pl_module.best is not None
             if pl_module.best["epoch"] == pl_module.history[-1]["epoch"]:
                 self.writer.put("best.safetensors", content)
-                assert pl_module.judgement is not None
-                self.writer.put("predictions.csv", answers_text(answers(self.val, pl_module.judgement)).encode())
+                for name, answers in pl_module.judging.files().items():
+                    self.writer.put(name, answers)
             self.writer.put("metrics.csv", metrics(pl_module.history))
         self.save(trainer, pl_module)
 
-    def save(self, trainer: pl.Trainer, module: Classifier) -> None:
+    def save(self, trainer: pl.Trainer, module: Learner) -> None:
         """Write resume.pt, after the files that it counts on and before the log, which is for looking at.
 
         No process goes on before it is there, so that none ends the run while it is written.
@@ -100,7 +93,7 @@ class Records(pl.Callback):  # type: ignore[misc]
         module.together.wait()
         self.saved = time.monotonic()
 
-    def log_epochs(self, module: Classifier) -> None:
+    def log_epochs(self, module: Learner) -> None:
         """Bring the TensorBoard log up to the history."""
         self.board.write(module.history, time.time() - module.seconds)
 
@@ -110,7 +103,7 @@ class Records(pl.Callback):  # type: ignore[misc]
         Raises:
             CheckFailed: it still does.
         """
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, Learner)
         if trainer.strategy.reduce_boolean_decision(bool(self.writer.failure), all=False):
             self.save(trainer, pl_module)
             self.writer.check()
@@ -135,7 +128,7 @@ class Stop(pl.Callback):  # type: ignore[misc]
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Look at the clock and at the signals; all processes stop at the same step."""
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, Learner)
         if pl_module.mid_step(batch_idx):
             return
         together = pl_module.together
@@ -148,7 +141,7 @@ class Stop(pl.Callback):  # type: ignore[misc]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The state has just been saved by `records`."""
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, Learner)
         if pl_module.together.any(self.interrupt.asked):
             raise Interrupted
 
@@ -159,9 +152,9 @@ def write_metrics(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def metrics(rows: list[dict[str, Any]]) -> bytes:
-    """Content of metrics.csv, one row per epoch."""
+    """Content of metrics.csv, one row per epoch: its place, learning rate and loss, the scores, the clock."""
     text = io.StringIO()
-    columns = (*COLUMNS, PARTNER) if rows and PARTNER in rows[0] else COLUMNS
+    columns = dict.fromkeys(name for row in rows for name in row) or ("epoch", "step")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

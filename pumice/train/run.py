@@ -1,7 +1,7 @@
 """A training run and its folder: `config.json` first, then torch."""
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pumice.data.changes import changed_classes, changed_images, fingerprint
 from pumice.errors import BadInput, CheckFailed, reason_of
 from pumice.files import read_json, scratch_of, write_json
-from pumice.tasks.classify import Scores
+from pumice.tasks.names import CLASSIFY, LIBRARIES, scores_from
+from pumice.tasks.task import TaskScores
 from pumice.train.config import TrainConfig
 from pumice.train.environment import environment
 from pumice.train.folder import FILES, abandon, check_free, claim
@@ -39,7 +40,7 @@ class TrainResult:
     """
 
     out: Path
-    scores: Scores | None
+    scores: TaskScores | None
     seconds: float
     epochs: int
     best_epoch: int | None
@@ -53,7 +54,7 @@ class TrainResult:
         if self.interrupted:
             return f"stopped at epoch {self.epochs + 1}; continue with `pumice train --resume {self.out}`"
         assert self.scores is not None
-        ending = f"{self.out}: top-1 {self.scores.top1:.1%} at epoch {self.best_epoch} of {self.epochs}"
+        ending = f"{self.out}: {self.scores.sentence()} at epoch {self.best_epoch} of {self.epochs}"
         return "; ".join(part for part in (ending, self.condensed, self.partner) if part)
 
 
@@ -127,7 +128,7 @@ def _continue(config: TrainConfig, out: Path, splits: "Splits | None", state: di
         try:
             return _train(config, out, splits, state, interrupt)
         except Interrupted:
-            return _stopped(out)
+            return _stopped(config.task, out)
         except OSError as error:
             if error.errno not in FULL:
                 raise
@@ -148,11 +149,13 @@ def _train(
     from pumice.data.describe import description
     from pumice.data.memory import keep_decoded
     from pumice.models.catalogue import entry
-    from pumice.models.checkpoint import manifest_of, save_checkpoint
+    from pumice.models.checkpoint import load_checkpoint, manifest_of, save_checkpoint
     from pumice.tasks.classify import evaluate
+    from pumice.tasks.pictures import pictured
     from pumice.tasks.predictions import read_answers, sheet
     from pumice.train.condense import learning_form, learns_groups, save_condensed
     from pumice.train.console import Console
+    from pumice.train.dense import carried
     from pumice.train.latest import Latest
     from pumice.train.net import build_net
     from pumice.train.records import Records, write_metrics
@@ -169,17 +172,20 @@ def _train(
     if state is not None:
         _check_data(out, splits, images, state)
     net = build_net(learning_form(config), splits.classes)
-    manifest_of(net).needs_classifier("train learns the classes of whole images")
-    manifest = manifest_of(net, classes=splits.classes, task=config.task)
+    manifest = manifest_of(net, classes=splits.classes)
+    manifest.needs(config.task)
+    if config.task != CLASSIFY:
+        manifest = replace(manifest, decode=carried(config, splits, manifest.decode))
     if state is not None and is_first_process():
         write_metrics(out / "metrics.csv", state["history"])
-    catalogue = None if ":" in config.model else entry(config.model).to_json()
+    *libraries, name = config.model.split(":")
+    catalogue = None if {*libraries} & {*LIBRARIES} else entry(name).to_json()
     madds = None
     if is_first_process():
         write_json(out / "data.json", description(splits))
         madds = None if learns_groups(net) else _costs(net, out)
     writer = Writer(out, latest, 0 if state is None else state["step"])
-    records = Records(writer, manifest, images, splits.val, config.save_every_s)
+    records = Records(writer, manifest, images, config.save_every_s)
     trainer, module = run_epochs(net, splits, config, interrupt, state=state, records=records, more=(Console(),))
     assert module.best is not None
     if trainer.is_global_zero:
@@ -214,8 +220,11 @@ def _train(
             # The decoded images are those that validation kept in memory.
             answers = read_answers(out / "predictions.csv")
             write_json(out / "predictions.json", sheet(keep_decoded(splits.val), answers))
+        elif config.task != CLASSIFY and (out / "best.safetensors").is_file():
+            best, made = load_checkpoint(out / "best.safetensors")
+            write_json(out / "predictions.json", pictured(best, made, keep_decoded(splits.val)))
         if module.partner is not None:
-            made = manifest_of(module.partner, classes=splits.classes, task=config.task)
+            made = manifest_of(module.partner, classes=splits.classes)
             save_checkpoint(out / "partner.safetensors", module.partner, made)
             record["partner"] = {
                 "model": made.model.name,
@@ -227,7 +236,7 @@ def _train(
         latest.discard_previous()
         return _finished(out)
     last = module.history[-1]
-    scores = Scores(**module.best["scores"])
+    scores = scores_from(config.task, module.best["scores"])
     return TrainResult(out, scores, last["seconds"], last["epoch"], module.best["epoch"], interrupted=False)
 
 
@@ -255,7 +264,7 @@ def _check_data(out: Path, splits: "Splits", images: dict[str, Any], state: dict
 def _finished(out: Path) -> TrainResult:
     """The result of a finished run, from its record."""
     record = read_json(out / "metrics.json")
-    scores = Scores(**record["val"])
+    scores = scores_from(record["task"], record["val"])
     return TrainResult(
         *(out, scores, record["seconds"], record["epochs"], record["best_epoch"]),
         interrupted=False,
@@ -273,7 +282,7 @@ def _condensed(record: dict[str, Any]) -> str:
     return f"condensed.safetensors: top-1 {record['condensed']['val']['top1']:.1%}"
 
 
-def _stopped(out: Path) -> TrainResult:
+def _stopped(task: str, out: Path) -> TrainResult:
     """The result of an interrupted run, from its state if it has come that far."""
     from pumice.train.latest import Latest
 
@@ -281,5 +290,5 @@ def _stopped(out: Path) -> TrainResult:
     if state is None:
         return TrainResult(out, None, 0.0, 0, None, interrupted=True)
     best, epochs = state["best"], state["history"][-1]["epoch"] if state["history"] else 0
-    scores = None if best is None else Scores(**best["scores"])
+    scores = None if best is None else scores_from(task, best["scores"])
     return TrainResult(out, scores, state["seconds"], epochs, None if best is None else best["epoch"], interrupted=True)

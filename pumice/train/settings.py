@@ -3,7 +3,7 @@
 from typing import Any
 
 from pumice.errors import BadInput, nearest
-from pumice.train.values import read_value
+from pumice.values import read_value
 
 # A field is set as SECTION.FIELD, `optim.lr=0.1`; some of them have a shorter name inside their section.
 SECTIONS: dict[str, tuple[str, ...]] = {
@@ -85,14 +85,15 @@ SHORT = {
 }
 
 
-def read_overrides(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields and the options of the network that settings of the command line name; see `with_overrides`.
+def read_overrides(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The fields, the options of the network and those of the task that settings name; see `with_overrides`.
 
     Raises:
         BadInput: a pair has no `=`, or its name is unknown.
     """
     changes: dict[str, Any] = {}
     options: dict[str, Any] = {}
+    of_task: dict[str, Any] = {}
     for pair in pairs:
         name, found, text = pair.partition("=")
         if not found:
@@ -102,9 +103,11 @@ def read_overrides(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
             changes[known] = read_value(text)
         elif name.startswith("model."):
             options[name.removeprefix("model.")] = read_value(text)
+        elif name.startswith("task."):
+            of_task[name.removeprefix("task.")] = read_value(text)
         else:
             raise BadInput(f"there is no setting {name!r}{nearest(name, list(settings()))}")
-    return changes, options
+    return changes, options, of_task
 
 
 def settings() -> dict[str, str]:

@@ -12,7 +12,7 @@ import torch
 
 from pumice.errors import BadInput, reason_of
 from pumice.files import atomic, flush_to_disk
-from pumice.train.module import Classifier
+from pumice.train.module import Learner
 from pumice.train.shard import load_optimizer, optimizer_state, weights_of
 
 FORMAT = 2
@@ -25,13 +25,13 @@ class Damaged(BadInput):
     """A state file that is not what was written."""
 
 
-def capture(trainer: pl.Trainer, module: Classifier) -> State:
-    """The state between two steps; `restore` and `Classifier` put it back.
+def capture(trainer: pl.Trainer, module: Learner) -> State:
+    """The state between two steps; `restore` and `Learner` put it back.
 
     All processes must ask; the first gets it, of a network in shares alone.
 
     step: optimiser steps done.  net, average, partner: weights.  optimizer, precision: of torch and of Lightning's
-    scaler.  losses: sum and number of this epoch's losses.  history: a row per finished epoch.  best: see `Classifier`.
+    scaler.  losses: sum and number of this epoch's losses.  history: a row per finished epoch.  best: see `Learner`.
     classes: of the data.  teacher: digest of its weights.  seconds: trained so far.  stream: where a stream is, None of
     data that have an index.
 
@@ -57,8 +57,8 @@ def capture(trainer: pl.Trainer, module: Classifier) -> State:
     }
 
 
-def restore(trainer: pl.Trainer, module: Classifier, state: State) -> None:
-    """Put optimiser and scaler back; `Classifier` has put back the rest before the trainer existed."""
+def restore(trainer: pl.Trainer, module: Learner, state: State) -> None:
+    """Put optimiser and scaler back; `Learner` has put back the rest before the trainer existed."""
     load_optimizer(module.net, module.optimizers(use_pl_optimizer=False), state["optimizer"])
     if state["precision"]:
         trainer.precision_plugin.load_state_dict(state["precision"])

@@ -2,12 +2,12 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
 from pumice.data.order import EpochSampler
-from pumice.data.pipeline import Batches, TrainImages
+from pumice.data.pipeline import Batches
 from pumice.data.stream_loader import State, StreamLoader
 from pumice.errors import BadInput
 
@@ -15,16 +15,17 @@ OURS = re.compile(r"^pumice\.[\w.]*\.Bad(?:Input|Image): (.*)$", re.MULTILINE)
 
 
 class Stream:
-    """Batches of `pumice.data.pipeline`'s training loader, from `position` (epoch, step) to the end of that epoch.
+    """Batches of a training loader of `pumice.data`, from `position` (epoch, step) to the end of that epoch.
 
     It has no length, so that Lightning counts nothing: the position is a function of the steps done, ours to say.
 
+    called: names of the samples, by index; none of those that come in a stream.
     waited: seconds that this process stood still for batches since the iteration began.
     """
 
-    def __init__(self, loader: Batches) -> None:
+    def __init__(self, loader: Batches, called: Sequence[str] = ()) -> None:
         assert isinstance(loader.sampler, EpochSampler | StreamLoader)
-        self.loader, self.sampler = loader, loader.sampler
+        self.loader, self.sampler, self.called = loader, loader.sampler, called
         self.position = (0, 0)
         self.waited = 0.0
 
@@ -36,10 +37,8 @@ class Stream:
         if isinstance(self.loader, StreamLoader):
             size = self.loader.images.batch_size
             return [f"no. {batch * size + i + 1} of epoch {epoch + 1}" for i in range(size)]
-        assert isinstance(self.loader.dataset, TrainImages)
         assert isinstance(self.sampler, EpochSampler)
-        names = self.loader.dataset.images.names
-        return [names[index] for index in self.sampler.batch(epoch, batch)]
+        return [self.called[index] for index in self.sampler.batch(epoch, batch)]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         self.sampler.start_at(*self.position)

@@ -3,6 +3,7 @@
 A device is not waited for, and a process that has died is noticed even while the others' devices wait for it.
 """
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -50,6 +51,17 @@ class Together:
         every = [torch.empty_like(mine) for _ in range(self.world)]
         dist.all_gather(every, mine.contiguous(), group=self._group)
         return torch.stack(every, 1).flatten(0, 1)
+
+    def everyones(self, mine: list[Any]) -> list[list[Any]]:
+        """JSON values of every process, in order of the processes."""
+        if self.world == 1:
+            return [mine]
+        content = torch.frombuffer(bytearray(json.dumps(mine).encode()), dtype=torch.uint8)
+        sizes = self.in_turn(torch.tensor([len(content)]))
+        padded = torch.zeros(1, int(sizes.max()), dtype=torch.uint8)
+        padded[0, : len(content)] = content
+        every = self.in_turn(padded)
+        return [json.loads(row[:size].numpy().tobytes()) for row, size in zip(every, sizes.tolist(), strict=True)]
 
     def as_the_first(self, tensors: Iterable[Tensor]) -> None:
         """Give tensors, on whatever device, the values that they have in the first process."""

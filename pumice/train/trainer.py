@@ -12,22 +12,19 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
 
-from pumice.data.augment import Augment
 from pumice.data.images import Splits
-from pumice.data.pipeline import make_loaders
 from pumice.errors import BadInput, CheckFailed
-from pumice.models.described import preprocess_of
+from pumice.tasks.names import CLASSIFY
+from pumice.train.classifying import class_parts, create_objective
 from pumice.train.condense import Condense, learns_groups
 from pumice.train.config import TrainConfig
-from pumice.train.distill import Distillation, Teacher, load_teacher
+from pumice.train.dense import dense_parts
 from pumice.train.ema import Ema
 from pumice.train.in_place import in_place
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.launch import started
-from pumice.train.module import Classifier
-from pumice.train.net import fed
-from pumice.train.objective import Objective
-from pumice.train.partner import MutualLearning, build_partner
+from pumice.train.module import Learner
+from pumice.train.parts import Place
 from pumice.train.records import Records, Stop
 from pumice.train.state import State, capture, restore
 from pumice.train.stream import Stream
@@ -42,7 +39,7 @@ class Restore(pl.Callback):  # type: ignore[misc]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put them back."""
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, Learner)
         restore(trainer, pl_module, self.state)
 
 
@@ -56,7 +53,7 @@ def run_epochs(
     until_epoch: int | None = None,
     records: Records | None = None,
     more: tuple[pl.Callback, ...] = (),
-) -> tuple[pl.Trainer, Classifier]:
+) -> tuple[pl.Trainer, Learner]:
     """Train in place, from `state` on, to the end of `until_epoch` (the last one if None).
 
     Raises:
@@ -68,7 +65,7 @@ def run_epochs(
         raise BadInput("group_lasso is for nets that learn their groups; this one does not, so leave it at 0")
     if config.condense_epochs is not None and not learns_groups(net):
         raise BadInput("condense_epochs is for nets that learn their groups; this one does not, so leave it out")
-    objective = create_objective(net, config, splits.classes)
+    objective = create_objective(net, config, splits.classes) if config.task == CLASSIFY else None
     callbacks = [
         *([Condense()] if learns_groups(net) else []),
         *(
@@ -84,38 +81,24 @@ def run_epochs(
     with _quiet():
         trainer = _trainer(config, callbacks)
         _check(config, net, trainer, splits.train_images)
-        train_loader, val_loader = make_loaders(
-            splits,
-            fed(config, preprocess_of(net)),
-            batch_size=config.batch_size,
-            seed=config.seed,
-            workers=config.workers,
-            augment=Augment(
-                scale=config.rrc_scale,
-                ratio=config.rrc_ratio,
-                pad=config.pad_crop,
-                hflip=config.hflip,
-                color_jitter=config.color_jitter,
-                auto_augment=config.auto_augment,
-                re_prob=config.re_prob,
-            ),
-            val_batch_size=max(64, config.batch_size),
-            pin_memory=trainer.strategy.root_device.type == "cuda",
-            rank=trainer.global_rank,
-            world=trainer.world_size,
-            balanced=config.balanced,
-            accumulate=config.accumulate,
+        on_gpu = trainer.strategy.root_device.type == "cuda"
+        place = Place(trainer.global_rank, trainer.world_size, on_gpu)
+        parts = (
+            class_parts(net, splits, config, objective, place)
+            if objective is not None
+            else dense_parts(net, splits, config, place)
         )
         if config.channels_last and config.strategy != "fsdp":  # which shares out rows of the usual format
             net.to(memory_format=torch.channels_last)
-            objective.to(memory_format=torch.channels_last)
-        module = Classifier(net, config, splits.classes, Stream(train_loader), state, objective)
+            parts.objective.to(memory_format=torch.channels_last)
+        stream = Stream(parts.train, parts.called)
+        module = Learner(net, config, splits.classes, stream, state, parts.objective, parts.judging)
         epochs = min(config.epochs, until_epoch or config.epochs) - module.first_step // module.steps_per_epoch
         if epochs > 0 and not module.out_of_time:
             trainer.fit_loop.max_epochs = epochs
             try:
                 with _memory_in_words(config), in_place(net, module.partner):
-                    trainer.fit(module, module.stream, val_loader)
+                    trainer.fit(module, module.stream, parts.val)
             except RuntimeError as error:
                 if trainer.world_size == 1 or not lost(error):
                     raise
@@ -155,24 +138,6 @@ def _check(config: TrainConfig, net: nn.Module, trainer: pl.Trainer, images: int
     alone = learns_groups(net) or config.precision == "16-mixed" or config.partner is not None
     if config.strategy == "fsdp" and alone:
         raise BadInput("learned groups, a partner and precision=16-mixed do not work with fsdp; set strategy=ddp")
-
-
-def create_objective(net: nn.Module, config: TrainConfig, classes: tuple[str, ...]) -> Objective:
-    """What the configuration has a network learn from: the labels, and a partner or a teacher.
-
-    Raises:
-        BadInput: there is no such partner or teacher.
-    """
-    preprocess, smoothing = fed(config, preprocess_of(net)), config.label_smoothing
-    weight, temperature = config.distill_weight, config.distill_temperature
-    if config.partner is not None:
-        partner = build_partner(net, config, classes, preprocess)
-        settings = (1.0 if weight is None else weight, temperature or 1.0)
-        return MutualLearning(partner, smoothing, *settings, config.distill_gradient)
-    if config.teacher is not None:
-        teacher = Teacher(load_teacher(config, classes), preprocess)
-        return Distillation(teacher, smoothing, 0.9 if weight is None else weight, temperature or 4.0)
-    return Objective(smoothing)
 
 
 def train_once(

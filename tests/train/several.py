@@ -18,7 +18,7 @@ from pumice.data.digits import open_digits
 from pumice.data.images import Splits
 from pumice.errors import BadInput
 from pumice.train.config import TrainConfig
-from pumice.train.module import Classifier
+from pumice.train.module import Learner
 from tests.train.conftest import Tiny, tiny_config
 
 EXACT = {"freeze_norm": True, "optimizer": "sgd", "lr": 0.2, "mixup": 0.0, "img_size": 32}
@@ -58,9 +58,9 @@ def build(config: TrainConfig, classes: tuple[str, ...]) -> nn.Module:
 
 def arrange(what: str, step: int, rank: int) -> None:
     """Let something happen in the first part of a step, counted from 0, of one process."""
-    untouched = Classifier.training_step
+    untouched = Learner.training_step
 
-    def training_step(self: Classifier, batch: Any, batch_idx: int) -> Tensor:
+    def training_step(self: Learner, batch: Any, batch_idx: int) -> Tensor:
         loss = untouched(self, batch, batch_idx)
         if (self.steps_done, self.global_rank) != (step, rank) or not self.mid_step(batch_idx):
             return loss
@@ -75,7 +75,7 @@ def arrange(what: str, step: int, rank: int) -> None:
             time.sleep(1)  # until the launcher has told the others
         return loss
 
-    Classifier.training_step = training_step  # type: ignore[method-assign]
+    Learner.training_step = training_step  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

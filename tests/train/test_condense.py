@@ -18,7 +18,7 @@ from pumice.models.manifest import ModelConfig
 from pumice.tasks.classify import evaluate
 from pumice.train.condense import learning_form
 from pumice.train.config import TrainConfig
-from pumice.train.module import Classifier
+from pumice.train.module import Learner
 from pumice.train.net import build_net  # before the fixture replaces it
 from pumice.train.run import resume, train
 from pumice.train.state import read_state
@@ -75,13 +75,13 @@ def test_a_run_leaves_both_forms(whole: Path, few_digits: Splits) -> None:
 def test_prunings_come_when_they_are_due(few_digits: Splits, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """C = 4: at a sixth, a third and a half of the steps."""
     density: list[float] = []
-    untouched = Classifier.training_step
+    untouched = Learner.training_step
 
-    def training_step(self: Classifier, batch: Any, batch_idx: int) -> Tensor:
+    def training_step(self: Learner, batch: Any, batch_idx: int) -> Tensor:
         density.append(float(next(iter(learned(self.net)))[1].conv.mask.mean()))
         return untouched(self, batch, batch_idx)
 
-    monkeypatch.setattr(Classifier, "training_step", training_step)
+    monkeypatch.setattr(Learner, "training_step", training_step)
     train(small_config(ema_decay=None, model_options={**OPTIONS, "classifier": "full"}), out, splits=few_digits)
     assert density == [1.0] * 2 + [0.75] * 2 + [0.5] * 2 + [0.25] * 6
     masked, _ = load_checkpoint(out / "last.safetensors")

@@ -27,7 +27,12 @@ def test_it_is_frozen() -> None:
 def test_every_field_is_in_one_section() -> None:
     members = [name for section in SECTIONS.values() for name in section]
     assert len(members) == len(set(members))
-    assert set(members) == {f.name for f in fields(TrainConfig)} - {"model_options", "recipe", "published"}
+    assert set(members) == {f.name for f in fields(TrainConfig)} - {
+        "model_options",
+        "task_options",
+        "recipe",
+        "published",
+    }
 
 
 def test_overrides_set_fields_by_section_and_pass_options_to_the_network() -> None:
@@ -55,6 +60,11 @@ def test_overrides_set_fields_by_section_and_pass_options_to_the_network() -> No
     assert (got.rrc_scale, got.precision, got.freeze, got.grad_clip) == ((0.5, 1.0), "32", "none", None)
     assert (got.milestones, got.color_jitter, got.mean) == ((1.0, 2.5, 3.0), (0.1, 0.0, 0.5), None)
     assert (got.auto_augment, got.strict, got.devices) == ("rand-m7", True, "auto")
+
+
+def test_the_input_may_be_no_square() -> None:
+    sizes = [TrainConfig().with_overrides([f"img_size={text}"]).size for text in ("96", "[64,96]", "64x96", "none")]
+    assert sizes == [(96, 96), (64, 96), (64, 96), None]
 
 
 @pytest.mark.parametrize(
@@ -86,6 +96,10 @@ def test_overrides_set_fields_by_section_and_pass_options_to_the_network() -> No
         ("warmup_start=2", r"in \[0, 1\]"),
         ("ema_warmup=tensorflow", "sqrt or tf or none"),
         ("recipe=micronet", "no setting 'recipe'"),
+        ("img_size=[64,64,64]", "a whole number or a list of numbers"),
+        ("img_size=64x4", "at least 8"),
+        ("task=detekt", "classify or detect"),
+        ("task.hflip=0", "is an option of dense tasks"),
     ],
 )
 def test_a_wrong_override_is_one_sentence(pair: str, words: str) -> None:

@@ -13,7 +13,7 @@ from pumice.data.pipeline import TrainImages
 from pumice.errors import BadInput, CheckFailed
 from pumice.train import objective
 from pumice.train.culprit import bad_layer, few
-from pumice.train.module import Classifier
+from pumice.train.module import Learner
 from pumice.train.run import resume, train
 from pumice.train.state import read_state
 from tests.train.conftest import Tiny, tiny_config
@@ -33,16 +33,16 @@ def build(monkeypatch: pytest.MonkeyPatch, net: nn.Module) -> None:
 
 def before_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Any) -> list[list[str]]:
     """Do something before this step, counted from 0; the files of every batch, in order."""
-    untouched, seen = Classifier.training_step, list[list[str]]()
+    untouched, seen = Learner.training_step, list[list[str]]()
 
-    def training_step(self: Classifier, batch: Any, batch_idx: int) -> Tensor:
+    def training_step(self: Learner, batch: Any, batch_idx: int) -> Tensor:
         if self.steps_done == step:
             act(self.net)
         epoch, first = self.stream.position
         seen.append(self.stream.names(epoch, first + batch_idx))
         return untouched(self, batch, batch_idx)
 
-    monkeypatch.setattr(Classifier, "training_step", training_step)
+    monkeypatch.setattr(Learner, "training_step", training_step)
     return seen
 
 
@@ -154,15 +154,15 @@ def test_the_files_of_a_batch_are_those_that_it_has(
 ) -> None:
     """By their labels, in both epochs and from the middle of one on."""
     label_of = dict(zip(few_digits.train.names, few_digits.train.labels, strict=True))
-    untouched, steps = Classifier.training_step, []
+    untouched, steps = Learner.training_step, []
 
-    def training_step(self: Classifier, batch: Any, batch_idx: int) -> Tensor:
+    def training_step(self: Learner, batch: Any, batch_idx: int) -> Tensor:
         loss = untouched(self, batch, batch_idx)
         assert [label_of[name] for name in self.stream.names(*self.place)] == batch[1].tolist()
         steps.append(self.place)
         return loss
 
-    monkeypatch.setattr(Classifier, "training_step", training_step)
+    monkeypatch.setattr(Learner, "training_step", training_step)
     with monkeypatch.context() as patch:
         kill_at(patch, 8)
         with pytest.raises(Killed):

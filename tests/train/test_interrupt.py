@@ -49,9 +49,9 @@ def test_a_signal_that_python_swallows_is_remembered() -> None:
 def test_a_signal_ends_the_step_and_the_run_goes_on_later(
     step: int, number: signal.Signals, few_digits: Splits, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pumice.train.module import Classifier
+    from pumice.train.module import Learner
 
-    untouched = Classifier.training_step
+    untouched = Learner.training_step
 
     def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
         if self.steps_done == step:
@@ -60,7 +60,7 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_later(
 
     whole = train(tiny_config(), out.with_name("whole"), splits=few_digits)
     with monkeypatch.context() as patch:
-        patch.setattr(Classifier, "training_step", training_step)
+        patch.setattr(Learner, "training_step", training_step)
         result = train(tiny_config(), out, splits=few_digits)
     assert result.interrupted
     assert result.epochs == (step + 1) // 6
@@ -104,10 +104,10 @@ def test_a_killed_worker_is_one_sentence_and_costs_nothing(
     """As the system does where memory runs out."""
     from multiprocessing import active_children
 
-    from pumice.train.module import Classifier
+    from pumice.train.module import Learner
 
     whole = train(tiny_config(), out.with_name("whole"), splits=few_digits)
-    untouched = Classifier.training_step
+    untouched = Learner.training_step
 
     def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
         if self.steps_done == 7:
@@ -117,7 +117,7 @@ def test_a_killed_worker_is_one_sentence_and_costs_nothing(
         return untouched(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Classifier, "training_step", training_step)
+        patch.setattr(Learner, "training_step", training_step)
         with pytest.raises(CheckFailed, match=r"a process that prepares images has died.* less than data.workers=1"):
             train(tiny_config(workers=1), out, splits=few_digits)
     assert read_state(out / "resume.pt")["step"] == 6
@@ -127,12 +127,12 @@ def test_a_killed_worker_is_one_sentence_and_costs_nothing(
 
 
 def test_a_full_device_is_one_sentence(few_digits: Splits, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pumice.train.module import Classifier
+    from pumice.train.module import Learner
 
     def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr(Classifier, "training_step", training_step)
+    monkeypatch.setattr(Learner, "training_step", training_step)
     with pytest.raises(CheckFailed, match="the device's memory is full; train with less than batch_size=32"):
         train(tiny_config(), out, splits=few_digits)
 

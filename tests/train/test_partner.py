@@ -19,6 +19,7 @@ from pumice.models.create import create_model
 from pumice.models.described import config_of, preprocess_of
 from pumice.nn.factorised import FactorisedDepthwise
 from pumice.tasks.classify import evaluate
+from pumice.train.classifying import create_objective
 from pumice.train.config import Gradient, TrainConfig
 from pumice.train.net import build_net  # before the fixture replaces it
 from pumice.train.objective import Objective, divergence
@@ -26,7 +27,7 @@ from pumice.train.partner import OTHER_SEED, MutualLearning, build_partner
 from pumice.train.records import CLOCK
 from pumice.train.run import resume, train
 from pumice.train.state import read_state
-from pumice.train.trainer import create_objective, train_once
+from pumice.train.trainer import train_once
 from tests.train.conftest import Tiny, tiny_config
 from tests.train.test_run import Killed, assert_same, kill_at, rows_of, seeded_tiny, tensors
 

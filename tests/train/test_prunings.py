@@ -16,7 +16,7 @@ from pumice.nn.learned_group import LearnedGroupConv
 from pumice.train.condense import Condense
 from pumice.train.config import TrainConfig
 from pumice.train.interrupt import Interrupt
-from pumice.train.module import Classifier
+from pumice.train.module import Learner
 from pumice.train.objective import Objective
 from pumice.train.trainer import run_epochs
 from tests.train.conftest import tiny_config
@@ -149,7 +149,7 @@ def test_judging_never_prunes(few_digits: Splits, prunings: list[tuple[int, floa
         assert torch.equal(value, other.state_dict()[key]), key
 
 
-class Counted(Classifier):
+class Counted(Learner):
     """A classifier whose steps are said by the test."""
 
     steps_done = 0

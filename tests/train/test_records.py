@@ -186,25 +186,25 @@ def test_waiting_for_data_is_measured_and_work_is_not(few_digits: Splits) -> Non
 
 def test_the_share_of_an_epoch(few_digits: Splits, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream that says it waited a quarter of the time is written down so; validation is not counted."""
-    from pumice.train.module import Classifier
+    from pumice.train.module import Learner
 
     clock = [0.0]
     monkeypatch.setattr("pumice.train.module.time.perf_counter", lambda: clock[0])
-    trained = Classifier.on_train_batch_end
+    trained = Learner.on_train_batch_end
 
-    def tick(self: Classifier, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def tick(self: Learner, outputs: Any, batch: Any, batch_idx: int) -> None:
         trained(self, outputs, batch, batch_idx)
         clock[0] += 2.0
         self.stream.waited = clock[0] / 4  # six steps an epoch: 3 s of 12
 
-    judged = Classifier.validation_step
+    judged = Learner.validation_step
 
-    def slow(self: Classifier, batch: Any, batch_idx: int) -> None:
+    def slow(self: Learner, batch: Any, batch_idx: int) -> None:
         clock[0] += 100.0
         judged(self, batch, batch_idx)
 
-    monkeypatch.setattr(Classifier, "on_train_batch_end", tick)
-    monkeypatch.setattr(Classifier, "validation_step", slow)
+    monkeypatch.setattr(Learner, "on_train_batch_end", tick)
+    monkeypatch.setattr(Learner, "validation_step", slow)
     train(tiny_config(epochs=1), out, splits=few_digits)
     (row,) = csv.DictReader((out / "metrics.csv").open())
     assert float(row["images_per_s"]) == 192 / 12  # six batches of 32

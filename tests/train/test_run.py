@@ -14,8 +14,8 @@ from pumice.data.images import Splits
 from pumice.errors import BadInput, CheckFailed
 from pumice.models.checkpoint import read_manifest
 from pumice.tasks.classify import evaluate
-from pumice.train.module import Classifier
-from pumice.train.records import CLOCK, COLUMNS
+from pumice.train.module import Learner
+from pumice.train.records import CLOCK
 from pumice.train.run import resume, train
 from pumice.train.state import read_state
 from tests.train.conftest import Tiny, tiny_config
@@ -27,14 +27,14 @@ class Killed(BaseException):
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Let the process die in the middle of this step, counted from 0."""
-    untouched = Classifier.training_step
+    untouched = Learner.training_step
 
-    def training_step(self: Classifier, batch: Any, batch_idx: int) -> Tensor:
+    def training_step(self: Learner, batch: Any, batch_idx: int) -> Tensor:
         if self.steps_done == step:
             raise Killed
         return untouched(self, batch, batch_idx)
 
-    monkeypatch.setattr(Classifier, "training_step", training_step)
+    monkeypatch.setattr(Learner, "training_step", training_step)
 
 
 def tensors(value: Any, path: str = "") -> dict[str, Tensor]:
@@ -96,7 +96,8 @@ def test_it_learns_and_leaves_what_it_says(digits: Splits, out: Path) -> None:
         "predictions.json",
     }
     rows = list(csv.DictReader((out / "metrics.csv").open()))
-    assert list(rows[0]) == list(COLUMNS)
+    scores = ("lr", "train_loss", "val_loss", "val_top1", "val_top5", "val_balanced")
+    assert list(rows[0]) == ["epoch", "step", *scores, *CLOCK]
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5"]
     best = max(rows, key=lambda row: (float(row["val_top1"]), -float(row["val_loss"])))
     assert result.best_epoch == int(best["epoch"])
@@ -143,15 +144,15 @@ def test_a_run_killed_between_the_parts_of_a_step(
 ) -> None:
     config = tiny_config(accumulate=2, save_every_s=0.0)
     train(config, out.with_name("whole"), splits=few_digits)
-    untouched = Classifier.training_step
+    untouched = Learner.training_step
 
-    def training_step(self: Classifier, batch: Any, batch_idx: int) -> Tensor:
+    def training_step(self: Learner, batch: Any, batch_idx: int) -> Tensor:
         if self.steps_done == 9 and not self.mid_step(batch_idx):
             raise Killed
         return untouched(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Classifier, "training_step", training_step)
+        patch.setattr(Learner, "training_step", training_step)
         with pytest.raises(Killed):
             train(config, out, splits=few_digits)
     assert read_state(out / "resume.pt")["step"] == 9

@@ -92,15 +92,15 @@ def test_settings() -> None:
 
 def test_balanced_training(few_digits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[int] = []
-    from pumice.train.module import Classifier
+    from pumice.train.module import Learner
 
-    untouched = Classifier.training_step
+    untouched = Learner.training_step
 
-    def training_step(self: Classifier, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
+    def training_step(self: Learner, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
         shown.extend(batch[1].tolist())
         return untouched(self, batch, batch_idx)
 
-    monkeypatch.setattr(Classifier, "training_step", training_step)
+    monkeypatch.setattr(Learner, "training_step", training_step)
     rare = [i for i in range(200) if few_digits.train.labels[i] != 3 or i < 20]
     data = Splits("digits", few_digits.train.subset(rare), few_digits.val)
     train(tiny_config(balanced=True, epochs=1), tmp_path / "run", splits=data)

@@ -4,7 +4,10 @@ plan      what a head asks of a backbone: which maps, of which rows
 encoder   a backbone as the trunk of a dense network: its chosen maps, some from inside a block
 spec      a backbone and a head as a spec
 net       the built network
-heads     the tuple of heads
+heads     the table of heads
+ssd       SSD and SSDLite
+boxes     what detectors share: rows of boxes, prior boxes as data
+decoding  how the output of a built network is read
 names     HEAD:BACKBONE and its options -> spec
 backbone  published weights of the backbone alone
 """

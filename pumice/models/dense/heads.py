@@ -7,8 +7,11 @@ from pumice.models.dense.micro_heatmap import MicroHeatmapPlan
 from pumice.models.dense.mraspp import MRASPPPlan
 from pumice.models.dense.plan import HeadPlan
 from pumice.models.dense.raspp import RASPPPlan
+from pumice.models.dense.ssd import SSD, SSDLite
 
 HEADS: dict[str, type[HeadPlan]] = {
+    "ssd": SSD,
+    "ssdlite": SSDLite,
     "aspp": ASPPPlan,
     "raspp": RASPPPlan,
     "lraspp": LRASPPPlan,

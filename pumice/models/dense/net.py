@@ -35,6 +35,8 @@ class DenseNet(PlainNet):
         Norms of the head are set as the backbone's.
         """
         foreign = isinstance(self.encoder, WholeEncoder) and self.spec.backbone is None
+        if foreign and drop_path_rate > 0:
+            raise BadInput("the backbone is another library's, so drop_path_rate must be 0")
         if not foreign:
             initialise(self.encoder, init)
             set_norm(self, eps=bn_eps, momentum=bn_momentum)

@@ -1,5 +1,11 @@
 """Object detection.
 
+task               training, judging and decoding as every task promises them
+priors             prior boxes, and boxes from offsets
+match              which prior learns which object
+loss               SSD's loss, with hard negatives
+decode             outputs -> detections
+judge              detections of a whole set, scored
 average_precision  COCO's and Pascal VOC's average precision of boxes
 scores             how well a detector does on one set of images
 """

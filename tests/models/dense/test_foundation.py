@@ -131,6 +131,8 @@ def test_pretrained_is_the_backbone():
         ("sum:mobilenetv2_035", {"insid": True}, "sum takes inside; did you mean 'inside'"),
         ("sum:torchvision:resnet18", {}, "write sum:timm:NAME"),
         ("sum:squeezenet1_1", {"inside": True}, "has no depthwise inside"),
+        ("sum:squeezenet1_1", {"drop_path_rate": 0.1}, "has no residual branches"),
+        ("sum:timm:resnet18", {"drop_path_rate": 0.1}, "is another library's, so drop_path_rate must be 0"),
     ],
 )
 def test_bad_names_and_options(name, options, said):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pumice.cost.count import Profile, profile
+from pumice.models.catalogue import entry
 from pumice.models.create import create_model
 
 LARGE, SMALL, V2 = "mobilenetv3_large_100", "mobilenetv3_small_100", "mobilenetv2_100"
@@ -63,3 +64,27 @@ def test_mobilenets_on_cityscapes(
 def test_mobilenet_v2_on_voc(head: str, output_stride: int, params: int, madds: int) -> None:
     found = counted(f"{head}:{V2}", (513, 513), num_classes=21, output_stride=output_stride)
     assert (found.params, found.madds) == (params, madds)
+
+
+@pytest.mark.parametrize(
+    ("table", "params", "madds", "applying", "printed"),
+    [
+        ("m0", 164_984, 503_853_360, 79_167_488, None),
+        ("m1", 302_641, 715_406_304, 97_779_712, 810),
+        ("m2", 632_234, 1_165_677_712, 181_927_936, None),
+        ("m3", 761_126, 1_654_896_064, 186_122_240, 1750),
+    ],
+)
+def test_micronets_on_cityscapes(table: str, params: int, madds: int, applying: int, printed: int | None) -> None:
+    """Our own figures, which no paper has; the note and the list name them beside the printed ones."""
+    name = f"micronet_{table}_mraspp"
+    found, listed = counted(name, WHOLE), entry(name)
+    assert (found.params, found.madds, found.extra_madds) == (params, madds, applying)
+    assert (listed.params, listed.madds, listed.extra_madds) == (params, madds, applying)
+    assert (listed.status, listed.task, listed.input_size) == ("reconstruction", "segment", (3, *WHOLE))
+    total = (madds + applying) / 1e6
+    assert f"this net has {total:.0f} M multiply-adds" in listed.note
+    assert (listed.published or {}).get("madds_m") == printed
+    if printed:
+        assert f"prints {printed} M" in listed.note
+        assert f"({total / printed - 1:+.1%})".replace("%", " %") in listed.note

@@ -1,6 +1,7 @@
 """The value of a setting, from the command line or a file, as its field's type."""
 
 import json
+import re
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
@@ -42,9 +43,14 @@ def _fit(value: Any, hint: Any) -> tuple[bool, Any]:
         return text in get_args(hint), text
     if get_origin(hint) is tuple:
         members = get_args(hint)
-        fits = isinstance(value, list | tuple) and (members[-1] is Ellipsis or len(value) == len(members))
-        ok = fits and all(map(_is_number, value))
-        return ok, tuple(float(v) for v in value) if ok else None
+        if isinstance(value, str) and re.fullmatch(r"\d+(x\d+)+", value):  # 360x480
+            value = [int(part) for part in value.split("x")]
+        if not isinstance(value, list | tuple) or (members[-1] is not Ellipsis and len(value) != len(members)):
+            return False, None
+        kinds = [members[0]] * len(value) if members[-1] is Ellipsis else members
+        pairs = [_fit(one, kind) for one, kind in zip(value, kinds, strict=True)]
+        ok = all(fits for fits, _ in pairs)
+        return ok, tuple(fitted for _, fitted in pairs) if ok else None
     if get_origin(hint) is dict:
         return isinstance(value, dict), value
     if hint is float:
@@ -65,5 +71,5 @@ def _words(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(get_args(hint))
     if get_origin(hint) is tuple:
-        return "a list of numbers"
+        return {str: "a list of words"}.get(get_args(hint)[0], "a list of numbers")
     return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}.get(hint, "a record")
