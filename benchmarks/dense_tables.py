@@ -169,7 +169,27 @@ def segment() -> Iterator[Row]:
             yield Row("EdgeNets README", net, size, (params, madds), result, options, norms=True, reason=digits)
 
 
-TABLES = {"detect": detect, "segment": segment}
+def keypoints() -> Iterator[Row]:
+    """Heatmaps on MicroNets and on MobileNetV3-Small, at 256 x 192."""
+    iccv, size = "MicroNet, ICCV", (256, 192)
+    guessed = "a reconstruction: no widths were published"
+    first = "its M0, MAdds about"
+    three, two = (
+        "AP 58.7, AP50 84.0, AP75 65.5, APm 56.0, APl 64.2",
+        "AP 54.9, AP50 82.0, AP75 60.3, APm 53.2, APl 59.6",
+    )
+    mobile = "AP 57.1, AP50 83.8, AP75 63.7, APm 55.0, APl 62.2"
+    for source, net, params, madds, result in (
+        (iccv, "heatmap:mobilenetv3_small_100", 2.1, 726.9, mobile),
+        (iccv, "micronet_m3_keypoints", 2.2, 163.2, three),
+        (iccv, "micronet_m2_keypoints", 1.8, 116.8, two),
+        ("MicroNet, arXiv 2020", "micronet_m1_keypoints", None, 77, first),
+        ("MicroNet, arXiv 2020", "micronet_m0_keypoints", None, None, ""),
+    ):
+        yield Row(source, net, size, (params, madds), result, norms=True, reason=guessed)
+
+
+TABLES = {"detect": detect, "segment": segment, "keypoints": keypoints}
 
 
 def main() -> None:

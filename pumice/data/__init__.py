@@ -40,6 +40,11 @@ mask_augment  random changes of image and mask together
 mask_summary  how the pixels of a set are shared out among its classes
 tiles        an image piece by piece at its own size
 mask_pipeline  torch data sets of images with masks
+skeleton     joints, their mirror images, tolerances, and the lines between them
+poses        what images with persons and joints are
+open_poses   COCO's keypoints files -> training and validation persons
+pose_crop    the part of an image around a person, and points from the one to the other
+pose_samples  torch data sets of persons: inputs and heatmaps
 order        the order in which an epoch shows a set
 pipeline     torch data loaders whose batches depend on seed, epoch and index only
 stream_loader  batches of a stream, which go on where they were stopped

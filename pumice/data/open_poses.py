@@ -3,28 +3,27 @@
 import math
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pumice.data.image import BadImage, ImageFile, check_image, read_header
+from pumice.data.coco import VALIDATION, find_image, image_folders, load_coco
+from pumice.data.image import ImageFile
 from pumice.data.images import Skipped, Splits, natural_key
 from pumice.data.poses import AREA_OF_BOX, Pose, PoseSet
+from pumice.data.sizes import image_sizes
 from pumice.data.skeleton import Skeleton, skeleton_of
+from pumice.data.split import kept_for_validation
 from pumice.errors import BadInput
 from pumice.files import read_json
-from pumice.progress import track
 
 FILE = re.compile(r"(?:.*_)?keypoints_(train|val|valid|validation|test)\w*\.json", re.IGNORECASE)
-HEADER_ONLY_ABOVE = 100_000  # images
 Record = dict[str, Any]
 
 
 class Picture(NamedTuple):
-    """An image that the annotations list: its name below the root, its file, width and height in pixels."""
+    """An image that the annotations list: its name below the root, its file, height and width in pixels."""
 
     name: str
     path: str
@@ -41,9 +40,9 @@ def open_poses(
 ) -> Splits[PoseSet]:
     """Read persons and joints: `annotations/*keypoints_train*.json` and `...val*.json` in a folder.
 
-    Images are looked for in the folder named as the end of the annotations' file (`train2017`), in that below
-    `images/`, in `images/` and beside `annotations/`.  Without annotations for validation, images are split by their
-    names.  Crowds and persons without a labelled joint are not learnt; in validation they count as COCO has it.
+    Images are looked for where `image_folders` says.  Without annotations for validation, images are split by their
+    names.  Crowds and persons without a labelled joint are not learnt; in validation they count as COCO has it.  A box
+    may lie partly outside its image.
     The category names the joints, and may say `flip_pairs` and `sigmas`; otherwise see `skeleton_of`.
 
     Args:
@@ -56,7 +55,7 @@ def open_poses(
     Raises:
         BadInput: no annotations or nothing to learn in them; a file that is not in COCO's form; two kinds of
             skeletons; if strict, an annotation whose image is missing, damaged or of another size, whose box is
-            missing, without area or outside the image, or which has another number of joints.
+            missing, without area or outside the image, which has another number of joints, or whose id comes again.
     """
     root = Path(source)
     files = _annotation_files(root)
@@ -91,16 +90,13 @@ class _Reader:
     def __init__(self, root: Path, file: Path, every: bool) -> None:
         self.root, self.file = root, file
         self.skipped: list[Skipped] = []
-        content = read_json(file)
-        lists = ("images", "annotations", "categories")
-        if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
-            raise BadInput(f"{file} is not in COCO's form; it needs the lists images, annotations and categories")
+        content = load_coco(file)
         self.skeleton, self.categories = _skeleton(content["categories"], file)
-        marked = [a for a in content["annotations"] if isinstance(a, dict) and a.get("category_id") in self.categories]
+        marked = [a for a in content["annotations"] if a.get("category_id") in self.categories]
         wanted = {_key(a.get("image_id")) for a in marked}
-        listed = [i for i in content["images"] if isinstance(i, dict)]
-        self.pictures = self._pictures([i for i in listed if every or _key(i.get("id")) in wanted])
-        self.known = {_key(i.get("id")) for i in listed}
+        self.pictures = self._pictures([i for i in content["images"] if every or _key(i.get("id")) in wanted])
+        self.known = {_key(i.get("id")) for i in content["images"]}
+        self._seen: set[int] = set()
         self.poses = [pose for a in marked if (pose := self._pose(a)) is not None]
 
     def samples(self, poses: list[Pose], detected: list[Pose] | None = None, *, judging: bool = True) -> PoseSet:
@@ -152,24 +148,25 @@ class _Reader:
 
     def _pictures(self, images: list[Record]) -> dict[Any, Picture]:
         """The listed images that are there, whole and of the size that the annotations say, by id."""
-        found: dict[Any, Picture] = {}
+        folders = image_folders(self.root, self.file)
+        files: dict[Any, tuple[str, Record]] = {}
         for image in images:
-            name = str(image.get("file_name", ""))
-            path = _find(self.root, self.file, name)
+            path = find_image(image.get("file_name"), folders)
             if path is None:
-                self._skip(self.file, f"image {image.get('id')} is {name!r}, and no such file lies below {self.root}")
-                continue
-            below = os.path.relpath(path, self.root).replace(os.sep, "/")
-            found[_key(image.get("id"))] = Picture(below, str(path), (image.get("width", 0), image.get("height", 0)))
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            header_only = len(found) > HEADER_ONLY_ABOVE
-            checks = pool.map(lambda picture: _examined(picture, header_only), found.values())
-            for key, checked in zip(list(found), track(checks, "Checking images", len(found)), strict=True):
-                if isinstance(checked, Picture):
-                    found[key] = checked
-                else:
-                    self.skipped.append(checked)
-                    del found[key]
+                named = f"image {image.get('id')} is {image.get('file_name')!r}"
+                self._skip(self.file, f"{named}, and no such file lies below {self.root}")
+            else:
+                files[_key(image.get("id"))] = path, image
+        found: dict[Any, Picture] = {}
+        sizes = image_sizes([path for path, _ in files.values()])
+        for (key, (path, image)), size in zip(files.items(), sizes, strict=True):
+            said = image.get("height"), image.get("width")
+            if isinstance(size, str):
+                self._skip(path, size, damaged=True)
+            elif all(said) and said != size:
+                self._skip(path, f"it is {size[1]} x {size[0]}, the annotations say {said[1]} x {said[0]}")
+            else:
+                found[key] = Picture(os.path.relpath(path, self.root).replace(os.sep, "/"), path, size)
         return found
 
     def _pose(self, record: Record) -> Pose | None:
@@ -182,10 +179,14 @@ class _Reader:
             return None
         crowd, box, count = bool(record.get("iscrowd", 0)), _box(record.get("bbox")), len(self.skeleton.joints)
         values = record.get("keypoints", [0] * 3 * count if crowd else None)
-        reason = "has no whole number as id" if not isinstance(number, int) else _fault(box, picture)
+        if not isinstance(number, int):
+            reason = "has no whole number as id"
+        else:
+            reason = "has an id that came before" if number in self._seen else _fault(box, picture)
         if reason := reason or _joints_fault(values, count):
             self._skip(self.file, f"annotation {number} of {picture.name} {reason}")
             return None
+        self._seen.add(int(str(number)))
         left, top, width, height = box
         area = record.get("area")
         if not isinstance(area, int | float) or not 0 < area < math.inf:
@@ -196,26 +197,36 @@ class _Reader:
 
 
 def _annotation_files(root: Path) -> dict[str, Path]:
-    """The files of "train" and, where there is one, "val"."""
-    folders = [root / "annotations", root]
-    found: dict[str, Path] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("*.json"), key=lambda p: natural_key(p.name)) if folder.is_dir() else []:
-            if match := FILE.fullmatch(path.name):
-                found.setdefault("train" if match[1].lower() == "train" else "val", path)
-    if "train" not in found:
+    """The files of "train" and, where there is one, "val"; of several those whose images are there."""
+    files = [path for folder in (root / "annotations", root) for path in folder.glob("*.json")]
+    by_word: dict[str, list[Path]] = {}
+    for path in sorted(files, key=lambda path: natural_key(path.name)):
+        if match := FILE.fullmatch(path.name):
+            by_word.setdefault(match[1].lower(), []).append(path)
+    first = {word: min(paths, key=lambda path: _split_folder(root, path) is None) for word, paths in by_word.items()}
+    if "train" not in first:
         raise BadInput(f"there is no file annotations/*keypoints_train*.json in {root}; add it, in COCO's form")
-    return found
+    val = next((first[word] for word in VALIDATION if word in first), None)
+    return {"train": first["train"]} if val is None else {"train": first["train"], "val": val}
 
 
-def _skeleton(categories: list[Any], file: Path) -> tuple[Skeleton, set[Any]]:
+def _split_folder(root: Path, file: Path) -> Path | None:
+    """The folder of a file's own images."""
+    name = file.stem.rpartition("keypoints_")[2]
+    return next((folder for folder in (root / name, root / "images" / name) if folder.is_dir()), None)
+
+
+def _skeleton(categories: list[Record], file: Path) -> tuple[Skeleton, set[Any]]:
     """The joints, and the ids of the categories that have them."""
-    having = [c for c in categories if isinstance(c, dict) and isinstance(c.get("keypoints"), list) and c["keypoints"]]
+    having = [c for c in categories if isinstance(c.get("keypoints"), list) and c["keypoints"]]
     if not having:
         raise BadInput(f"{file} has no category with keypoints; name the joints there")
     first = having[0]
     if other := [c for c in having if c["keypoints"] != first["keypoints"]]:
         raise BadInput(f"{file} has the joints of {first.get('name')} and of {other[0].get('name')}; keep one of them")
+    for key in ("flip_pairs", "sigmas", "skeleton"):
+        if not isinstance(first.get(key, []), list):
+            raise BadInput(f"{file}: {key} must be a list, not {first[key]!r}")
     try:
         skeleton = skeleton_of(
             first["keypoints"],
@@ -226,30 +237,6 @@ def _skeleton(categories: list[Any], file: Path) -> tuple[Skeleton, set[Any]]:
     except BadInput as error:
         raise BadInput(f"{file}: {error}") from error
     return skeleton, {c.get("id") for c in having}
-
-
-def _find(root: Path, file: Path, name: str) -> Path | None:
-    """The image of that name."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts or name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
-        return None  # it leads out of the folder
-    split = file.stem.rpartition("keypoints_")[2]
-    folders = (root / split, root / "images" / split, root / "images", root)
-    return next((path for folder in folders if (path := folder.joinpath(*parts)).is_file()), None)
-
-
-def _examined(picture: Picture, header_only: bool) -> Picture | Skipped:
-    """The image with its size as its file says, or why it cannot be used."""
-    try:
-        header = read_header(picture.path)
-        check_image(picture.path, header_only=header_only)
-    except BadImage as error:
-        return Skipped(picture.path, error.reason, damaged=True)
-    said, stored = picture.size, header.size
-    turned = header.turned and said == stored[::-1]  # whether its pixels are turned by a quarter, only they know
-    if all(said) and said != stored and not turned:
-        return Skipped(picture.path, f"it is {stored[0]} x {stored[1]}, the annotations say {said[0]} x {said[1]}")
-    return picture._replace(size=said if all(said) else stored)
 
 
 def _box(value: Any) -> tuple[float, ...]:
@@ -265,7 +252,7 @@ def _fault(box: tuple[float, ...], picture: Picture) -> str:
     left, top, width, height = box
     if width <= 0 or height <= 0:
         return "has a box without area"
-    if left >= picture.size[0] or top >= picture.size[1] or left + width <= 0 or top + height <= 0:
+    if left >= picture.size[1] or top >= picture.size[0] or left + width <= 0 or top + height <= 0:
         return "has a box outside the image"
     return ""
 
@@ -285,15 +272,9 @@ def _key(value: Any) -> Any:
 
 
 def _split(reader: _Reader, seed: int, fraction: float) -> tuple[list[Pose], list[Pose]]:
-    """The persons to learn and to judge by: of all images a fraction, drawn by the digest of their names."""
-    if not 0 < fraction < 1:
-        raise BadInput(f"a validation fraction of {fraction} is impossible; give one between 0 and 1, such as 0.2")
-    images = sorted({pose.image for pose in reader.poses if pose.learnable}, key=lambda name: _digest(seed, name))
+    """The persons to learn and to judge by: a fraction of the images in which there are any."""
+    images = list(dict.fromkeys(pose.image for pose in reader.poses if pose.learnable))
     if len(images) < 2:
         raise BadInput(f"{reader.file} has persons in one image alone; add images, of which some are kept to judge by")
-    kept = set(images[: min(max(round(len(images) * fraction), 1), len(images) - 1)])
+    kept = {images[i] for i in kept_for_validation([0] * len(images), images, val_fraction=fraction, seed=seed)}
     return [p for p in reader.poses if p.image not in kept], [p for p in reader.poses if p.image in kept]
-
-
-def _digest(seed: int, name: str) -> bytes:
-    return sha256(f"{seed}/{name}".encode(errors="surrogateescape")).digest()

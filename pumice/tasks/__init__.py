@@ -12,4 +12,5 @@ predictions  what it says of every validation image, and pictures of the worst m
 coco        COCO's evaluation of boxes and keypoints
 detect      object detection
 segment     a class for every pixel
+keypoints   joints of persons
 """

@@ -84,6 +84,7 @@ FAULTS = [
     (person(3, keypoints=[1, 1, 5] * 3), "annotation 3 of train/0.png has a joint whose visibility is not 0, 1 or 2"),
     (person(3, image=77), "annotation 3 lies in image 77, which the file does not list"),
     ({**person(3), "id": None}, "annotation None of train/0.png has no whole number as id"),
+    (person(1), "annotation 1 of train/0.png has an id that came before"),
 ]
 
 
@@ -117,6 +118,16 @@ def test_images_that_are_missing_damaged_or_of_another_size(tmp_path: Path) -> N
     assert said[2].startswith("1.png: it is cut short or damaged")
     assert said[3] == "2.png: it is 20 x 15, the annotations say 40 x 30"
     assert len(said) == 4
+
+
+def test_of_several_lists_the_one_whose_images_are_there(tmp_path: Path) -> None:
+    for name in ("person_keypoints_train2014.json", "person_keypoints_val2014.json", "person_keypoints_test2017.json"):
+        write(tmp_path, name, [person(1)], images=0)
+        (tmp_path / name.rpartition("_")[2].removesuffix(".json")).rmdir()
+    write(tmp_path, "person_keypoints_train2017.json", [person(4)])
+    write(tmp_path, "person_keypoints_val2017.json", [person(5)])
+    splits = open_poses(tmp_path)
+    assert (splits.train.names, splits.val.names) == (("train2017/0.png#4",), ("val2017/0.png#5",))
 
 
 def test_areas_that_are_missing_come_from_the_box(tmp_path: Path) -> None:
@@ -167,6 +178,9 @@ def test_data_that_cannot_be_used_at_all(tmp_path: Path) -> None:
     write(tmp_path, "keypoints_train.json", [person(1)], category={**CATEGORY, "sigmas": [1]})
     with pytest.raises(BadInput, match=r"keypoints_train.json: sigmas must be 3"):
         open_poses(tmp_path)
+    write(tmp_path, "keypoints_train.json", [person(1)], category={**CATEGORY, "flip_pairs": 3})
+    with pytest.raises(BadInput, match="flip_pairs must be a list, not 3"):
+        open_poses(tmp_path)
     write(tmp_path, "keypoints_train.json", [person(1, keypoints=[0] * 9)])
     write(tmp_path, "keypoints_val.json", [person(1)])
     with pytest.raises(BadInput, match="no person with labelled joints"):
@@ -183,5 +197,5 @@ def test_data_that_cannot_be_used_at_all(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="joints of person and of dog"):
         open_poses(tmp_path)
     (tmp_path / "annotations" / "keypoints_train.json").write_text('{"images": []}')
-    with pytest.raises(BadInput, match="not in COCO's form"):
+    with pytest.raises(BadInput, match="is not COCO's JSON"):
         open_poses(tmp_path)

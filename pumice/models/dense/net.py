@@ -18,11 +18,16 @@ class DenseNet(PlainNet):
     spec: DenseSpec
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of a net to segment have the size of its input, bilinearly enlarged, so that a file of it is whole."""
-        y = super().forward(x)
-        if self.spec.plan.task != "segment":
-            return y
-        return F.interpolate(y, x.shape[2:], mode="bilinear", align_corners=False)
+        """Logits of a net to segment have the size of its input, bilinearly enlarged, so that a file of it is whole.
+
+        Heatmaps have a quarter of it, on backbones too that pad less than half a kernel.
+        """
+        y, (height, width) = super().forward(x), x.shape[2:]
+        if self.spec.plan.task == "segment":
+            return F.interpolate(y, (height, width), mode="bilinear", align_corners=False)
+        if self.spec.plan.task == "keypoints" and y.shape[2:] != (height // 4, width // 4):
+            return F.interpolate(y, (height // 4, width // 4), mode="bilinear", align_corners=False)
+        return y
 
     def start(self, init: Scheme, bn_momentum: float, bn_eps: float, drop_path_rate: float) -> None:
         """The backbone starts as it does alone, but for another library's, which has started already; so has the head.
