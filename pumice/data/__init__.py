@@ -34,6 +34,7 @@ mask_classes  class names of CamVid, VOC and Cityscapes
 mask_layouts  which mask belongs to which image, layout by layout
 open_masks   a folder of images and masks, opened and looked through
 mask_augment  random changes of image and mask together
+mask_summary  how the pixels of a set are shared out among its classes
 tiles        an image piece by piece at its own size
 mask_pipeline  torch data sets of images with masks
 skeleton     joints, their mirror images, tolerances, and the lines between them

@@ -95,7 +95,7 @@ def _voc(root: Path) -> Found | None:
                 raise BadInput(f"{listing} is missing; it names the training images, one a line without the suffix")
             continue
         pairs = []
-        for stem in listing.read_text(encoding="utf-8").split():
+        for stem in listing.read_text(encoding="utf-8", errors="replace").split():
             if os.path.isabs(stem) or ".." in Path(stem).parts:
                 raise BadInput(f"{listing} names {stem!r}, which lies elsewhere; give names below JPEGImages")
             image, mask = base / "JPEGImages" / f"{stem}.jpg", base / "SegmentationClass" / f"{stem}.png"

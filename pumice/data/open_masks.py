@@ -65,8 +65,9 @@ def open_masks(
     pairs = [*found.train, *(found.val or [])]
     looks = _look_at(pairs)
     learnt = [look.counts for look in looks[: len(found.train)] if look.counts is not None]
-    total = sum(learnt, np.zeros(256, np.int64))
-    classes, meaning = _classes(root, found.layout, total)
+    if not learnt:
+        raise _nothing(root, "learn from", [*found.skipped, *(look.fault for look in looks if look.fault is not None)])
+    classes, meaning = _classes(root, found.layout, sum(learnt, np.zeros(256, np.int64)))
 
     skipped = list(found.skipped)
     good: list[int] = []
@@ -96,8 +97,7 @@ def open_masks(
         )
     for indices, purpose in ((learn, "learn from"), (judge, "judge by")):
         if not indices:
-            why = f" ({skipped[0].path}: {skipped[0].reason})" if skipped else ""
-            raise BadInput(f"{root} has no image with a usable mask to {purpose}{why}; add some")
+            raise _nothing(root, purpose, skipped)
     return Splits(str(root), chosen(learn), chosen(judge), tuple(skipped))
 
 
@@ -211,6 +211,11 @@ def _mask_set(
         pixels,
         tuple(look.size for look in looks),
     )
+
+
+def _nothing(root: Path, purpose: str, skipped: list[Skipped]) -> BadInput:
+    why = f" ({skipped[0].path}: {skipped[0].reason})" if skipped else ""
+    return BadInput(f"{root} has no image with a usable mask to {purpose}{why}; add some")
 
 
 def _refusal(root: Path, skipped: list[Skipped]) -> str:

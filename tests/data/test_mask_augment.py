@@ -1,5 +1,7 @@
 """Random changes keep image and mask together, and are functions of seed, epoch and index."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from pumice.data.masks import VOID, MaskSet
 from pumice.data.preprocess import Preprocess
 from pumice.data.tiles import TilePlan, tile_pixels, tiles
 from pumice.errors import BadInput
+from pumice.tasks.segment.task import Segment, SegmentOptions
 
 PLAIN = MaskAugment(scale=(1, 1), ratio=(1, 1), hflip=0, color_jitter=0)
 INPUT = Preprocess(size=(48, 64), interpolation="nearest", resize="stretch", mean=(0.2, 0.4, 0.6), std=(1, 1, 1))
@@ -97,6 +100,17 @@ def test_a_cut_is_what_scaling_first_would_give():
     assert (target == whole).mean() > 0.85  # the cut may begin between pixels
 
 
+def test_pieces_are_shown_at_their_own_size():
+    image, mask = chart(70, 90)
+    samples = MaskSet(tuple(f"c{i}" for i in range(19)), ("a",), (lambda: image,), (lambda: mask,))
+    task = Segment(SegmentOptions(scale=(1, 1), ratio=(1, 1), hflip=0, color_jitter=0, tiles=True))
+    pieces = {mask[y : y + 48, x : x + 64].tobytes() for y in range(23) for x in range(27)}
+    learnt = task.training_set(samples, INPUT, seed=0)
+    seen = {learnt[(epoch, 0)][1].numpy().tobytes() for epoch in range(20)}
+    assert seen <= pieces
+    assert len(seen) > 10
+
+
 def test_colours():
     rng = np.random.default_rng(0)
     pixels = rng.integers(90, 160, (20, 30, 3), dtype=np.uint8)
@@ -145,15 +159,18 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index():
 )
 def test_tiles_answer_for_each_pixel_once(image, size, overlap):
     counts = np.zeros(image, int)
+    margin = int(overlap * size[0]) // 2
     cover = tiles(image, size, overlap)
     for tile in cover:
         tile.of(counts)[:] += 1
         assert tile.answer(np.zeros(size)).shape == tile.of(counts).shape
+        assert tile.rows[0] == 0 or tile.rows[0] - tile.top >= margin  # rows near its edges lack context
+        assert tile.rows[1] == image[0] or tile.top + size[0] - tile.rows[1] >= margin
         assert tile.top + size[0] <= max(image[0], size[0])
         assert tile.left + size[1] <= max(image[1], size[1])
     assert (counts == 1).all()
     tops = sorted({tile.top for tile in cover})
-    assert all(low + size[0] - high >= int(overlap * size[0]) for low, high in zip(tops, tops[1:], strict=False))
+    assert all(low + size[0] - high >= int(overlap * size[0]) for low, high in pairwise(tops))
 
 
 def test_tiles_show_the_image_at_its_own_size():

@@ -10,7 +10,9 @@ from PIL import Image
 
 from pumice.data import open_masks as opening
 from pumice.data.image import BadImage
+from pumice.data.images import Splits
 from pumice.data.mask_classes import CAMVID, CITYSCAPES, VOC
+from pumice.data.mask_summary import summary
 from pumice.data.masks import VOID, BadMask, MaskFile, MaskSet, Meaning, count_pixels, sizes_of
 from pumice.data.open_masks import open_masks
 from pumice.errors import BadInput
@@ -197,6 +199,10 @@ def test_hopeless_folders_are_refused(tmp_path):
     root = pairs(tmp_path / "broken", {"a": values(0, 1)}, {"v": values(0, 1)[1:]})
     with pytest.raises(BadInput, match=r"no image with a usable mask to judge by .*v\.png: it is 10 x 5"):
         open_masks(root)
+    root = pairs(tmp_path / "coloured", {"a": values(0, 1)})
+    put(root / "masks/train/a.png")
+    with pytest.raises(BadInput, match=r"no image with a usable mask to learn from .*a\.png: it is in colour \(RGB\)"):
+        open_masks(root)
     put(tmp_path / "voc/JPEGImages/a.jpg")
     put(tmp_path / "voc/SegmentationClass/a.png", values(0, 1))
     with pytest.raises(BadInput, match=r"train\.txt is missing"):
@@ -245,3 +251,27 @@ def test_what_a_value_means():
     assert meaning.fault(counts) == "1 pixel has a value (0) beyond the 2 classes"
     with pytest.raises(BadMask, match="no such file"):
         MaskFile("nowhere.png", meaning)()
+
+
+def test_summary_counts_and_advises(tmp_path):
+    void = np.full((HEIGHT, WIDTH), VOID, np.uint8)
+    rare = values(0)
+    rare[0, 0] = 2
+    pairs(tmp_path, {"a": values(0, 1), "b": values(0), "c": void, "d": void, "e": void, "f": rare}, {"v": values(3)})
+    (tmp_path / "classes.txt").write_text("sky\nroad\ncar\nbus\nship\n")
+    splits = open_masks(tmp_path)
+    found = summary(splits)
+    assert found.train.shares == {"sky": 149 / 180, "road": 30 / 180, "car": 1 / 180, "bus": 0, "ship": 0}
+    assert found.train.images_per_class == {"sky": 3, "road": 1, "car": 1, "bus": 0, "ship": 0}
+    assert (found.train.images, found.train.void, found.train.all_void) == (6, 0.5, 3)
+    assert found.problems == ("class 'bus' has pixels to judge by but none to learn from; add images of it",)
+    assert found.advice == (
+        "no mask has class 'ship'; remove it from the class list, or add images of it",
+        "class 'car' is in 1 image to learn from; add some",
+        "class 'road' is in 1 image to learn from; add some",
+        "class 'sky' is in 3 images to learn from; add some",
+        "3 images to learn from are void all over; leave them out",
+    )
+    assert json.loads(json.dumps(found.to_json()))["ok"] is False
+    same = Splits("x", splits.train, splits.train)
+    assert "6 images are to be learnt from and to be judged by" in summary(same).problems[0]

@@ -52,7 +52,8 @@ class PixelLoss(nn.Module):
         if outputs.shape[2:] != targets.shape[1:]:
             targets = F.interpolate(targets[:, None].float(), outputs.shape[2:], mode="nearest")[:, 0]
         targets = targets.long()
-        total = F.cross_entropy(outputs.float(), targets, self.weights, ignore_index=VOID, reduction="sum")
+        # Summed here: on a GPU the loss's own sum adds in an order that differs from run to run.
+        total = F.cross_entropy(outputs.float(), targets, self.weights, ignore_index=VOID, reduction="none").sum()
         learnt = targets != VOID
         if self.weights is None:
             return total / learnt.sum().clamp(min=1)
