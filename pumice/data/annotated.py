@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pumice.data.boxes import Boxes, BoxSet
-from pumice.data.image import ImageFile
+from pumice.data.headers import image_headers
+from pumice.data.image import SIDEWAYS, Header, ImageFile
 from pumice.data.images import Skipped
-from pumice.data.sizes import image_sizes
 
 EDGE = 1.0  # pixels by which a box may leave its image and be cut without a word: formats count pixels from 0 or from 1
 
@@ -70,25 +70,25 @@ def box_set(images: Sequence[Annotated], classes: Sequence[str]) -> tuple[BoxSet
 
     Left out: missing and damaged images, images of another size than their annotations say, boxes that are no numbers,
     have no area or lie outside their image, unknown classes.  Boxes that leave their image by more than a pixel are
-    cut to it, and named too.  Images without boxes stay.
+    cut to it, and named too.  Images without boxes stay.  Where EXIF turns an image by a quarter and the annotations
+    are of the stored pixels, as their size tells, the boxes are turned with it.
     """
     skipped: list[Skipped] = []
     found = [image for image in images if image.file is not None]
-    for image in images:
-        if image.file is None:
-            many = f"{len(image.objects)} annotation" + "s" * (len(image.objects) != 1)
-            skipped.append(Skipped(image.name, f"there is no such file; {many} of {image.source} point at it"))
+    skipped += [Skipped(image.name, _missing(image)) for image in images if image.file is None]
     names, loaders, targets, sizes = [], [], [], []
     places = {name: index for index, name in enumerate(classes)}
-    for image, size in zip(found, image_sizes([str(image.file) for image in found]), strict=True):
+    for image, header in zip(found, image_headers([str(image.file) for image in found]), strict=True):
         file = str(image.file)
-        if isinstance(size, str):
-            skipped.append(Skipped(file, size, damaged=True))
+        if isinstance(header, str):
+            skipped.append(Skipped(file, header, damaged=True))
             continue
-        if image.size not in (None, size):
+        size = header.upright[::-1]
+        turn = header.orientation in SIDEWAYS and image.size == header.size[::-1] != size
+        if image.size not in (None, size) and not turn:
             skipped.append(Skipped(file, _other_size(size, image)))
             continue
-        target, faults = _boxes(image, size, places)
+        target, faults = _boxes(image, header, places, turn)
         skipped += faults
         names.append(image.name)
         loaders.append(ImageFile(file))
@@ -97,8 +97,8 @@ def box_set(images: Sequence[Annotated], classes: Sequence[str]) -> tuple[BoxSet
     return BoxSet(tuple(classes), tuple(names), tuple(loaders), tuple(targets), tuple(sizes)), skipped
 
 
-def _boxes(image: Annotated, size: tuple[int, int], places: dict[str, int]) -> tuple[Boxes, list[Skipped]]:
-    height, width = size
+def _boxes(image: Annotated, header: Header, places: dict[str, int], turn: bool) -> tuple[Boxes, list[Skipped]]:
+    width, height = header.size if turn else header.upright
     kept: list[tuple[tuple[float, ...], int, bool, float, int]] = []
     faults = []
     for one in image.objects:
@@ -111,6 +111,7 @@ def _boxes(image: Annotated, size: tuple[int, int], places: dict[str, int]) -> t
             faults.append(Skipped(image.source, f"{one.place} of {image.name}: {fault}"))
         if cut is not None:
             area = (cut[2] - cut[0]) * (cut[3] - cut[1]) if one.area is None else one.area
+            cut = _turned(cut, width, height, header.orientation) if turn else cut
             kept.append((cut, places[one.label], one.crowd, area, one.id))
     boxes, labels, crowd, areas, ids = zip(*kept, strict=True) if kept else ([], [], [], [], [])
     return Boxes.of(boxes, labels, crowd, areas, ids), faults
@@ -129,6 +130,21 @@ def _checked(box: tuple[float, ...], width: int, height: int) -> tuple[str | Non
     if max(abs(a - b) for a, b in zip(box, cut, strict=True)) > EDGE:
         return f"its box leaves the image of {width} x {height} pixels and was cut to it ({_named(box)})", cut
     return None, cut
+
+
+def _turned(box: tuple[float, ...], width: int, height: int, orientation: int) -> tuple[float, ...]:
+    """Where a box of a stored image is after the turn of EXIF's 5, 6, 7 or 8, which `read_image` makes."""
+    left, top, right, bottom = box
+    across = (height - bottom, height - top) if orientation in (6, 7) else (top, bottom)
+    down = (width - right, width - left) if orientation in (7, 8) else (left, right)
+    return across[0], down[0], across[1], down[1]
+
+
+def _missing(image: Annotated) -> str:
+    if not image.objects:
+        return f"there is no such file, which {image.source} lists"
+    more = f" and {len(image.objects) - 1} more" if len(image.objects) > 1 else ""
+    return f"there is no such file ({image.objects[0].place}{more} of {image.source})"
 
 
 def _named(box: Iterable[float]) -> str:

@@ -34,7 +34,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-SIDEWAYS = (5, 6, 7, 8)
+SIDEWAYS = (5, 6, 7, 8)  # these swap width and height
 
 
 def is_image_name(path: str) -> bool:
@@ -137,19 +137,19 @@ class Header:
     mode: Pillow's word for the kind of pixels.
     kind: the format, "JPEG".
     turned: whether EXIF says to turn the stored pixels.
-    sideways: whether by a quarter, which swaps width and height.
+    orientation: how, EXIF's number.
     """
 
     size: tuple[int, int]
     mode: str
     kind: str
     turned: bool
-    sideways: bool = False
+    orientation: int = 1
 
     @property
     def upright(self) -> tuple[int, int]:
         """Width and height of what `read_image` gives, pixels."""
-        return self.size[::-1] if self.sideways else self.size
+        return self.size[::-1] if self.orientation in SIDEWAYS else self.size
 
 
 def read_header(source: str | os.PathLike[str] | BinaryIO) -> Header:
@@ -162,8 +162,8 @@ def read_header(source: str | os.PathLike[str] | BinaryIO) -> Header:
         orientation = 1
         with suppress(Exception):  # a damaged record says nothing about the pixels
             orientation = image.getexif().get(ORIENTATION, 1)
-        turned, sideways = orientation in TURNS, orientation in SIDEWAYS
-        return Header(image.size, image.mode, str(image.format), turned, sideways)
+        turned = orientation in TURNS
+        return Header(image.size, image.mode, str(image.format), turned, orientation if turned else 1)
 
 
 def data_uri(image: Image.Image, side: int, kind: Literal["PNG", "JPEG"] = "PNG") -> str:

@@ -77,7 +77,7 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate detections as COCO does.
 
-    Among detections of equal score, of an image or of several, the earlier of `found` in order of the images is first.
+    Of detections of equal score, those of earlier images are first, and of one image the earlier of `found`.
 
     Args:
         truth: annotations in COCO's words, without `id`: `image_id` in 0 ... images - 1, `category_id` in
@@ -110,10 +110,9 @@ def evaluate(
             }
         )
 
-    by_image = sorted(found, key=lambda record: int(record["image_id"]))
     judge = COCOeval_faster(
         data(truth),
-        data([_sized(record, kind) for record in by_image]),
+        data([_sized(record, kind) for record in found]),
         kind,
         ranges=RANGES,
         kpt_oks_sigmas=None if sigmas is None else np.asarray(sigmas, np.float64),

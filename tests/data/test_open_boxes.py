@@ -73,14 +73,15 @@ def test_coco(root: Path, colour_of: Callable[[str], tuple[int, int, int]]):
 def test_one_json_among_its_images_is_split(tmp_path: Path, add: Add):
     names = [f"{i}.png" for i in range(20)]
     add(tmp_path, *names)
-    notes = [note(i, i, [1, 1, 4, 4], 7 if i < 4 else 3) for i in range(20)]
+    notes = [note(i, i, [1, 1, 4, 4]) for i in range(20)] + [note(20 + i, i, [1, 1, 4, 4], 7) for i in range(4)]
     file = write(tmp_path / "labels.json", coco(names, notes))
     for source in (tmp_path, file):
         splits = open_boxes(source, seed=1, strict=True)
         assert (len(splits.train), len(splits.val)) == (16, 4)
         assert sorted(splits.train.names + splits.val.names) == sorted(names)
-        # Of the four dogs' images one: both classes are in both sets.
-        assert sorted(label for t in splits.val.targets for label in t.labels.tolist()) == [0, 0, 0, 1]
+    for seed in range(8):  # one of the four images with a dog: both classes are in both sets
+        val = open_boxes(tmp_path, seed=seed).val
+        assert sorted(label for target in val.targets for label in target.labels.tolist()) == [0, 0, 0, 0, 1]
     assert open_boxes(tmp_path, seed=1).val.names == splits.val.names
     assert open_boxes(tmp_path, seed=2).val.names != splits.val.names
 
@@ -154,27 +155,36 @@ def test_bad_images(root: Path, add: Add):
     assert splits.train.names == ("train2017/a.png",)
     assert splits.train.targets[0].ids.tolist() == [0, 6]
     said = {Path(s.path).name: s.reason for s in splits.skipped if not s.path.endswith(".json")}
-    assert said["b.png"].startswith("there is no such file; 2 annotations of ")
+    assert said["b.png"].startswith(f"there is no such file (annotation 1 and 1 more of {root}")
     assert "broken" in said["empty.png"] or "damaged" in said["empty.png"]
     assert said["turned.png"].startswith("it has 12 x 8 pixels, but ")
-    assert said["secret.png"].startswith("there is no such file; 1 annotation of ")
+    assert said["secret.png"].startswith(f"there is no such file (annotation 5 of {root}")
     reasons = [s.reason for s in splits.skipped if s.path.endswith(".json")]
     assert any("has the id of train2017/a.png" in reason for reason in reasons)
     assert any("image None has no whole number as id" in reason for reason in reasons)
     assert refusal(root, strict=True).startswith("7 things in ")  # 4 images, another name, 2 entries
 
 
-def test_an_image_that_exif_turns(root: Path):
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_an_image_that_exif_turns(root: Path, orientation: int):
     exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (12, 8)).save(root / "train2017/a.png", exif=exif)
-    (skipped,) = open_boxes(root).skipped
-    assert skipped.reason.startswith("it has 8 x 12 pixels")
-    names = ["a.png"]
-    (root / "annotations/instances_train2017.json").write_text(coco(names, [note(1, 0, [1, 1, 7, 11])], size=(12, 8)))
-    splits = open_boxes(root, strict=True)
-    assert splits.train.sizes == ((12, 8),)
-    assert splits.train.image(0).size == (8, 12)
+    exif[0x0112] = orientation
+    stored = Image.new("RGB", (12, 8))
+    stored.paste((255, 255, 255), (1, 2, 5, 4))
+    stored.save(root / "train2017/a.png", exif=exif)
+    file = root / "annotations/instances_train2017.json"
+    # Of the stored pixels, as the size says: the box is turned with them.
+    file.write_text(coco(["a.png"], [note(1, 0, [1, 2, 4, 2])]))
+    train = open_boxes(root, strict=True).train
+    assert train.sizes == ((12, 8),)
+    white = np.asarray(train.image(0))[..., 0] > 0
+    rows, columns = np.flatnonzero(white.any(axis=1)), np.flatnonzero(white.any(axis=0))
+    np.testing.assert_array_equal(train.targets[0].boxes, [[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]])
+    # Of the upright image: it is as it is shown.
+    file.write_text(coco(["a.png"], [note(1, 0, [1, 2, 4, 2])], size=(12, 8)))
+    np.testing.assert_array_equal(open_boxes(root, strict=True).train.targets[0].boxes, [[1, 2, 5, 4]])
+    file.write_text(coco(["a.png"], [note(1, 0, [1, 2, 4, 2])], size=(13, 8)))
+    assert "it has 8 x 12 pixels" in refusal(root)
 
 
 def test_unusable_coco(root: Path):

@@ -52,14 +52,14 @@ def coco_evaluation(found: Sequence[Detections], truth: Sequence[Boxes], classes
 def voc_ap(
     found: Sequence[Detections],
     truth: Sequence[Boxes],
-    label: int,
+    classes: int,
     *,
     iou: float = 0.5,
     rule: Literal["11 points", "all points"] = "all points",
-) -> float | None:
-    """Average precision of one class by the rules of Pascal VOC, a fraction; None where there is nothing to find.
+) -> list[float | None]:
+    """Average precision of each class by the rules of Pascal VOC, a fraction; None where there is nothing to find.
 
-    In order of score over all images, a detection hits if its IoU with the box of the class that it overlaps most is
+    In order of score over all images, a detection hits if its IoU with the box of its class that it overlaps most is
     at least `iou` and nothing before has hit that box; one whose box is difficult (`crowd`) does not count.
 
     Everingham et al., "The Pascal Visual Object Classes Challenge: A Retrospective", IJCV 2015, and the development
@@ -72,25 +72,13 @@ def voc_ap(
         CheckFailed: a box or score is no finite number.
     """
     _check(found, truth)
-    of_class = [boxes.labels == label for boxes in truth]
-    wanted = sum(int((mine & ~boxes.crowd).sum()) for mine, boxes in zip(of_class, truth, strict=True))
-    if not wanted:
-        return None
-    scores, hits = [np.zeros(0)], [np.zeros(0, np.int64)]  # 1 a hit, 0 a false alarm, -1 what does not count
-    for (boxes, score, labels), mine, target in zip(found, of_class, truth, strict=True):
-        chosen = np.flatnonzero(np.asarray(labels) == label)
-        chosen = chosen[np.argsort(-np.asarray(score)[chosen], kind="stable")]
-        scores.append(np.asarray(score, np.float64)[chosen])
-        hits.append(_hits(np.asarray(boxes, np.float64)[chosen], target.boxes[mine], target.crowd[mine], iou))
-    order = np.argsort(-np.concatenate(scores), kind="stable")
-    ordered = np.concatenate(hits)[order]
-    ordered = ordered[ordered >= 0]
-    right = np.cumsum(ordered == 1)
-    recall, precision = right / wanted, right / np.arange(1, len(ordered) + 1)
-    if rule == "11 points":
-        return float(np.mean([precision[recall >= k / 10].max(initial=0) for k in range(11)]))
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    return float((np.diff(recall, prepend=0) * best).sum())
+    scores = np.concatenate([np.asarray(score, np.float64) for _, score, _ in found])
+    labels = np.concatenate([np.asarray(label, np.int64) for _, _, label in found])
+    hits = np.concatenate([_hits(one, target, iou) for one, target in zip(found, truth, strict=True)])
+    wanted = np.concatenate([target.labels[~target.crowd] for target in truth])
+    order = np.argsort(-scores, kind="stable")
+    order = order[hits[order] >= 0]
+    return [_area(hits[order[labels[order] == k]], int((wanted == k).sum()), rule) for k in range(classes)]
 
 
 def overlaps(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -102,21 +90,35 @@ def overlaps(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray
     return np.divide(shared, union, out=np.zeros_like(union), where=union > 0)
 
 
-def _hits(
-    boxes: NDArray[np.float64], truth: NDArray[np.float64], difficult: NDArray[np.bool_], iou: float
-) -> NDArray[np.int64]:
-    """1, 0 or -1 for detections of one image and class, the best first."""
-    result = np.zeros(len(boxes), np.int64)
-    if not len(truth) or not len(boxes):
+def _hits(found: Detections, truth: Boxes, iou: float) -> NDArray[np.int64]:
+    """Of each detection of an image 1 for a hit, 0 for a false alarm, -1 for what does not count."""
+    boxes, scores, labels = found
+    result = np.zeros(len(scores), np.int64)
+    if not len(truth) or not len(scores):
         return result
-    shared = overlaps(boxes, truth)
+    shared = overlaps(np.asarray(boxes, np.float64), truth.boxes)
+    shared[np.asarray(labels)[:, None] != truth.labels] = -1
     nearest = shared.argmax(axis=1)
+    near = shared.max(axis=1) >= iou
     taken: set[int] = set()
-    for place, one in enumerate(nearest.tolist()):
-        if shared[place, one] >= iou:
-            result[place] = -1 if difficult[one] else one not in taken
+    for place in np.argsort(-np.asarray(scores), kind="stable"):
+        if near[place]:
+            one = int(nearest[place])
+            result[place] = -1 if truth.crowd[one] else one not in taken
             taken.add(one)
     return result
+
+
+def _area(hits: NDArray[np.int64], wanted: int, rule: str) -> float | None:
+    """Average precision of hits and false alarms, the best first."""
+    if not wanted:
+        return None
+    right = np.cumsum(hits)
+    recall, precision = right / wanted, right / np.arange(1, len(hits) + 1)
+    if rule == "11 points":
+        return float(np.mean([precision[recall >= k / 10].max(initial=0) for k in range(11)]))
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((np.diff(recall, prepend=0) * best).sum())
 
 
 def _check(found: Sequence[Detections], truth: Sequence[Boxes]) -> None:

@@ -71,8 +71,6 @@ def score(found: Sequence[Detections], truth: Sequence[Boxes], classes: tuple[st
     boxes = [sum(int((one.labels == label)[~one.crowd].sum()) for one in truth) for label in range(len(classes))]
     if not sum(boxes):
         raise BadInput(f"the {len(truth)} images hold no box to find; give images with boxes")
-    voc07 = [voc_ap(found, truth, label, rule="11 points") for label, n in enumerate(boxes) if n]
-    voc12 = [voc_ap(found, truth, label) for label, n in enumerate(boxes) if n]
     curves = {name: result.curve(label) for label, name in enumerate(classes)}
     return DetectScores(
         ap=_known(result.ap()),
@@ -84,8 +82,8 @@ def score(found: Sequence[Detections], truth: Sequence[Boxes], classes: tuple[st
         ar1=_known(result.ar(1)),
         ar10=_known(result.ar(10)),
         ar100=_known(result.ar(100)),
-        voc07=_mean(voc07),
-        voc12=_mean(voc12),
+        voc07=_mean(voc_ap(found, truth, len(classes), rule="11 points")),
+        voc12=_mean(voc_ap(found, truth, len(classes))),
         per_class=[
             {
                 "name": name,
@@ -107,4 +105,5 @@ def _known(value: float | None) -> float:
 
 
 def _mean(values: list[float | None]) -> float:
-    return sum(map(_known, values)) / len(values)
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known)

@@ -187,16 +187,45 @@ def test_voc_by_hand():
         detections((0, 0.9, *boxes[0]), (0, 0.7, 20, 0, 30, 8), (0, 0.6, *boxes[1]), (0, 0.5, *boxes[4])),
         detections((0, 0.8, *FAR), (1, 0.99, *FAR)),
     ]
-    # Recall 1/4 at precision 1, 2/4 at 2/3.
-    assert voc_ap(found, truth, 0) == pytest.approx(1 / 4 + 2 / 3 / 4, abs=1e-12)
-    assert voc_ap(found, truth, 0, rule="11 points") == pytest.approx((3 * 1 + 3 * 2 / 3) / 11, abs=1e-12)
-    assert voc_ap(found, truth, 0, iou=0.9) == pytest.approx(1 / 4 + 2 / 4 / 4, abs=1e-12)  # 0.7 misses, 0.6 hits
-    assert voc_ap(found, truth, 1) is None
-    assert voc_ap([NONE, NONE], truth, 0) == 0
+    # Recall 1/4 at precision 1, 2/4 at 2/3; of class 1 there is nothing to find.
+    assert voc_ap(found, truth, 2) == [pytest.approx(1 / 4 + 2 / 3 / 4, abs=1e-12), None]
+    assert voc_ap(found, truth, 1, rule="11 points") == [pytest.approx((3 * 1 + 3 * 2 / 3) / 11, abs=1e-12)]
+    assert voc_ap(found, truth, 1, iou=0.9) == [pytest.approx(1 / 4 + 2 / 4 / 4, abs=1e-12)]  # 0.7 misses, 0.6 hits
+    assert voc_ap([NONE, NONE], truth, 1) == [0]
     # What is nearest is taken: a second detection does not go on to another object that it overlaps enough.
     near = [Boxes.of([[0, 0, 10, 10], [0, 1, 10, 11]], [0, 0])]
     twice = [detections((0, 0.9, 0, 0, 10, 10), (0, 0.8, 0, 0.2, 10, 10.2))]
-    assert voc_ap(twice, near, 0) == pytest.approx(0.5)
+    assert voc_ap(twice, near, 1) == [pytest.approx(0.5)]
+
+
+def plain_voc(found, truth, label: int) -> float | None:
+    """The development kit's loop, over all points."""
+    rows = [
+        (score, image, box) for image, one in enumerate(found) for box, score, k in zip(*one, strict=True) if k == label
+    ]
+    wanted = sum(int(((one.labels == label) & ~one.crowd).sum()) for one in truth)
+    taken, hits = set(), []
+    for _, image, box in sorted(rows, key=lambda row: -row[0]):
+        target = truth[image]
+        mine = [(plain_iou(box, target.boxes[g], False), -g) for g in range(len(target)) if target.labels[g] == label]
+        best, place = max(mine, default=(0, 0))
+        if best >= 0.5 and target.crowd[-place]:
+            continue
+        hits.append(best >= 0.5 and (image, -place) not in taken)
+        taken.add((image, -place) if best >= 0.5 else None)
+    if not wanted:
+        return None
+    curve = [(sum(hits[: n + 1]) / wanted, sum(hits[: n + 1]) / (n + 1)) for n in range(len(hits))]
+    return sum(hits[n] / wanted * max(p for _, p in curve[n:]) for n in range(len(hits)))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(answers, objects), min_size=1, max_size=3))
+def test_voc_on_drawn_cases(images):
+    found = [detections(*((label, score, *b) for label, score, b in rows)) for rows, _ in images]
+    truth = [Boxes.of([b for b, _, _ in some], [c for _, c, _ in some], [f for _, _, f in some]) for _, some in images]
+    expected = [plain_voc(found, truth, label) for label in range(2)]
+    assert voc_ap(found, truth, 2) == [None if e is None else pytest.approx(e, abs=1e-12) for e in expected]
 
 
 def test_overlaps():
@@ -213,6 +242,6 @@ def test_refusals():
     with pytest.raises(BadInput, match="no images"):
         coco_evaluation([], [], 1)
     with pytest.raises(BadInput, match="of 1 images for 2"):
-        voc_ap([NONE], [Boxes.of([], [])] * 2, 0)
+        voc_ap([NONE], [Boxes.of([], [])] * 2, 1)
     with pytest.raises(CheckFailed, match="finite"):
         coco_evaluation([detections((0, math.nan, *A))], [Boxes.of([A], [0])], 1)
