@@ -6,6 +6,7 @@ spec      a backbone and a head as a spec
 net       the built network
 heads     the table of heads
 ssd       SSD and SSDLite
+light_head  Light-Head R-CNN
 heatmap   heatmaps of joints, by MobileNet's blocks
 micro_heatmap   the same by MicroNet's, with spatial attention
 boxes     what detectors share: rows of boxes, prior boxes as data

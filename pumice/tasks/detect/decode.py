@@ -1,4 +1,4 @@
-"""From the outputs of a detector with prior boxes to detections, in numpy."""
+"""From the outputs of a detector to detections, in numpy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +21,8 @@ class Decoder:
 
     def __init__(self, decode: Mapping[str, Any]) -> None:
         self.priors = priors_of(decode)
+        self.refined = "proposals" in decode  # such a network gives boxes as they are, corners as fractions
+        self.count = int(decode["proposals"]) if self.refined else len(self.priors)
         self.variances = list(decode["variances"])
         settings = {**decode, **decode.get("chosen", {})}
         self.score, self.nms = float(settings["score"]), float(settings["nms"])
@@ -40,7 +42,10 @@ class Decoder:
         scores = shares[rows, labels + 1]
         order = self.leading(scores, labels)
         rows, labels, scores = rows[order], labels[order], scores[order]
-        boxes = restored(output[rows, :4], self.priors[rows], self.variances).clip(0.0, 1.0)
+        boxes = output[rows, :4].astype(np.float64)
+        if not self.refined:
+            boxes = restored(boxes, self.priors[rows], self.variances)
+        boxes = boxes.clip(0.0, 1.0)
         there = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         boxes, labels, scores = boxes[there], labels[there], scores[there]
         kept = suppress(boxes, labels, self.nms, self.keep)
@@ -61,13 +66,13 @@ def suppress(boxes: NDArray[np.float64], labels: NDArray[np.int64], threshold: f
     It ends with the first `most` of them: what comes later scores less.
     """
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    left, kept = np.arange(len(boxes)), list[int]()
+    left, stands, kept = np.arange(len(boxes)), np.ones(len(boxes), np.bool_), list[int]()
     while len(left) and len(kept) < most:
         one, left = int(left[0]), left[1:]
         kept.append(one)
         same = left[labels[left] == labels[one]]
         low = np.maximum(boxes[same, :2], boxes[one, :2])
         shared = np.clip(np.minimum(boxes[same, 2:], boxes[one, 2:]) - low, 0, None).prod(axis=1)
-        gone = same[shared > threshold * (areas[same] + areas[one] - shared)]
-        left = np.setdiff1d(left, gone, assume_unique=True) if len(gone) else left
+        stands[same[shared > threshold * (areas[same] + areas[one] - shared)]] = False
+        left = left[stands[left]]
     return np.asarray(kept, np.int64)

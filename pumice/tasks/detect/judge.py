@@ -30,7 +30,7 @@ class DetectJudge(Judge):
         Raises:
             BadInput: they are of another number of boxes or classes.
         """
-        expected = (len(indices), len(self.decoder.priors), 5 + len(self.samples.classes))
+        expected = (len(indices), self.decoder.count, 5 + len(self.samples.classes))
         if outputs.shape != expected:
             raise BadInput(
                 f"the network gave outputs of shape {outputs.shape} where {len(self.samples.classes)} classes and its "

@@ -48,7 +48,8 @@ class BoxLoss(nn.Module):
         labels, goals = self.targets(targets)
         matched = labels > 0
         surprise = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
-        chosen = matched | self.hardest(surprise.detach(), matched)
+        wanted = (self.negatives * matched.sum(dim=1)).floor()
+        chosen = matched | hardest(surprise.detach(), ~matched, wanted)
         boxes = F.smooth_l1_loss(said[matched], goals[matched], reduction="sum")
         return ((surprise * chosen).sum() + self.box_weight * boxes) / matched.sum().clamp(min=1)
 
@@ -67,9 +68,8 @@ class BoxLoss(nn.Module):
             goals.append(goal)
         return torch.stack(labels), torch.stack(goals)
 
-    def hardest(self, surprise: Tensor, matched: Tensor) -> Tensor:
-        """(N, B) whether a prior of the background is among the hardest of its image."""
-        order = surprise.masked_fill(matched, -1).argsort(dim=1, descending=True, stable=True)
-        rank = order.argsort(dim=1)
-        wanted = (self.negatives * matched.sum(dim=1)).floor().unsqueeze(1)
-        return (rank < wanted) & ~matched
+
+def hardest(surprise: Tensor, others: Tensor, wanted: Tensor) -> Tensor:
+    """(N, B) which of `others` (N, B) are among the `wanted` (N,) of greatest surprise (N, B) of their image."""
+    order = surprise.masked_fill(~others, -1).argsort(dim=1, descending=True, stable=True)
+    return (order.argsort(dim=1) < wanted.unsqueeze(1)) & others

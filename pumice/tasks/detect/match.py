@@ -7,12 +7,12 @@ from torchvision.ops import box_iou
 LEAST_SIDE = 1e-6  # whose logarithm is still a number
 
 
-def match(truth: Tensor, priors: Tensor, threshold: float) -> Tensor:
+def match(truth: Tensor, priors: Tensor, threshold: float, *, each: bool = True) -> Tensor:
     """(B,) the object of each prior, -1 for the background.
 
-    A prior takes the object that it overlaps most if their IoU is at least the threshold.  Beyond that every object has
-    a prior of its own, the one that it overlaps most among those still free, the pair of the greatest IoU first, as
-    the authors' bipartite matching has it.
+    A prior takes the object that it overlaps most if their IoU is at least the threshold.  Beyond that, with `each`,
+    every object has a prior of its own, the one that it overlaps most among those still free, the pair of the greatest
+    IoU first, as the authors' bipartite matching has it.
 
     truth: (n, 4), priors: (B, 4), left, top, right, bottom.
     """
@@ -21,6 +21,8 @@ def match(truth: Tensor, priors: Tensor, threshold: float) -> Tensor:
     iou = box_iou(truth, priors)
     best, chosen = iou.max(dim=0)
     chosen = torch.where(best >= threshold, chosen, -1)
+    if not each:
+        return chosen
     tops, places = (values.tolist() for values in iou.max(dim=1))
     waiting, taken = set(range(len(truth))), dict[int, int]()
     while waiting:

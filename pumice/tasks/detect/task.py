@@ -23,7 +23,7 @@ CHOICES = ("score", "nms", "candidates", "keep")
 class DetectOptions(BoxAugment):
     """How a detector learns and is read: the fields of `BoxAugment` and these.  0 is the network's own.
 
-    match: IoU from which on a prior box learns an object.
+    match: IoU from which on a prior box, or a proposal, learns an object.
     negatives: for each matched prior, so many of the background are learnt, the hardest of the image.
     box_weight: of the loss of the boxes beside that of the classes.
     score, nms, candidates, keep: which detections count, see `Decoder`.
@@ -84,19 +84,21 @@ class Detect(Task):
         return collate_boxes(items)
 
     def criterion(self, net: "nn.Module", preprocess: Preprocess) -> "nn.Module":
-        """BoxLoss on the network's prior boxes.
+        """BoxLoss on the network's prior boxes, TwoStageLoss if it makes proposals from them.
 
         Raises:
             BadInput: it has none.
         """
         from pumice.models.dense.decoding import decoding_of
         from pumice.tasks.detect.loss import BoxLoss
+        from pumice.tasks.detect.two_stage import TwoStageLoss
 
         decode = decoding_of(net, *preprocess.size)
         if self.options.match:
             decode["match"] = self.options.match
         options = {"negatives": self.options.negatives, "box_weight": self.options.box_weight}
-        return BoxLoss(decode, preprocess.size, **options)
+        kind = TwoStageLoss if "proposals" in decode else BoxLoss
+        return kind(decode, preprocess.size, **options)
 
     def judge(self, samples: BoxSet, preprocess: Preprocess, decode: Mapping[str, Any]) -> DetectJudge:
         """A DetectJudge; the options' choices stand above the file's."""

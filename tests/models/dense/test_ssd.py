@@ -74,6 +74,17 @@ def test_c4_is_the_expansion_of_the_right_block():
     assert create_model("ssdlite:mobilenetv1_100").encoder.channels == (512, 1024)
 
 
+def test_asking_for_boxes_leaves_the_net_alone():
+    net = create_model("ssdlite:mobilenetv3_small_050", num_classes=3, output_stride=16)
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    decode = decoding_of(net, 96, 128)
+    assert [level["grid"] for level in decode["levels"]] == [[6, 8], [6, 8], [3, 4], [2, 2], [1, 1], [1, 1]]
+    assert all(module.training for module in net.modules())
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert net(torch.rand(2, 3, 96, 128)).shape == (2, len(priors_of(decode)), 7)
+    assert decoding_of(create_model("mobilenetv3_small_050"), 96, 128) == {}
+
+
 def test_three_boxes_on_the_finest_map():
     levels = decoding_of(create_model("ssdlite:mobilenetv2_035"), 320, 320)["levels"]
     assert np.allclose(levels[0]["boxes"], [[0.1, 0.1], [0.2 * 2**0.5, 0.2 / 2**0.5], [0.2 / 2**0.5, 0.2 * 2**0.5]])

@@ -21,7 +21,8 @@ COUNT, CLASSES = 6 * 8 * 2 + 2 * 2 * 3, 4
     [
         {},
         {"score": 0.2, "nms": 0.3, "candidates": 400, "keep": 200},
-        {"score": 0.001, "nms": 0.55, "candidates": 20, "keep": 10},  # both limits cut
+        {"score": 0.001, "nms": 0.55, "candidates": 20, "keep": 10},  # the last limit cuts
+        {"score": 0.001, "nms": 0.9, "candidates": 5, "keep": 200},  # the first limit cuts
     ],
 )
 def test_they_are_torchvisions(seed, settings):

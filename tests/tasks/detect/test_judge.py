@@ -36,7 +36,7 @@ def test_boxes_are_scored_in_pixels_of_the_image():
     judge = Detect().judge(samples(), PREPROCESS, DECODE)
     y = outputs()
     judge.add([2, 0], y[[2, 0]])
-    judge.add([1, 0], np.stack([y[1], np.zeros_like(y[0])]))  # sample 0 again: ignored
+    judge.add([1, 0], y[[1, 1]])  # sample 0 again: ignored
     scores = judge.scores()
     assert (scores.ap, scores.ap50, scores.count) == (1.0, 1.0, 3)
     assert [one["boxes"] for one in scores.per_class] == [2, 1]

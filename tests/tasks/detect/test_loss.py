@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pumice.models.dense.boxes import level, prior_boxes
-from pumice.tasks.detect.loss import BoxLoss
+from pumice.tasks.detect.loss import BoxLoss, hardest
 from pumice.tasks.detect.match import match
 
 LEVELS = [level((6, 8), [[0.2, 0.2], [0.3, 0.15]]), level((2, 2), [[0.6, 0.6], [0.9, 0.4], [0.4, 0.9]])]
@@ -52,10 +52,11 @@ def test_it_is_torchvisions(seed):
 
 
 def test_negatives_are_the_hardest_of_their_image():
-    loss = BoxLoss(DECODE, SIZE, negatives=2.0)
-    matched = torch.tensor([[True, False, False, False, False], [False] * 5])
+    others = torch.tensor([[False, True, True, True, True], [True] * 5])
     surprise = torch.tensor([[9.0, 1, 4, 3, 2], [5, 6, 7, 8, 9]])
-    assert loss.hardest(surprise, matched).tolist() == [[False, False, True, True, False], [False] * 5]
+    found = hardest(surprise, others, torch.tensor([2, 0]))
+    assert found.tolist() == [[False, False, True, True, False], [False] * 5]
+    assert torch.equal(hardest(surprise, others, torch.tensor([9, 9])), others)
 
 
 def test_a_perfect_answer_costs_nothing_and_a_batch_without_boxes_neither():
