@@ -23,9 +23,10 @@ def data() -> None:
 
 @app.command()
 def check(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="digits, a folder of images by class, hf:NAME or wds:PATTERN.")
-    ],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="digits, a folder of images, hf:NAME or wds:PATTERN.")],
+    task: Annotated[
+        str, typer.Option(metavar="NAME", help="classify, detect (boxes), segment (masks) or keypoints.")
+    ] = "classify",
     set: Set = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures: check.html.")
@@ -36,20 +37,27 @@ def check(
 
     Looks at every image: can it be read, is it on both sides of the split, in two classes, how large is it.
 
-    Ends with 1 if something would hurt: a damaged file, an image that is learnt from and judged by, or equal images
-    with different labels.
+    Ends with 1 if something would hurt: a damaged file, an image that is learnt from and judged by, equal images
+    with different labels, or a class that is judged and never learnt.
     """
     from pumice.data.web import is_web
     from pumice.files import check_place
     from pumice.train.config import TrainConfig
     from pumice.train.open import open_for
 
-    config = TrainConfig(data=data).with_overrides(list(set or []))
+    config = TrainConfig(data=data).with_overrides([f"task={task}", *(set or [])])
     if config.streaming or is_web(data):
         raise BadInput(f"{data} is streamed, but every image is looked at here; fetch it first, and give the files")
     if out is not None:
         check_place(out)
     splits = open_for(config)
+    if config.task != "classify":
+        from pumice.cli import data_dense
+
+        if out is not None:
+            raise BadInput(f"there is no page about data to {config.task}; leave --out out")
+        data_dense.check(splits, config.task, json)
+        return
 
     from pumice.data.check import check as look
 

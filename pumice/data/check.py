@@ -122,7 +122,7 @@ def check(splits: Splits) -> DataReport:
     names = [name for _, images in parts for name in images.names]
     labels = [splits.classes[label] for _, images in parts for label in images.labels]
     good = [i for i, one in enumerate(seen) if not one.fault]
-    pairs, repeated = _pairs(seen, good, where, names, labels)
+    pairs, repeated = pairs_of(seen, good, where, names, labels)
     late = [Skipped(names[i], one.fault, damaged=True) for i, one in enumerate(seen) if one.fault]
     shapes = [seen[i].header.size for i in good]
     counts = {split: Counter(images.labels) for split, images in parts}
@@ -143,7 +143,7 @@ def check(splits: Splits) -> DataReport:
     return replace(report, problems=tuple(_problems(report)), advice=tuple(_advice(report)))
 
 
-def _pairs(
+def pairs_of(
     seen: Sequence[Seen], good: Sequence[int], where: Sequence[str], names: Sequence[str], labels: Sequence[str]
 ) -> tuple[list[Pair], int]:
     """Pairs that leak or contradict, equal ones first, and how many images repeat another one harmlessly."""

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pumice.data.coco import VALIDATION, find_image, image_folders, load_coco
+from pumice.data.headers import image_headers
 from pumice.data.image import ImageFile
 from pumice.data.images import Skipped, Splits, natural_key
 from pumice.data.poses import AREA_OF_BOX, Pose, PoseSet
-from pumice.data.sizes import image_sizes
 from pumice.data.skeleton import Skeleton, skeleton_of
 from pumice.data.split import kept_for_validation
 from pumice.errors import BadInput
@@ -23,7 +23,7 @@ Record = dict[str, Any]
 
 
 class Picture(NamedTuple):
-    """An image that the annotations list: its name below the root, its file, height and width in pixels."""
+    """An image that the annotations list: its name below the root, its file, width and height in pixels."""
 
     name: str
     path: str
@@ -158,15 +158,17 @@ class _Reader:
             else:
                 files[_key(image.get("id"))] = path, image
         found: dict[Any, Picture] = {}
-        sizes = image_sizes([path for path, _ in files.values()])
-        for (key, (path, image)), size in zip(files.items(), sizes, strict=True):
-            said = image.get("height"), image.get("width")
-            if isinstance(size, str):
-                self._skip(path, size, damaged=True)
-            elif all(said) and said != size:
-                self._skip(path, f"it is {size[1]} x {size[0]}, the annotations say {said[1]} x {said[0]}")
+        headers = image_headers([path for path, _ in files.values()])
+        for (key, (path, image)), header in zip(files.items(), headers, strict=True):
+            said = image.get("width"), image.get("height")
+            if isinstance(header, str):
+                self._skip(path, header, damaged=True)
+            elif all(said) and said != header.upright:
+                (width, height), by = header.upright, "" if header.size == header.upright else ", turned as EXIF says"
+                self._skip(path, f"it is {width} x {height}{by}, the annotations say {said[0]} x {said[1]}")
             else:
-                found[key] = Picture(os.path.relpath(path, self.root).replace(os.sep, "/"), path, size)
+                name = os.path.relpath(path, self.root).replace(os.sep, "/")
+                found[key] = Picture(name, path, header.upright)
         return found
 
     def _pose(self, record: Record) -> Pose | None:
@@ -252,7 +254,7 @@ def _fault(box: tuple[float, ...], picture: Picture) -> str:
     left, top, width, height = box
     if width <= 0 or height <= 0:
         return "has a box without area"
-    if left >= picture.size[1] or top >= picture.size[0] or left + width <= 0 or top + height <= 0:
+    if left >= picture.size[0] or top >= picture.size[1] or left + width <= 0 or top + height <= 0:
         return "has a box outside the image"
     return ""
 

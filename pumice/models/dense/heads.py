@@ -13,11 +13,11 @@ from pumice.models.dense.ssd import SSD, SSDLite
 HEADS: dict[str, type[HeadPlan]] = {
     "ssd": SSD,
     "ssdlite": SSDLite,
+    "lighthead": LightHeadPlan,
     "aspp": ASPPPlan,
     "raspp": RASPPPlan,
     "lraspp": LRASPPPlan,
     "mraspp": MRASPPPlan,
     "heatmap": HeatmapPlan,
     "micro_heatmap": MicroHeatmapPlan,
-    "lighthead": LightHeadPlan,
 }
