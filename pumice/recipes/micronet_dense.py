@@ -1,7 +1,7 @@
 """MicroNet on dense tasks: keypoints of Li et al., ICCV 2021, arXiv:2108.05894, section 5.3, and segmentation of the
 first version, 2020, arXiv:2011.12289.
 
-    pumice train COCO --task keypoints --model micro_heatmap:micronet_m2 --recipe micronet_keypoints
+    pumice train COCO --model micronet_m2_keypoints --recipe micronet_keypoints
     pumice train CITYSCAPES --model micronet_m1_mraspp --recipe micronet_segment
 
 Keypoints, published: from random weights, Adam, 250 epochs, learning rate 1e-3, a tenth of it from epoch 210 and again
@@ -22,7 +22,7 @@ from pumice.train.config import TrainConfig
 DEEPLAB = {"scale": [0.5, 2.0], "ratio": [1.0, 1.0], "hflip": 0.5, "color_jitter": 0.0}
 
 
-def micronet_keypoints(data: str, model: str = "micro_heatmap:micronet_m2") -> TrainConfig:
+def micronet_keypoints(data: str, model: str = "micronet_m2_keypoints") -> TrainConfig:
     """See the file's head."""
     return published_dense(
         *("micronet_keypoints", data, model, "keypoints"),

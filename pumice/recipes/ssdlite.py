@@ -1,7 +1,7 @@
 """Detectors whose training no paper at hand describes; the numbers are ours.
 
     pumice train COCO --model ssdlite:mobilenetv3_large_100 --recipe ssdlite
-    pumice train COCO --model light_head:shufflenetv2_100 --recipe light_head
+    pumice train COCO --model lighthead:shufflenetv2_100 --recipe light_head
 
 ssdlite: as torchvision trains its SSDLite of MobileNetV3-Large: SGD with momentum 0.9, batch 192, learning rate 0.15,
 660 epochs, cosine to 0, weight decay 4e-5 without norms and biases, SSD's crops and mirror images, 320 pixels.
@@ -30,7 +30,7 @@ def ssdlite(data: str, model: str = "ssdlite:mobilenetv3_large_100") -> TrainCon
     )
 
 
-def light_head(data: str, model: str = "light_head:shufflenetv2_100") -> TrainConfig:
+def light_head(data: str, model: str = "lighthead:shufflenetv2_100") -> TrainConfig:
     """See the file's head."""
     return published_dense(
         *("light_head", data, model, "detect"),

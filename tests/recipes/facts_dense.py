@@ -58,7 +58,7 @@ DENSE = (
     ),
     Fact(
         "micronet_keypoints",
-        "micro_heatmap:micronet_m2",
+        "micronet_m2_keypoints",
         KEYPOINTS,
         "micronet.md",
         (
@@ -122,7 +122,7 @@ DENSE = (
     ),
     Fact(
         "light_head",
-        "light_head:shufflenetv2_100",
+        "lighthead:shufflenetv2_100",
         {
             "optimizer": "momentum",
             "lr": 0.01,

@@ -1,10 +1,14 @@
 """Recipes of dense tasks: found by network and task, options that their tasks take, scaled to other data."""
 
 import math
+from importlib import import_module
 
 import pytest
+import torch
 
 from pumice.errors import BadInput
+from pumice.models.checkpoint import manifest_of
+from pumice.models.create import create_model
 from pumice.recipes.names import DENSE_RECIPES, published_recipe, recipe_of
 from pumice.recipes.scale import scaled
 from pumice.tasks.names import create_task
@@ -14,8 +18,8 @@ MODELS = {
     "espnet_c": "espnet_c_p2_q8",
     "espnet_v2_segment": "espnetv2_seg_050",
     "espnet_v2_segment_full": "espnetv2_seg_050",
-    "light_head": "light_head:shufflenetv2_100",
-    "micronet_keypoints": "micro_heatmap:micronet_m2",
+    "light_head": "lighthead:shufflenetv2_100",
+    "micronet_keypoints": "micronet_m2_keypoints",
     "micronet_segment": "micronet_m1_mraspp",
     "mobilenet_v3_segment": "lraspp:mobilenetv3_small_100",
     "pelee_coco": "pelee_coco",
@@ -33,6 +37,17 @@ def test_the_task_takes_its_options(name: str) -> None:
         assert (list(found) if isinstance(found, tuple) else found) == value
 
 
+@pytest.mark.parametrize("name", DENSE_RECIPES)
+def test_its_own_network_exists_and_is_for_the_task(name: str) -> None:
+    make = getattr(import_module(f"pumice.recipes.{DENSE_RECIPES[name]}"), name)
+    config = make("photos")
+    with torch.device("meta"):
+        net = create_model(config.model)
+    assert manifest_of(net).task == config.task
+    if config.size is not None:
+        assert net.sides.allow(*config.size)
+
+
 @pytest.mark.parametrize(
     ("model", "task", "recipe"),
     [
@@ -48,6 +63,7 @@ def test_the_task_takes_its_options(name: str) -> None:
         ("mobilenetv3_large_100", "classify", "mobilenet_v3"),
         ("mobilenetv3_small_100", "keypoints", "micronet_keypoints"),
         ("micro_heatmap:micronet_m3", "keypoints", "micronet_keypoints"),
+        ("micronet_m0_keypoints", None, "micronet_keypoints"),
         ("pelee_voc", "detect", "pelee_voc"),
         ("pelee_coco", None, "pelee_coco"),
         ("espnetv2_ssd_200_voc", None, None),

@@ -7,6 +7,11 @@ net       the built network
 heads     the table of heads
 ssd       SSD and SSDLite
 light_head  Light-Head R-CNN
+segment   what heads of segmentation share: the end of the backbone, halved last stages
+aspp      DeepLabV3's head
+raspp     MobileNetV2's
+lraspp    MobileNetV3's
+mraspp    MicroNet's
 heatmap   heatmaps of joints, by MobileNet's blocks
 micro_heatmap   the same by MicroNet's, with spatial attention
 boxes     what detectors share: rows of boxes, prior boxes as data

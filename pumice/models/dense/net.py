@@ -39,4 +39,5 @@ class DenseNet(PlainNet):
             initialise(self.encoder, init)
             set_norm(self, eps=bn_eps, momentum=bn_momentum)
         if set_drop_path(self, drop_path_rate) == 0 and drop_path_rate > 0:
-            raise BadInput("this net has no residual branches, so drop_path_rate must be 0")
+            why = "the backbone is another library's" if foreign else "this net has no residual branches"
+            raise BadInput(f"{why}, so drop_path_rate must be 0")
