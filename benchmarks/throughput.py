@@ -50,6 +50,9 @@ WARM = 4  # pairs that do not count
 LEAST, MOST_WAIT = 0.97, 0.10
 
 
+Steps = Iterator[tuple[float, float]]  # seconds of each, wall and process CPU
+
+
 class Enough(BaseException):
     """Ends a training run."""
 
@@ -152,7 +155,7 @@ def timm_steps(name: str, splits: Splits, config: TrainConfig) -> Iterator[None]
             yield
 
 
-def timed_steps(steps: Iterator[None]) -> Iterator[tuple[float, float]]:
+def timed_steps(steps: Iterator[None]) -> Steps:
     """Seconds of each step, wall and process CPU."""
     while True:
         before = clocks()
@@ -170,7 +173,7 @@ def serve(pipe: Connection, name: str, data: str | None, config: TrainConfig, th
 
 
 @contextmanager
-def elsewhere(name: str, data: str | None, config: TrainConfig, threads: int) -> Iterator[Iterator[tuple[float, float]]]:
+def elsewhere(name: str, data: str | None, config: TrainConfig, threads: int) -> Iterator[Steps]:
     """`timed_steps` of timm's code in another process, which rests between them."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
@@ -178,7 +181,7 @@ def elsewhere(name: str, data: str | None, config: TrainConfig, threads: int) ->
     process.start()
     there.close()
 
-    def asked() -> Iterator[tuple[float, float]]:
+    def asked() -> Steps:
         while True:
             here.send(True)
             yield here.recv()
@@ -191,7 +194,7 @@ def elsewhere(name: str, data: str | None, config: TrainConfig, threads: int) ->
 class Turns(pl.Callback):  # type: ignore[misc]
     """Between two steps of Pumice's loop timm's takes one; both are timed from end to end."""
 
-    def __init__(self, other: Iterator[tuple[float, float]], pairs: int) -> None:
+    def __init__(self, other: Steps, pairs: int) -> None:
         self.other, self.pairs = other, pairs
         self.ours: list[tuple[float, float]] = []
         self.theirs: list[tuple[float, float]] = []
