@@ -17,6 +17,7 @@ from pumice.tasks.classify import score, top_k
 from pumice.train.config import TrainConfig
 from pumice.train.culprit import bad_parameter, failure, in_words, lower_rate
 from pumice.train.freeze import freeze_norms, set_frozen
+from pumice.train.heap import give_back
 from pumice.train.objective import Objective
 from pumice.train.optimizer import create_optimizer
 from pumice.train.schedule import lr_at, mixup_at
@@ -239,8 +240,10 @@ class Classifier(pl.LightningModule):  # type: ignore[misc]
             raise CheckFailed(f"{what}, with {in_words(self.stream, self.place)}; {lower_rate(self.config)}")
 
     def on_train_batch_end(self, outputs: Any, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Count the images."""
+        """Count the images; make ready for the processes that validation forks."""
         self._images += len(batch[1])
+        if self.config.workers and self.between_epochs and not self.mid_step(batch_idx):
+            give_back()
 
     def on_validation_start(self) -> None:
         """How fast the epoch trained, validation apart; of a resumed epoch, what this process did of it."""

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 
 import lightning.pytorch as pl
@@ -21,6 +21,7 @@ from pumice.train.condense import Condense, learns_groups
 from pumice.train.config import TrainConfig
 from pumice.train.distill import Distillation, Teacher, load_teacher
 from pumice.train.ema import Ema
+from pumice.train.heap import memory_kept
 from pumice.train.in_place import in_place
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.launch import started
@@ -113,8 +114,9 @@ def run_epochs(
         epochs = min(config.epochs, until_epoch or config.epochs) - module.first_step // module.steps_per_epoch
         if epochs > 0 and not module.out_of_time:
             trainer.fit_loop.max_epochs = epochs
+            kept = memory_kept() if trainer.strategy.root_device.type == "cpu" else nullcontext()
             try:
-                with _memory_in_words(config), in_place(net, module.partner):
+                with _memory_in_words(config), in_place(net, module.partner), kept:
                     trainer.fit(module, module.stream, val_loader)
             except RuntimeError as error:
                 if trainer.world_size == 1 or not lost(error):
