@@ -1,6 +1,6 @@
 """Images: finding them, reading them, and making them into what a network reads.
 
-Only `pipeline` and `stream_loader` import torch.
+Only `pipeline`, `box_pipeline`, `order` and `stream_loader` import torch.
 
 image        one image file of any valid kind -> RGB
 images       what a set of labelled images is; train and validation together; natural order
@@ -21,6 +21,14 @@ inspect      kind, size and fingerprints of every image of a set
 alike        which of many images are nearly the same
 check        what is wrong with a data set
 memory       decoded images kept in memory within a limit
+boxes        what images with boxes are
+annotated    what annotation files say of images -> such a set, and what of it cannot be used
+headers      what many image files say of themselves; the damaged ones
+coco, voc, yolo  readers of the three forms in which people keep boxes
+open_boxes   what a user typed -> training and validation images with boxes
+box_summary  what such a set holds: boxes of each class, how many an image, how large
+box_augment  the random changes of training images with boxes
+box_pipeline  torch data sets of images with boxes
 imagenet     names of the classes of ImageNet
 preprocess   RGB image -> network input, for validation, prediction and verification
 augment      the random changes of training images, as values

@@ -34,6 +34,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS = (5, 6, 7, 8)  # these swap width and height
 
 
 def is_image_name(path: str) -> bool:
@@ -136,12 +137,19 @@ class Header:
     mode: Pillow's word for the kind of pixels.
     kind: the format, "JPEG".
     turned: whether EXIF says to turn the stored pixels.
+    orientation: how, EXIF's number.
     """
 
     size: tuple[int, int]
     mode: str
     kind: str
     turned: bool
+    orientation: int = 1
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height of what `read_image` gives, pixels."""
+        return self.size[::-1] if self.orientation in SIDEWAYS else self.size
 
 
 def read_header(source: str | os.PathLike[str] | BinaryIO) -> Header:
@@ -151,10 +159,11 @@ def read_header(source: str | os.PathLike[str] | BinaryIO) -> Header:
         BadImage: as `read_image`.
     """
     with _decoded(source, header_only=True) as image:
-        turned = False
+        orientation = 1
         with suppress(Exception):  # a damaged record says nothing about the pixels
-            turned = image.getexif().get(ORIENTATION, 1) in TURNS
-        return Header(image.size, image.mode, str(image.format), turned)
+            orientation = image.getexif().get(ORIENTATION, 1)
+        turned = orientation in TURNS
+        return Header(image.size, image.mode, str(image.format), turned, orientation if turned else 1)
 
 
 def data_uri(image: Image.Image, side: int, kind: Literal["PNG", "JPEG"] = "PNG") -> str:

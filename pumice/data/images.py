@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol
 
 from PIL import Image
+from typing_extensions import TypeVar  # Python's own takes no default before 3.13
 
 if TYPE_CHECKING:
     from pumice.data.stream import ImageStream
@@ -77,9 +78,22 @@ class Skipped:
     damaged: bool = False
 
 
+class AnySet(Protocol):
+    """An `ImageSet`, `BoxSet`, `MaskSet` or `PoseSet`."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in order."""
+
+    def __len__(self) -> int: ...
+
+
+S = TypeVar("S", bound=AnySet, default=ImageSet)
+
+
 @dataclass(frozen=True, eq=False)
-class Splits:
-    """Images to learn from and images to judge by.
+class Splits(Generic[S]):
+    """Images to learn from and images to judge by, of any task; `Splits` alone are those of classification.
 
     source: what the user called the data.
     skipped: files of both that were left out.
@@ -87,8 +101,8 @@ class Splits:
     """
 
     source: str
-    train: ImageSet
-    val: ImageSet
+    train: S
+    val: S
     skipped: tuple[Skipped, ...] = ()
     stream: "ImageStream | None" = None
 

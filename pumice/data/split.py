@@ -17,16 +17,25 @@ def split_set(images: ImageSet, *, val_fraction: float, seed: int) -> tuple[Imag
     Raises:
         BadInput: the fraction is not between 0 and 1.
     """
-    if not 0 < val_fraction < 1:
-        raise BadInput(f"a validation fraction of {val_fraction} is impossible; give one between 0 and 1, such as 0.2")
-    members: list[list[int]] = [[] for _ in images.classes]
-    for index, label in enumerate(images.labels):
-        members[label].append(index)
-    kept: set[int] = set()
-    for indices in members:
-        kept.update(_drawn(indices, images.names, val_fraction, seed))
+    kept = kept_for_validation(images.labels, images.names, val_fraction=val_fraction, seed=seed)
     everyone = range(len(images))
     return images.subset(i for i in everyone if i not in kept), images.subset(i for i in everyone if i in kept)
+
+
+def kept_for_validation(
+    groups: Sequence[int], names: Sequence[str], *, val_fraction: float, seed: int
+) -> frozenset[int]:
+    """Indices that `split_set` keeps, of samples with these groups (in its case classes) and names.
+
+    Raises:
+        BadInput: the fraction is not between 0 and 1.
+    """
+    if not 0 < val_fraction < 1:
+        raise BadInput(f"a validation fraction of {val_fraction} is impossible; give one between 0 and 1, such as 0.2")
+    members: dict[int, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    return frozenset(index for indices in members.values() for index in _drawn(indices, names, val_fraction, seed))
 
 
 def _drawn(indices: list[int], names: Sequence[str], fraction: float, seed: int) -> list[int]:

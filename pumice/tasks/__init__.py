@@ -2,4 +2,6 @@
 
 classify    scores of image classification: top-k, balanced accuracy, loss, confusion, per class
 predictions  what it says of every validation image, and pictures of the worst mistakes
+coco        COCO's evaluation of boxes and keypoints
+detect      object detection
 """
