@@ -32,6 +32,14 @@ box_pipeline  torch data sets of images with boxes
 imagenet     names of the classes of ImageNet
 preprocess   RGB image -> network input, for validation, prediction and verification
 augment      the random changes of training images, as values
+masks        what images with a class for every pixel are
+mask_classes  class names of CamVid, VOC and Cityscapes
+mask_layouts  which mask belongs to which image, layout by layout
+open_masks   a folder of images and masks, opened and looked through
+mask_augment  random changes of image and mask together
+mask_summary  how the pixels of a set are shared out among its classes
+tiles        an image piece by piece at its own size
+mask_pipeline  torch data sets of images with masks
 order        the order in which an epoch shows a set
 pipeline     torch data loaders whose batches depend on seed, epoch and index only
 stream_loader  batches of a stream, which go on where they were stopped

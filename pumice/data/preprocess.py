@@ -87,6 +87,11 @@ class Preprocess:
         planes /= std
         return planes
 
+    def mean_colour(self) -> tuple[int, int, int]:
+        """The RGB colour that becomes zero in the network's input, but for rounding."""
+        red, green, blue = (round(255 * min(1.0, max(0.0, m))) for m in self.mean)
+        return (red, green, blue) if self.channels == "RGB" else (blue, green, red)
+
     def __call__(self, image: "Image.Image") -> NDArray[np.float32]:
         """(3, H, W) float32 network input of one RGB image."""
         return self.normalise(self.pixels(image))

@@ -4,4 +4,5 @@ classify    scores of image classification: top-k, balanced accuracy, loss, conf
 predictions  what it says of every validation image, and pictures of the worst mistakes
 coco        COCO's evaluation of boxes and keypoints
 detect      object detection
+segment     a class for every pixel
 """
