@@ -32,7 +32,7 @@ from pumice.train.run import resume, train
 
 WATCHED = 100  # images of a class to watch while training
 FINISHED = "test.json"
-LIBRARIES = ("pumice.train.trainer", "timm.data", "timm.optim", "timm.utils", "tensorboard.summary.writer.record_writer")
+LIBRARIES = ("pumice.train.trainer", "timm.data", "timm.optim", "timm.utils", "tensorboard.summary.writer")
 """Imported once, before the processes part."""
 
 
