@@ -28,6 +28,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,9 @@ def main() -> None:
     scale = Scale(args.images, args.batch, args.device)
     if said := check_scale(args.out, scale):
         parser.error(said)
-    tasks = tasks_of(planned(claims, args.seeds), Images(args.cifar10, scale), args.out, scale, args.once)
+    with get_context("fork").Pool(1) as apart:  # counting a network wakes CUDA up, which no process may share
+        rows = apart.apply(planned, (claims, args.seeds))
+    tasks = tasks_of(rows, Images(args.cifar10, scale), args.out, scale, args.once)
     work(tasks, args.workers, args.minutes, args.out / "log.txt")
     print("\n".join(table(claims, args.seeds, args.out)))
 
