@@ -53,7 +53,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Job:
-    """One run: `printed` is what the paper says of ImageNet, top-1."""
+    """One run: `printed` is what the paper says of ImageNet, top-1; `against` the label that it is compared with."""
 
     claim: str
     label: str
@@ -62,6 +62,7 @@ class Job:
     options: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
     printed: str = ""
+    against: str = ""
 
     @property
     def folder(self) -> str:

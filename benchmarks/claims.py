@@ -17,8 +17,9 @@ as folders of images by class, train/ and val/.
 --workers runs are trained at once; on a GPU small nets wait for their launches, so give it one for each core.  --once
 changes the training images of a seed once for all its runs, in memory: up to 19 GB for a seed with all images.
 
-Tables: the mean and the sample's standard deviation over the seeds; `step`: the mean difference to the row above, seed
-by seed, and its standard error.
+Tables: mean and sample standard deviation over the seeds; the mean difference, seed by seed, to the row that a row is
+compared with, and its standard error.  In `path` that is the row above (for Dynamic Shift-Max, as for the static one, the
+net without), in `nets` the MicroNet, else the first row.
 """
 
 import argparse
@@ -49,12 +50,16 @@ def jobs(claim: str, seed: int) -> list[Job]:
     sixty_four = {"img_size": 64, "epochs": 15}
     if claim == "path":
         rows = TABLES["From MobileNetV2 to MicroNet (table 2)"]
-        return [Job(claim, label, NET, seed, o, sixty_four, said.split()[-1]) for label, o, said in rows]
+        against = ["", *(label for label, _, _ in rows[:-2]), rows[-3][0]]
+        return [
+            Job(claim, label, NET, seed, o, sixty_four, said.split()[-1], other)
+            for (label, o, said), other in zip(rows, against, strict=True)
+        ]
     if claim == "mutual":
         beside = {**sixty_four, "partner": "full_rank"}
         return [
             Job(claim, "alone", NET, seed, {}, sixty_four, "59.4 (first version)"),
-            Job(claim, "with a full-rank partner", NET, seed, {}, beside, "61.1 (first version)"),
+            Job(claim, "with a full-rank partner", NET, seed, {}, beside, "61.1 (first version)", "alone"),
         ]
     if claim == "nets":
         return [
@@ -68,9 +73,10 @@ def jobs(claim: str, seed: int) -> list[Job]:
         ]
     if claim == "condense":
         small = {"img_size": 32, "epochs": 15}
+        fixed, learned = "groups fixed, as chance has it", "groups learned"
         return [
-            Job(claim, label, "condensenet50_cifar", seed, {"layers": 4, "condensed": condensed}, small)
-            for label, condensed in (("groups fixed, as chance has it", True), ("groups learned", False))
+            Job(claim, label, "condensenet50_cifar", seed, {"layers": 4, "condensed": label == fixed}, small, "", other)
+            for label, other in ((fixed, ""), (learned, fixed))
         ]
     ten = {"img_size": 64, "epochs": 10}
     return [Job(claim, label, NET, seed, o, ten, said.split()[-1]) for label, o, said in TABLES[OTHERS[claim]]]
@@ -98,7 +104,7 @@ def scaled(model: str, of: str, seed: int, printed: str) -> Job:
     width, side = like(model, of)
     small = "" if side == 64 else f" at {side} pixels"
     label = f"{model.rpartition('_')[0]} x {width}{small}, as {of}"
-    return Job("nets", label, model, seed, {"width": width}, {"img_size": side, "epochs": 15}, printed)
+    return Job("nets", label, model, seed, {"width": width}, {"img_size": side, "epochs": 15}, printed, of)
 
 
 def planned(claims: Sequence[str], seeds: int) -> list[Job]:
@@ -116,19 +122,20 @@ def table(claims: Sequence[str], seeds: int, out: Path) -> Iterator[str]:
         by: defaultdict[str, list[Job]] = defaultdict(list)
         for job in itertools.chain.from_iterable(jobs(claim, seed) for seed in range(count)):
             by[job.label].append(job)
-        yield f"\n**{claim}**\n\n| net | MAdds | top-1 here | spread | step | seeds | the paper's top-1 |"
+        yield f"\n**{claim}**\n\n| net | MAdds | top-1 here | spread | difference | seeds | the paper's top-1 |"
         yield "| --- | --: | --: | --: | --: | --: | --- |"
-        above: dict[int, float] = {}
+        found: dict[str, dict[int, float]] = {}
         for label, members in by.items():
+            first = members[0]
             files = {job.seed: out / job.folder / FINISHED for job in members}
-            tops = {seed: 100 * read_json(file)["top1"] for seed, file in files.items() if file.exists()}
+            tops = found[label] = {seed: 100 * read_json(file)["top1"] for seed, file in files.items() if file.exists()}
             middle = f"{statistics.fmean(tops.values()):.2f}" if tops else "-"
             spread = f"{statistics.stdev(tops.values()):.2f}" if len(tops) > 1 else "-"
-            step = difference([tops[seed] - above[seed] for seed in tops if seed in above])
-            options = {**members[0].options, **({"condensed": True} if claim == "condense" else {})}
-            cost = f"{madds(members[0].model, options) / 1e6:.2f} M"
-            yield f"| {label} | {cost} | {middle} | {spread} | {step} | {len(tops)} | {members[0].printed or '-'} |"
-            above = tops
+            others = found.get(first.against, {})
+            over = difference([tops[seed] - others[seed] for seed in tops if seed in others])
+            options = {**first.options, **({"condensed": True} if claim == "condense" else {})}
+            cost = f"{madds(first.model, options) / 1e6:.2f} M"
+            yield f"| {label} | {cost} | {middle} | {spread} | {over} | {len(tops)} | {first.printed or '-'} |"
 
 
 def difference(found: Sequence[float]) -> str:
