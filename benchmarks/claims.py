@@ -18,8 +18,8 @@ as folders of images by class, train/ and val/.
 changes the training images of a seed once for all its runs, in memory: up to 19 GB for a seed with all images.
 
 Tables: mean and sample standard deviation over the seeds; the mean difference, seed by seed, to the row that a row is
-compared with, and its standard error.  In `path` that is the row above (for Dynamic Shift-Max, as for the static one, the
-net without), in `nets` the MicroNet, else the first row.
+compared with, and its standard error.  In `path` that is the row above (for Dynamic Shift-Max, as for the static one,
+the net without), in `nets` the MicroNet, else the first row.
 """
 
 import argparse
