@@ -222,8 +222,8 @@ def _trainer(config: TrainConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
     """
     accelerator = config.accelerator
     on_gpu = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
-    # Lightning switches deterministic algorithms on, and torch then fills all new memory: nothing of ours reads it.
-    torch.utils.deterministic.fill_uninitialized_memory = not on_gpu  # type: ignore[attr-defined]
+    if on_gpu:  # deterministic algorithms make torch fill all new memory, which nothing here reads before it is written
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         return pl.Trainer(
             num_nodes=config.nodes,
