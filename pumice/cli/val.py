@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pumice.cli import show
-from pumice.cli.options import Json, Threads
+from pumice.cli.options import Device, Json, Threads, check_device
 from pumice.errors import BadInput
 
 OWN = ("val", "label_column", "streaming", "epoch_images", "val_images")  # of the run's own data
@@ -19,6 +19,7 @@ def command(
     ] = None,
     runtime: Annotated[str, typer.Option(metavar="NAME", help="eager, onnxruntime, openvino or auto.")] = "auto",
     threads: Threads = 1,
+    device: Device = "cpu",
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="Images a pass, where the file allows it.")] = 32,
     json: Json = False,
 ) -> None:
@@ -27,6 +28,7 @@ def command(
     from pumice.train.config import TrainConfig
     from pumice.train.open import open_for
 
+    device = check_device(device)
     config = run_config(model)
     source = data or config.get("data")
     if source is None:
@@ -40,14 +42,15 @@ def command(
     from pumice.deploy.session import open_session
     from pumice.tasks.classify import evaluate
 
-    with open_session(model, runtime=runtime, threads=threads, batch=None if runtime != "eager" else batch) as session:
+    own = None if runtime != "eager" else batch
+    with open_session(model, runtime=runtime, threads=threads, batch=own, device=device) as session:
         manifest = session.manifest
         if manifest is None:
             raise BadInput(f"{model} does not say how images are fed to it; export it with Pumice")
         manifest.needs_classifier("val counts the images whose class is right")
         if manifest.classes and (said := changed_classes(splits.classes, manifest.classes, str(source), model)):
             raise BadInput(said)
-        scores = evaluate(session, manifest.preprocess, splits.val)
+        scores = evaluate(session, manifest.preprocess, splits.val, batch)
     if json:
         show.emit({"model": model, "data": str(source), "runtime": session.runtime, **scores.to_json()})
         return

@@ -224,6 +224,8 @@ def _trainer(config: TrainConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
     """
     accelerator = config.accelerator
     on_gpu = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
+    if on_gpu:  # deterministic algorithms make torch fill all new memory, which nothing here reads before it is written
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         return pl.Trainer(
             num_nodes=config.nodes,
@@ -280,6 +282,8 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning\..*")
+            # Of distributed training, from torch 2.11 on: the network was wrapped in another stream than it runs in.
+            warnings.filterwarnings("ignore", "The AccumulateGrad node's stream does not match")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
