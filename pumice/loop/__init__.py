@@ -2,6 +2,8 @@
 
 config          what `fit` was asked
 candidates      network x input size x runtime, and which are promising
+dense           candidates of dense tasks
+begin           data, runtimes, the run folder
 where           which machine measures, or which table predicts
 screen          measures candidates as they would ship, or predicts them
 halving         trains the promising ones by successive halving

@@ -33,11 +33,12 @@ UNKNOWN = 50.0  # top-1 to expect of a network that nobody measured on ImageNet;
 class Candidate:
     """One way to ship, and what became of it.
 
-    size: side of the square input, pixels.
+    size, width: side of the square input, pixels; or its height, and its width.
     params, madds: with the classes of the data.
     size_bytes: of the weights alone; the graph adds some 50 to 200 kB.
     promise: top-1 on ImageNet that its paper leads to expect at this input size, percent.
     timings: measurements or predictions, the latest last.
+    val_top1: on validation images; of a dense task its main figure.
     status: "not measured", "over budget", "measured", "predicted", "trained" or "shipped"; reason: why, for people.
     """
 
@@ -53,6 +54,12 @@ class Candidate:
     status: str = "not measured"
     reason: str = ""
     val_top1: float | None = None
+    width: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the input, pixels."""
+        return self.size, self.size if self.width is None else self.width
 
     @property
     def size_bytes(self) -> int:
@@ -62,7 +69,8 @@ class Candidate:
     @property
     def label(self) -> str:
         """micronet_m1 at 128 in openvino."""
-        return f"{self.model} at {self.size} in {self.runtime}"
+        sides = self.size if self.width in (None, self.size) else f"{self.size}x{self.width}"
+        return f"{self.model} at {sides} in {self.runtime}"
 
     @property
     def p50_ms(self) -> float | None:
@@ -89,7 +97,7 @@ class Candidate:
         last = self.timings[-1] if self.timings else None
         return {
             "model": self.model,
-            "input_size": [3, self.size, self.size],
+            "input_size": [3, *self.shape],
             "runtime": self.runtime,
             "params": self.params,
             "madds": self.madds,
@@ -115,7 +123,7 @@ def propose(config: FitConfig, num_classes: int, runtimes: tuple[str, ...], only
     Raises:
         BadInput: no network matches, or none has published weights.
     """
-    chosen = [e for e in entries() if _takes_part(e, config, only)]
+    chosen = [e for e in entries() if takes_part(e, config, only)]
     if not chosen:
         what = " ".join(config.models) or "these settings"
         raise BadInput(f"no network matches {what}; `pumice list` names them all")
@@ -139,7 +147,8 @@ def propose(config: FitConfig, num_classes: int, runtimes: tuple[str, ...], only
     return found
 
 
-def _takes_part(entry: Entry, config: FitConfig, only: str | None) -> bool:
+def takes_part(entry: Entry, config: FitConfig, only: str | None) -> bool:
+    """Whether a classifier is a candidate; `only`: see `propose`."""
     if entry.task != "classify":
         return False
     if only is not None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pumice.cost.budget import Budget
 from pumice.errors import BadInput
+from pumice.tasks.names import CLASSIFY, TaskName, create_task
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,14 @@ class FitConfig:
     time_s: seconds for everything, from measuring to the report.
     pretrained: start from published weights; only networks that have some take part.
     weights: start from this file; only the network it belongs to takes part.
+    task, task_options: see `TrainConfig`; for a dense task, `models` are of backbones.
     models: patterns of the names that take part; empty is all.
     freeze: train the classifier only.
     """
 
     data: str
+    task: TaskName = CLASSIFY
+    task_options: dict[str, Any] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
     runtime: str = "auto"
     threads: int = 1
@@ -44,6 +48,10 @@ class FitConfig:
             raise BadInput("published weights and a weights file exclude each other; give --pretrained or --weights")
         if self.on is not None and self.lut is not None:
             raise BadInput("a device that measures and a table that predicts exclude each other; give --on or --lut")
+        if self.task != CLASSIFY:
+            create_task(self.task, self.task_options)
+            if self.weights is not None or self.freeze:
+                raise BadInput(f"a weights file and freezing are for task=classify; leave them out to {self.task}")
         if self.time_s < 10:
             raise BadInput(f"{self.time_s:g} s are too short to measure, train and export; give --time 1m or more")
 

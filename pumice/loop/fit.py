@@ -3,18 +3,20 @@
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pumice.cost.budget import Budget
-from pumice.cost.predicted import guessed
 from pumice.cost.timing import PREDICTED
 from pumice.errors import BadInput, CheckFailed
-from pumice.files import read_json, write_json
-from pumice.loop.candidates import JUDGED, Candidate, promising, propose, remaining
+from pumice.files import write_json
+from pumice.loop.begin import builder, claim, only_net, opened, runtimes_for
+from pumice.loop.candidates import Candidate, promising, propose, remaining
 from pumice.loop.config import FitConfig
-from pumice.loop.where import own_threads, table, there
+from pumice.loop.dense import propose_dense
+from pumice.loop.where import own_threads, table
+from pumice.tasks.names import CLASSIFY
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +29,6 @@ MARGIN = (
 MEASURING = 0.3  # share of the time that measuring candidates may take
 SHIPPING_S = 40.0  # for export, verification, measurement and report; less of a short budget
 SECOND_CHANCE = 0.2  # of the time, when every candidate that was tried turned out too slow
-SHOWN = 8  # candidates named before training
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class FitResult:
     """What `fit` came to.
 
     out: run folder.  file: the model file.
-    model, input_size, runtime: what ships.  top1: of the file, on validation images.
+    model, input_size, runtime: what ships.  top1: of the file, on validation images; of a dense task its main figure.
+    said: the same in words.
     bound_ms: upper 95 % bound of its latency, measured in a fresh process; clock: "wall", or "cpu" on a busy machine.
     predicted: that bound was not measured: a lookup table of another device predicts it.
     """
@@ -51,6 +53,7 @@ class FitResult:
     within_budget: bool
     seconds: float
     predicted: bool = False
+    said: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
@@ -95,16 +98,14 @@ def fit(
 def run(config: FitConfig, out: Path, say: Callable[[str], None]) -> FitResult:
     """`fit` of a config; the run folder's config.json is there before torch is imported."""
     started = time.perf_counter()
-    from pumice.data.open import open_data
-
-    splits = open_data(config.data, seed=config.seed, val_fraction=config.val_fraction, strict=config.strict)
+    splits = opened(config)
     for one in splits.skipped[:10]:
         say(f"skipped {one.path}: {one.reason}")
     if splits.skipped:
         total = len(splits.skipped) + len(splits.train) + len(splits.val)
         say(f"{len(splits.skipped)} of {total} files skipped")
-    runtimes = _runtimes(config)
-    made = _claim(out, config)
+    runtimes = runtimes_for(config)
+    made = claim(out, config)
     try:
         result = _run(config, out, say, started, splits, runtimes)
     except BadInput:
@@ -124,14 +125,17 @@ def _run(
 ) -> FitResult:
     from pumice.data.describe import description
     from pumice.loop.halving import Runner, config_for, enter, halve, start
-    from pumice.loop.screen import screen
+    from pumice.loop.screen import say_judged, screen
     from pumice.loop.ship import at_size, try_out, withdraw
     from pumice.train.environment import environment
 
     write_json(out / "environment.json", environment())
     write_json(out / "data.json", description(splits))
-    build = _builder(config, len(splits.classes))
-    candidates = propose(config, len(splits.classes), runtimes, _only(config))
+    build = builder(config, len(splits.classes))
+    if config.task == CLASSIFY:
+        candidates = propose(config, len(splits.classes), runtimes, only_net(config))
+    else:
+        candidates = propose_dense(config, splits, runtimes, build)
     say(f"{len(splits.train)} images of {len(splits.classes)} classes to train, {len(splits.val)} to judge")
     lut = table(config)
     if lut is not None:
@@ -139,7 +143,7 @@ def _run(
     screen(candidates, config, build, started + MEASURING * config.time_s)
     write_json(out / "candidates.json", [c.to_json() for c in candidates])
     pool = promising(candidates, MARGIN, config.budget)
-    _say_judged(candidates, pool, say)
+    say_judged(candidates, pool, say)
     if not pool:
         _refuse(candidates, config, splits, out, started)
 
@@ -148,9 +152,10 @@ def _run(
 
     def make(candidate: Candidate) -> Runner:
         net = build(candidate.model)
-        at_size(net, candidate.size)
-        images = len(splits.train)
-        recipe = config_for(candidate, config.data, config.seed, images, adapted=adapted, freeze=config.freeze)
+        at_size(net, *candidate.shape)
+        how: dict[str, Any] = {"adapted": adapted, "freeze": config.freeze}
+        how |= {"task": config.task, "task_options": config.task_options}
+        recipe = config_for(candidate, config.data, config.seed, len(splits.train), **how)
         return enter(candidate, net, recipe, splits)
 
     rungs: list[dict[str, Any]] = []
@@ -158,7 +163,7 @@ def _run(
         runners = start(pool, splits, max(1.0, deadline - time.perf_counter()), adapted, make)
         say(f"training {len(runners)}: {', '.join(r.candidate.label for r in runners)}")
         ordered, more = halve(
-            runners, splits, deadline, say, lambda r: try_out(r.net, r.candidate, config, splits.classes, out)
+            runners, splits, deadline, say, lambda r: try_out(r.net, r.candidate, config, splits, out)
         )
         rungs += [{**rung, "rung": len(rungs) + i} for i, rung in enumerate(more)]
         write_json(out / "rungs.json", rungs)
@@ -188,6 +193,7 @@ def _ship(
     say: Callable[[str], None],
 ) -> FitResult | None:
     """Ship one candidate; None if its file misses the budget after all."""
+    from pumice.loop.halving import WORDS
     from pumice.loop.ship import MODEL, keeps, ship
     from pumice.models.catalogue import entry
     from pumice.report.page import write_page
@@ -200,8 +206,8 @@ def _ship(
         candidate.status, candidate.reason = "over budget", f"its file's bound is {timing.bound_words}"
         say(f"{candidate.label}: {candidate.reason}; the next one is tried")
         return None
-    candidate.status, candidate.val_top1 = "shipped", scores.top1
-    candidate.reason = "best top-1 within the budget"
+    candidate.status, candidate.val_top1 = "shipped", scores.main
+    candidate.reason = f"best {WORDS[config.task]} within the budget"
     write_json(out / "candidates.json", [c.to_json() for c in candidates])
     mine = [one for rung in rungs for one in rung["candidates"] if _is_of(one, candidate)]
     epochs = [row for one in mine for row in one["curve"]]
@@ -212,7 +218,7 @@ def _ship(
         out / "metrics.json",
         {
             "finished": True,
-            "task": "classify",
+            "task": config.task,
             "model": candidate.model,
             "input_size": list(manifest.input_size),
             "runtime": candidate.runtime,
@@ -228,7 +234,7 @@ def _ship(
             "classes": list(splits.classes),
             "scores": scores.to_json(),
             "manifest": manifest.to_json(),
-            "catalogue": entry(candidate.model).to_json(),
+            "catalogue": entry(candidate.model.rpartition(":")[2]).to_json(),
         },
     )
     write_card(out, "model.md")
@@ -240,80 +246,19 @@ def _ship(
         candidate.model,
         manifest.input_size,
         candidate.runtime,
-        scores.top1,
+        scores.main,
         bound,
         clock,
         True,
         seconds,
         timing.predicted,
+        scores.sentence(),
     )
 
 
 def _is_of(one: dict[str, Any], candidate: Candidate) -> bool:
     same = one["model"] == candidate.model and one["runtime"] == candidate.runtime
     return same and one["input_size"][1] == candidate.size
-
-
-def _runtimes(config: FitConfig) -> tuple[str, ...]:
-    """The runtimes that may run the file: here, where it is verified, and where it is measured.
-
-    A table is of one runtime, which need not be here: another one verifies the file then.
-
-    Raises:
-        BadInput: unknown, not installed, or one that reads no files; or the device that measures cannot be reached, or
-            the table cannot be read.
-    """
-    from pumice.deploy.session import installed, require
-
-    lut = table(config)
-    able, wanted = ("onnxruntime", "openvino"), config.runtime if lut is None else lut.runtime
-    if wanted != "auto" and wanted not in able:
-        raise BadInput(f"fit cannot ship for runtime {wanted!r}; choose {' or '.join(able)}")
-    anything = wanted == "auto" or lut is not None
-    here = tuple(name for name in able if installed(name)) if anything else (require(wanted),)
-    if not here:
-        raise BadInput("fit ships files for onnxruntime or openvino; install them with `pip install 'pumice[deploy]'`")
-    if lut is not None:
-        return (lut.runtime,)
-    device = there(config)
-    found = here if device is None else tuple(name for name in here if name in device.machine.versions)
-    if device is not None and not found:
-        raise BadInput(f"{device.address} has no {' and no '.join(here)}; run `pip install {here[0]} numpy` there")
-    return found
-
-
-def _only(config: FitConfig) -> str | None:
-    """The network that the weights file belongs to."""
-    if config.weights is None:
-        return None
-    from pumice.models.weights import owner_of
-
-    return owner_of(config.weights)
-
-
-def _builder(config: FitConfig, num_classes: int) -> Callable[[str], "nn.Module"]:
-    """A function from a name to its network with a head for the data's classes; the same seed, the same weights."""
-    from pumice.recipes.small_data import classify
-    from pumice.train.net import build_net
-
-    def build(name: str) -> "nn.Module":
-        recipe = classify(config.data, name, pretrained=config.pretrained, weights=config.weights)
-        return build_net(replace(recipe, seed=config.seed), tuple(map(str, range(num_classes))))
-
-    return build
-
-
-def _say_judged(candidates: list[Candidate], pool: list[Candidate], say: Callable[[str], None]) -> None:
-    judged, over = sum(c.status in JUDGED for c in candidates), sum(c.status == "over budget" for c in candidates)
-    say(
-        f"{len(candidates)} candidates: {judged} within budget, {over} over, "
-        f"{len(candidates) - judged - over} without a latency"
-    )
-    if warning := guessed(timing for c in candidates for timing in c.timings):
-        say(warning)
-    for c in pool[:SHOWN]:
-        said = " predicted" if c.timings[-1].predicted else ""
-        say(f"  {c.label}: {c.bound_ms:.3g} ms{said}, {c.madds / 1e6:.4g} M multiply-adds")
 
 
 def _refuse(candidates: list[Candidate], config: FitConfig, splits: "Splits", out: Path, started: float) -> FitResult:
@@ -344,23 +289,3 @@ def _refuse(candidates: list[Candidate], config: FitConfig, splits: "Splits", ou
     )
     write_page([out], out / "report.html")
     raise CheckFailed(reason)
-
-
-def _claim(out: Path, config: FitConfig) -> bool:
-    """Make the run folder and its config.json; whether it was new.  A `fit` that was killed there is begun again.
-
-    Raises:
-        BadInput: the folder holds something else.
-    """
-    held = out / "config.json"
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"{out} is a file; name a folder for the run")
-    if held.is_file():
-        unfinished = not (out / "metrics.json").exists() and read_json(held).get("verb") == "fit"
-        if not unfinished:
-            raise BadInput(f"{out} holds another run; choose another --out")
-    elif out.is_dir() and any(out.iterdir()):
-        raise BadInput(f"{out} is not empty; choose another --out")
-    new = not out.exists()
-    write_json(held, config.to_json())
-    return new

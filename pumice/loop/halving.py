@@ -17,9 +17,12 @@ from pumice.data.images import ImageSet, Splits
 from pumice.loop.candidates import Candidate
 from pumice.models.families import family_of
 from pumice.recipes.small_data import classify
+from pumice.recipes.small_dense import dense
+from pumice.tasks.names import CLASSIFY
 from pumice.train.config import TrainConfig
 from pumice.train.trainer import judged_weights, train_once
 
+WORDS = {CLASSIFY: "top-1", "detect": "AP", "segment": "mIoU", "keypoints": "PCK"}  # of the figure that decides
 LAST_SHARE = 0.55  # of the training time goes to the last one standing
 MOST_VAL = 1000  # images that judge a rung; the winner is judged on all
 PROBE = 2  # batches that show how fast a network trains
@@ -49,8 +52,21 @@ class Runner:
     top1: float = 0.0
 
 
-def config_for(candidate: Candidate, data: str, seed: int, images: int, *, adapted: bool, freeze: bool) -> TrainConfig:
+def config_for(
+    candidate: Candidate,
+    data: str,
+    seed: int,
+    images: int,
+    *,
+    adapted: bool,
+    freeze: bool,
+    task: str = CLASSIFY,
+    task_options: dict[str, Any] | None = None,
+) -> TrainConfig:
     """The recipe for small data, for this candidate."""
+    if task != CLASSIFY:
+        options: dict[str, Any] = {"img_size": candidate.shape, "seed": seed, "task_options": task_options or {}}
+        return dense(task, data, candidate.model, pretrained=adapted, **options)
     changes: dict[str, Any] = {
         "img_size": candidate.size,
         "seed": seed,
@@ -106,6 +122,7 @@ def run_rung(runner: Runner, splits: Splits, seconds: float, rung: int) -> list[
     train = splits.train if images >= len(splits.train) else shuffled(splits.train, images, runner.config.seed + rung)
     # Few images make few steps: smaller batches then, with a lower rate.
     batch = next((b for b in (64, 32) if b <= runner.config.batch_size and images >= FEWEST_STEPS * b), 16)
+    batch = min(batch, runner.config.batch_size)
     config = replace(
         runner.config,
         epochs=epochs,
@@ -117,10 +134,15 @@ def run_rung(runner: Runner, splits: Splits, seconds: float, rung: int) -> list[
     )
     state, rows = train_once(runner.net, replace(splits, train=train, val=val), config)
     runner.net.load_state_dict(judged_weights(state))
-    runner.top1 = rows[-1]["val_top1"]
+    runner.top1 = main_of(rows[-1])
     curve = [{**row, "seconds": runner.seconds + row["seconds"]} for row in rows]
     runner.seconds = curve[-1]["seconds"]
     return curve
+
+
+def main_of(row: dict[str, float]) -> float:
+    """The figure of an epoch by which candidates are compared: top-1, or the first that a dense task has."""
+    return row["val_top1"] if "val_top1" in row else next(row[key] for key in row if key.startswith("val_"))
 
 
 def start(
@@ -179,7 +201,8 @@ def halve(
             curve = run_rung(runner, splits, each, rung)
             record.append({**place(runner.candidate), "curve": curve})
             runner.candidate.status, runner.candidate.val_top1 = "trained", runner.top1
-            said(f"rung {rung + 1}: {runner.candidate.label}: top-1 {runner.top1:.1%} after {runner.seconds:.0f} s")
+            word = WORDS[runner.config.task]
+            said(f"rung {rung + 1}: {runner.candidate.label}: {word} {runner.top1:.1%} after {runner.seconds:.0f} s")
         rungs.append({"rung": rung, "candidates": record})
         standing.sort(key=lambda r: (-r.top1, r.candidate.bound_ms or r.candidate.madds))
         keep = (len(standing) + 1) // 2
@@ -197,4 +220,4 @@ def halve(
 
 def place(candidate: Candidate) -> dict[str, Any]:
     """What tells candidates apart in rungs.json."""
-    return {"model": candidate.model, "input_size": [3, candidate.size, candidate.size], "runtime": candidate.runtime}
+    return {"model": candidate.model, "input_size": [3, *candidate.shape], "runtime": candidate.runtime}

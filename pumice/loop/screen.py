@@ -13,23 +13,25 @@ from torch import nn
 
 from pumice.cost.database import lookup, measurement_key, store
 from pumice.cost.lut.table import Lut
-from pumice.cost.predicted import timing_of
+from pumice.cost.predicted import guessed, timing_of
 from pumice.cost.remote.runner import Item, time_items
 from pumice.deploy.network import folded
 from pumice.deploy.onnx import export_to_measure
 from pumice.errors import BadInput
 from pumice.graph.trace import trace
-from pumice.loop.candidates import Candidate, mark
+from pumice.loop.candidates import JUDGED, Candidate, mark
 from pumice.loop.config import FitConfig
 from pumice.loop.where import table, there
 from pumice.models.described import config_of
 from pumice.models.manifest import ModelConfig
 from pumice.progress import track
+from pumice.tasks.names import CLASSIFY
 
 # Latency grows slower than multiply-adds: on one machine, nets of 3 M and 216 M took 1.4 and 6.4 ms.
 EXPONENT = 0.75
 USUAL_RATE = 3.2e-6  # ms per multiply-add ** EXPONENT: such a machine, before anything was measured on this one
 HOPELESS = 1.5  # times the budget, by the most hopeful prediction: not worth an export
+SHOWN = 8  # candidates named before training
 A_CANDIDATE_S = 0.35  # of measuring; the winner's file is measured at length
 
 
@@ -77,7 +79,7 @@ def settle(candidate: Candidate, config: FitConfig) -> None:
 
 def key_of(candidate: Candidate, model: ModelConfig, config: FitConfig) -> str:
     """Under which the database keeps its latency."""
-    size = (model.in_chans, candidate.size, candidate.size)
+    size = (model.in_chans, *candidate.shape)
     device = there(config)
     where = device.machine if device else None
     return measurement_key(model, runtime=candidate.runtime, input_size=size, threads=config.threads, where=where)
@@ -141,9 +143,9 @@ def measure(wanted: list[Candidate], config: FitConfig, net: nn.Module) -> None:
     with tempfile.TemporaryDirectory() as folder:
         items = []
         for c in wanted:
-            size = (model.in_chans, c.size, c.size)
+            size = (model.in_chans, *c.shape)
             # TensorFlow's padding is computed from the size: left open, that made EfficientNet-lite0 3 times slower.
-            open_size = model.padding != "same"
+            open_size = model.padding != "same" and config.task == CLASSIFY
             file = Path(folder, f"{0 if open_size else c.size}.onnx")
             if not file.exists():
                 export_to_measure(net, file, size, open_size=open_size)
@@ -163,6 +165,20 @@ def foretell(wanted: list[Candidate], lut: Lut, net: nn.Module) -> None:
         BadInput: it cannot be traced.
     """
     channels = described(net).in_chans
-    still = folded(net, (channels, wanted[0].size, wanted[0].size))
+    still = folded(net, (channels, *wanted[0].shape))
     for c in wanted:
-        c.timings.append(timing_of(lut, trace(still, (channels, c.size, c.size), name=c.model), c.model))
+        c.timings.append(timing_of(lut, trace(still, (channels, *c.shape), name=c.model), c.model))
+
+
+def say_judged(candidates: list[Candidate], pool: list[Candidate], say: Callable[[str], None]) -> None:
+    """Tell how many candidates keep the budget, and which are the most promising."""
+    judged, over = sum(c.status in JUDGED for c in candidates), sum(c.status == "over budget" for c in candidates)
+    say(
+        f"{len(candidates)} candidates: {judged} within budget, {over} over, "
+        f"{len(candidates) - judged - over} without a latency"
+    )
+    if warning := guessed(timing for c in candidates for timing in c.timings):
+        say(warning)
+    for c in pool[:SHOWN]:
+        said = " predicted" if c.timings[-1].predicted else ""
+        say(f"  {c.label}: {c.bound_ms:.3g} ms{said}, {c.madds / 1e6:.4g} M multiply-adds")

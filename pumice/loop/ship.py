@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -17,31 +18,37 @@ from pumice.cost.count import profile
 from pumice.cost.predicted import predict_timing
 from pumice.cost.remote.runner import Item
 from pumice.cost.timing import Timing
-from pumice.data.images import Splits
+from pumice.data.images import ImageSet, Splits
 from pumice.deploy.export import Exported, export
-from pumice.deploy.session import installed, open_session
+from pumice.deploy.session import Session, installed, open_session
 from pumice.deploy.verify import Verification, verify
 from pumice.errors import CheckFailed
 from pumice.files import write_json
 from pumice.loop.candidates import Candidate
 from pumice.loop.config import FitConfig
+from pumice.loop.dense import adapted_manifest
 from pumice.loop.halving import evenly
 from pumice.loop.where import table, there
 from pumice.models.checkpoint import manifest_of, save_checkpoint
 from pumice.models.manifest import Manifest
-from pumice.tasks.classify import Scores, logits_of, score
+from pumice.tasks.classify import logits_of, score
+from pumice.tasks.evaluate import evaluate
+from pumice.tasks.names import CLASSIFY, task_of
+from pumice.tasks.pictures import pictured
 from pumice.tasks.predictions import answers, sheet, write_answers
+from pumice.tasks.task import TaskScores
 
 MODEL = "model.onnx"
 MOST_SCORED = 5000  # validation images that the file itself is scored on
 
 
-def manifest_for(net: nn.Module, candidate: Candidate, config: FitConfig, classes: tuple[str, ...]) -> Manifest:
+def manifest_for(net: nn.Module, candidate: Candidate, config: FitConfig, splits: Splits[Any]) -> Manifest:
     """What the file says of itself; its budget names runtime and threads, since a latency means nothing without."""
     budget = {**config.budget.to_json(), "runtime": candidate.runtime, "threads": config.threads}
     if lut := table(config):
         budget["predicted_for"] = lut.machine
-    return manifest_of(net, classes=classes, budget=budget)
+    manifest = manifest_of(net, classes=splits.classes, budget=budget)
+    return manifest if config.task == CLASSIFY else adapted_manifest(manifest, config, splits)
 
 
 def measure_file(file: Path, candidate: Candidate, config: FitConfig) -> Timing:
@@ -87,10 +94,10 @@ def keeps(timing: Timing, made: Exported, candidate: Candidate, config: FitConfi
     )
 
 
-def try_out(net: nn.Module, candidate: Candidate, config: FitConfig, classes: tuple[str, ...], folder: Path) -> bool:
+def try_out(net: nn.Module, candidate: Candidate, config: FitConfig, splits: Splits[Any], folder: Path) -> bool:
     """Whether a candidate, exported as it is now, keeps the budget in its runtime; before it is trained at length."""
     file = folder / "trial.onnx"
-    manifest = manifest_for(net, candidate, config, classes)
+    manifest = manifest_for(net, candidate, config, splits)
     made = export(net, file, manifest=manifest)
     try:
         if installed(candidate.runtime) and candidate.runtime not in made.right:
@@ -108,14 +115,14 @@ def try_out(net: nn.Module, candidate: Candidate, config: FitConfig, classes: tu
 
 
 def ship(
-    net: nn.Module, candidate: Candidate, config: FitConfig, splits: Splits, out: Path
-) -> tuple[Manifest, Exported, Verification, Timing, Scores]:
+    net: nn.Module, candidate: Candidate, config: FitConfig, splits: Splits[Any], out: Path
+) -> tuple[Manifest, Exported, Verification, Timing, TaskScores]:
     """Write best.safetensors, the model file and what is known of it into a run folder.
 
     Raises:
         CheckFailed: the file does not verify; nothing of it is left.
     """
-    manifest = manifest_for(net, candidate, config, splits.classes)
+    manifest = manifest_for(net, candidate, config, splits)
     save_checkpoint(out / "best.safetensors", net, manifest)
     file = out / MODEL
     made = export(net, file, manifest=manifest)
@@ -126,16 +133,27 @@ def ship(
         raise CheckFailed(f"{candidate.label} does not verify as a file, which was removed: {wrong}")
     timing = latency_of(net, manifest, file, candidate, config)
     candidate.timings.append(timing)
-    with open_session(file, runtime=runtime_here(candidate), threads=config.threads) as session:
-        judged = evenly(splits.val, MOST_SCORED)
-        logits = logits_of(session, manifest.preprocess, judged)
     write_json(out / "verify.json", checked.to_json())
     write_json(out / "benchmark.json", timing.to_json())
     write_json(out / "profile.json", profile(net, manifest.input_size).to_json())
+    with open_session(file, runtime=runtime_here(candidate), threads=config.threads) as session:
+        judge = judge_classes if config.task == CLASSIFY else judge_dense
+        return manifest, made, checked, timing, judge(session, manifest, evenly(splits.val, MOST_SCORED), out)
+
+
+def judge_classes(session: Session, manifest: Manifest, judged: ImageSet, out: Path) -> TaskScores:
+    """Scores of a classifier's file; writes what it says of each image."""
+    logits = logits_of(session, manifest.preprocess, judged)
     rows = answers(judged, logits)
     write_answers(out / "predictions.csv", rows)
     write_json(out / "predictions.json", sheet(judged, rows))
-    return manifest, made, checked, timing, score(logits, np.asarray(judged.labels), judged.classes)
+    return score(logits, np.asarray(judged.labels), judged.classes)
+
+
+def judge_dense(session: Session, manifest: Manifest, judged: Any, out: Path) -> TaskScores:
+    """Scores of a dense network's file; writes pictures."""
+    write_json(out / "predictions.json", pictured(session, manifest, judged))
+    return evaluate(session, task_of(manifest), judged, manifest.preprocess, manifest.decode)
 
 
 def withdraw(out: Path) -> None:
@@ -145,8 +163,8 @@ def withdraw(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def at_size(net: nn.Module, size: int) -> None:
-    """Let a network's preprocessing be of this input size."""
+def at_size(net: nn.Module, height: int, width: int | None = None) -> None:
+    """Let a network's preprocessing be of this input size, pixels; square without a width."""
     from pumice.models.described import describe, preprocess_of
 
-    describe(net, preprocess=replace(preprocess_of(net), size=(size, size)))
+    describe(net, preprocess=replace(preprocess_of(net), size=(height, width or height)))

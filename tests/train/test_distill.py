@@ -246,7 +246,7 @@ def test_a_student_comes_to_answer_as_its_teacher_does(digits: Splits, trained: 
     shuffled = replace(few, train=replace(few.train, labels=few.train.labels[::-1]))
     student = seeded_tiny(2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pumice.train.trainer.load_teacher", lambda config, classes: teacher)
+        patch.setattr("pumice.train.classifying.load_teacher", lambda config, classes: teacher)
         config = tiny_config(epochs=5, teacher="tiny", distill_weight=1.0, **common)
         _, rows = train_once(student, shuffled, config)
     assert rows[-1]["val_top1"] > 0.75
