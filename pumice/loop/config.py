@@ -27,8 +27,6 @@ class FitConfig:
     """
 
     data: str
-    task: TaskName = CLASSIFY
-    task_options: dict[str, Any] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
     runtime: str = "auto"
     threads: int = 1
@@ -42,6 +40,8 @@ class FitConfig:
     freeze: bool = False
     val_fraction: float = 0.2
     strict: bool = False
+    task: TaskName = CLASSIFY
+    task_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.pretrained and self.weights is not None:

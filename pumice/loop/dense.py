@@ -41,7 +41,7 @@ def propose_dense(
     """Every candidate, counted; those over a limit that needs no measurement are marked so.
 
     Raises:
-        BadInput: no backbone matches, or none has published weights.
+        BadInput: no backbone matches, or none can be built with its published weights.
     """
     from pumice.cost.count import profile
 
@@ -50,10 +50,15 @@ def propose_dense(
         what = " ".join(config.models) or "these settings"
         raise BadInput(f"no backbone matches {what}; `pumice list` names them all")
     heights = HEIGHTS[config.task]
-    found = []
+    found: list[Candidate] = []
+    refused: BadInput | None = None
     for entry in track(named, "counting candidates"):
         name = network_for(config.task, entry.name)
-        net = build(name)
+        try:
+            net = build(name)
+        except BadInput as error:  # its published weights cannot be had, say
+            refused = error
+            continue
         for height in heights:
             width = width_for(config.task, splits.train, height)
             try:
@@ -69,6 +74,8 @@ def propose_dense(
                 )
                 mark(candidate, config.budget)
                 found.append(candidate)
+    if not found and refused is not None:
+        raise refused
     return found
 
 

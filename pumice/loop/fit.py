@@ -27,6 +27,7 @@ MARGIN = (
     0.1  # of the latency budget kept in hand: a core of a shared machine drifts by more within minutes (docs/log.md)
 )
 MEASURING = 0.3  # share of the time that measuring candidates may take
+LEAST_MEASURING = 0.1
 SHIPPING_S = 40.0  # for export, verification, measurement and report; less of a short budget
 SECOND_CHANCE = 0.2  # of the time, when every candidate that was tried turned out too slow
 
@@ -140,7 +141,8 @@ def _run(
     lut = table(config)
     if lut is not None:
         say(f"latencies are {PREDICTED}: {lut.machine}, {lut.runtime}, {lut.threads} thread(s)")
-    screen(candidates, config, build, started + MEASURING * config.time_s)
+    least = time.perf_counter() + LEAST_MEASURING * config.time_s  # counting may have taken long
+    screen(candidates, config, build, max(started + MEASURING * config.time_s, least))
     write_json(out / "candidates.json", [c.to_json() for c in candidates])
     pool = promising(candidates, MARGIN, config.budget)
     say_judged(candidates, pool, say)

@@ -13,7 +13,7 @@ from pumice.cost.budget import Budget
 from pumice.cost.lut.table import UNKNOWN_MS, Lut
 from pumice.data.open import open_data
 from pumice.errors import BadInput
-from pumice.loop import fit, screen, ship
+from pumice.loop import begin, fit, screen, ship
 from pumice.loop.candidates import promising
 from pumice.loop.config import FitConfig
 from pumice.loop.where import own_threads, table
@@ -104,7 +104,7 @@ def test_a_file_ships_as_predicted(lut: str, photos: Path, tmp_path: Path, monke
     said: list[str] = []
     net = network(NET).eval()
     ship.at_size(net, 96)
-    assert ship.try_out(net, one, config, splits.classes, out)
+    assert ship.try_out(net, one, config, splits, out)
     assert not (out / "trial.onnx").exists()
     result = fit._ship(net, one, [one], [], config, splits, out, time.perf_counter(), said.append)
     assert result is not None
@@ -124,18 +124,18 @@ def test_a_file_ships_as_predicted(lut: str, photos: Path, tmp_path: Path, monke
 
 def test_the_runtime_is_the_table_s(lut: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = FitConfig("digits", threads=2, lut=lut)
-    assert fit._runtimes(config) == ("onnxruntime",)
+    assert begin.runtimes_for(config) == ("onnxruntime",)
     board = save(tmp_path / "vino.json", "openvino")
     monkeypatch.setattr("pumice.deploy.session.installed", lambda name: name == "onnxruntime")
-    assert fit._runtimes(FitConfig("digits", threads=2, lut=board)) == ("openvino",), "it need not be here"
+    assert begin.runtimes_for(FitConfig("digits", threads=2, lut=board)) == ("openvino",), "it need not be here"
     with pytest.raises(BadInput, match=r"vino\.json is a table of openvino, not of onnxruntime"):
-        fit._runtimes(FitConfig("digits", runtime="onnxruntime", threads=2, lut=board))
+        begin.runtimes_for(FitConfig("digits", runtime="onnxruntime", threads=2, lut=board))
     with pytest.raises(BadInput, match=r"board\.json is a table of 2 thread\(s\), not of 1"):
-        fit._runtimes(FitConfig("digits", lut=lut))
+        begin.runtimes_for(FitConfig("digits", lut=lut))
     with pytest.raises(BadInput, match="fit cannot ship for runtime 'eager'"):
-        fit._runtimes(FitConfig("digits", threads=2, lut=save(tmp_path / "torch.json", "eager")))
+        begin.runtimes_for(FitConfig("digits", threads=2, lut=save(tmp_path / "torch.json", "eager")))
     with pytest.raises(BadInput, match=r"no file .*missing\.json"):
-        fit._runtimes(FitConfig("digits", lut=str(tmp_path / "missing.json")))
+        begin.runtimes_for(FitConfig("digits", lut=str(tmp_path / "missing.json")))
 
 
 def test_threads_are_the_table_s_unless_others_are_asked_for(lut: str) -> None:

@@ -11,7 +11,7 @@ from pumice.cost.machine import Machine
 from pumice.cost.remote.runner import Item
 from pumice.cost.timing import Timing
 from pumice.errors import BadInput
-from pumice.loop import fit, screen, ship, where
+from pumice.loop import begin, screen, ship, where
 from pumice.loop.config import FitConfig
 from pumice.models.build import build
 
@@ -76,7 +76,7 @@ def test_the_file_is_measured_there(pi: Pi, tmp_path: Path) -> None:
 
 
 def test_only_runtimes_that_both_have_take_part(pi: Pi) -> None:
-    assert fit._runtimes(CONFIG) == ("onnxruntime",)
-    assert fit._runtimes(replace(CONFIG, on=None)) == ("onnxruntime", "openvino")
+    assert begin.runtimes_for(CONFIG) == ("onnxruntime",)
+    assert begin.runtimes_for(replace(CONFIG, on=None)) == ("onnxruntime", "openvino")
     with pytest.raises(BadInput, match="ssh:pi has no openvino; run `pip install openvino numpy` there"):
-        fit._runtimes(replace(CONFIG, runtime="openvino"))
+        begin.runtimes_for(replace(CONFIG, runtime="openvino"))

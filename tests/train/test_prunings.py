@@ -150,7 +150,7 @@ def test_judging_never_prunes(few_digits: Splits, prunings: list[tuple[int, floa
 
 
 class Counted(Learner):
-    """A classifier whose steps are said by the test."""
+    """A learner whose steps are said by the test."""
 
     steps_done = 0
 
@@ -160,7 +160,8 @@ def test_small_batches_of_one_step_share_its_pruning() -> None:
     config = config_of(epochs=2)
     net = net_of(C4)
     stream: Any = SimpleNamespace(loader=range(6))
-    module = Counted(net, config, tuple("0123456789"), stream, None, Objective(0.0))
+    unused: Any = None
+    module = Counted(net, config, tuple("0123456789"), stream, None, Objective(0.0), unused)
     callback, trainer = Condense(), pl.Trainer(logger=False, accelerator="cpu", enable_checkpointing=False)
     got = []
     for step in range(12):
