@@ -154,8 +154,8 @@ class SSDLite(HeadPlan):
     multiplier: of the extra layers' widths, and of a last convolution of 1280; the papers give it the backbone's width
         below 1.
     first_boxes: at each place of the first map; the papers' 3, or 6, which torchvision has.
-    first_scale: of the first map's boxes, a share of the input's sides; less than the papers' 0.2 for small objects, then
-        with 6 boxes, so that no gap opens before the next map's.
+    first_scale: of the first map's boxes, a share of the input's sides; less than the papers' 0.2 for small objects,
+        then with 6 boxes, so that no gap opens before the next map's.
     """
 
     reduced: bool = False
