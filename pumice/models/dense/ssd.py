@@ -30,7 +30,7 @@ from pumice.nn.inverted_residual import InvertedResidual
 
 EXTRAS = (512, 256, 256, 128)  # widths of the maps after the backbone's two
 LEAST_WIDTH = 16
-SCALES = (0.2, 0.95)  # of the first and the last map's boxes, shares of the input's sides; the others between, evenly
+LAST_SCALE = 0.95  # of the last map's boxes, shares of the input's sides
 NO_TAIL = "reduced halves the last blocks of a chain of inverted residuals, which this backbone is not; leave it out"
 UNSCALED = 1280  # MobileNetV2's and MnasNet's last convolution, which classifiers leave as wide in narrow nets
 
@@ -58,6 +58,7 @@ class SSDHead(DenseHead):
     boxes: at each place of each map.
     lite: predictors are conv_1x1(ReLU6(norm(depthwise_3x3(x)))), not conv_kxk(x); both have a bias.
     kernel_size: k.
+    first_scale: of the first map's boxes.
     """
 
     classifier: nn.ModuleList
@@ -71,8 +72,10 @@ class SSDHead(DenseHead):
         *,
         lite: bool,
         kernel_size: int = 3,
+        first_scale: float = 0.2,
     ) -> None:
         super().__init__()
+        self.first_scale = first_scale
         self.widths, self.each, self.lite, self.kernel_size = (*channels, *extras), boxes, lite, kernel_size
         pairs = zip(self.widths[1:], extras, strict=False)
         self.extras = nn.ModuleList(Extra(before, out, lite) for before, out in pairs)
@@ -118,8 +121,8 @@ class SSDHead(DenseHead):
         grids = list(maps)
         for _ in self.extras:
             grids.append((math.ceil(grids[-1][0] / 2), math.ceil(grids[-1][1] / 2)))
-        first, last = SCALES
-        scales = [first + (last - first) * i / (len(grids) - 1) for i in range(len(grids))] + [1.0]
+        step = (LAST_SCALE - self.first_scale) / (len(grids) - 1)
+        scales = [self.first_scale + step * i for i in range(len(grids))] + [1.0]
         levels = []
         for grid, scale, following, count in zip(grids, scales[:-1], scales[1:], self.each, strict=True):
             boxes = six((scale, scale), (following, following)) if count == 6 else three(scale)
@@ -151,11 +154,14 @@ class SSDLite(HeadPlan):
     multiplier: of the extra layers' widths, and of a last convolution of 1280; the papers give it the backbone's width
         below 1.
     first_boxes: at each place of the first map; the papers' 3, or 6, which torchvision has.
+    first_scale: of the first map's boxes, a share of the input's sides; less than the papers' 0.2 for small objects,
+        then with 6 boxes, so that no gap opens before the next map's.
     """
 
     reduced: bool = False
     multiplier: float = 1.0
     first_boxes: Literal[3, 6] = 3
+    first_scale: float = 0.2
 
     task: ClassVar[Task] = "detect"
     input_size: ClassVar[tuple[int, int]] = (320, 320)
@@ -194,12 +200,15 @@ class SSDLite(HeadPlan):
         """The head on C4 and C5; `form` as SSDHead takes it.
 
         Raises:
-            BadInput: another number of boxes.
+            BadInput: another number of boxes, or a scale beyond the last map's.
         """
         if self.first_boxes not in (3, 6):
             raise BadInput(f"first_boxes must be 3 or 6, not {self.first_boxes}")
+        if self.first_scale >= LAST_SCALE:
+            raise BadInput(f"first_scale must be below {LAST_SCALE}, not {self.first_scale}")
         extras = tuple(max(LEAST_WIDTH, int(d * self.multiplier)) for d in EXTRAS)
         boxes = (self.first_boxes, *[6] * (1 + len(extras)))
+        form["first_scale"] = self.first_scale
         return SSDHead((channels[0], channels[1]), extras, boxes, num_classes, **form)
 
 

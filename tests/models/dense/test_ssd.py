@@ -92,6 +92,12 @@ def test_three_boxes_on_the_finest_map():
     assert np.allclose(levels[5]["boxes"][:2], [[0.95, 0.95], [0.95**0.5] * 2])
 
 
+def test_smaller_boxes_for_small_objects():
+    net = create_model("ssdlite:mobilenetv2_035", first_scale=0.1)
+    firsts = [level["boxes"][0][0] for level in decoding_of(net, 320, 320)["levels"]]
+    assert np.allclose(firsts, [0.05, 0.27, 0.44, 0.61, 0.78, 0.95])
+
+
 def test_a_file_says_how_it_is_read(tmp_path):
     net = create_model("ssdlite:mobilenetv2_035", num_classes=3, multiplier=0.35)
     manifest = manifest_of(net)
@@ -120,6 +126,7 @@ def test_new_classes_keep_the_rest():
         ("ssdlite:shufflenetv2_050", {"reduced": True}, "which this backbone is not; leave it out"),
         ("ssdlite:timm:resnet18", {"reduced": True}, "which this backbone is not; leave it out"),
         ("ssdlite:mobilenetv2_035", {"first_boxes": 4}, "first_boxes must be 3 or 6, not 4"),
+        ("ssdlite:mobilenetv2_035", {"first_scale": 0.95}, "first_scale must be below 0.95, not 0.95"),
         ("ssd:mobilenetv2_035", {"kernel_size": 2}, "kernel_size must be 1 or 3, not 2"),
         ("ssdlite:mobilenetv2_035", {"kernel_size": 3}, "has no option 'kernel_size'"),
         ("ssdlite:mobilenetv2_035", {"multiplier": 0.0}, "option multiplier must be a number above 0"),
