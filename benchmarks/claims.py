@@ -1,71 +1,48 @@
-"""The papers' claims about accuracy, on data and at a scale that two cores can train: CIFAR-10, minutes a run.
+"""The papers' claims about accuracy, on CIFAR-10: minutes a run on two cores, or all of its images on a GPU.
 
-    .venv/bin/python benchmarks/claims.py --cifar10 DIR [CLAIM ...] [--seeds 3] [--workers 2] [--hours H] [--out DIR]
+    .venv/bin/python benchmarks/claims.py --cifar10 DIR [CLAIM ...] [--seeds 3] [--workers 2] [--minutes M] [--out DIR]
+                                          [--images 1000] [--batch 64] [--device cpu] [--once]
 
 Claims: path (MicroNet, table 2), mutual (learning beside a full-rank partner), nets (MicroNet against MobileNetV3-Small
 and ShuffleNetV2 scaled to the same multiply-adds: by width, and by smaller images where width alone does not), condense
 (CondenseNet against the same net with fixed groups), and MicroNet's other ablations, run once: fixed, lambda, lite,
 activation, places, jk.  All of them without CLAIM.
 
-Every run: the defaults of `pumice train` (recipe small_data), 10,000 images (the first 1,000 of each class), 64 pixels,
-15 epochs (32 pixels for CondenseNet, whose net is made for these; 10 epochs for the other ablations), one thread.  What
-counts is the top-1 of the last weights on all 10,000 test images; no epoch is chosen by them.  OUT holds a run folder
-each: what is finished is not run again, what was killed goes on, and the table is printed from what is there.  DIR is
-CIFAR-10 as folders of images by class, train/ and val/.
+Every run: the defaults of `pumice train` (recipe small_data), the first --images of each class, 64 pixels, 15 epochs
+(32 pixels for CondenseNet, whose net is made for these; 10 epochs for the other ablations), one thread.  What counts is
+the top-1 of the last weights on all 10,000 test images; no epoch is chosen by them.  OUT holds a run folder each: what
+is finished is not run again, what was stopped goes on, and the tables are printed from what is there.  DIR is CIFAR-10
+as folders of images by class, train/ and val/.
+
+--workers runs are trained at once; on a GPU small nets wait for their launches, so give it one for each core.  --once
+changes the training images of a seed once for all its runs, in memory: up to 19 GB for a seed with all images.
+
+Tables: mean and sample standard deviation over the seeds; the mean difference, seed by seed, to the row that a row is
+compared with, and its standard error.  In `path` that is the row above (for Dynamic Shift-Max, as for the static one,
+the net without), in `nets` the MicroNet, else the first row.
 """
 
 import argparse
 import itertools
-import json
-import os
-import shutil
+import math
 import statistics
-import subprocess
-import sys
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
+from claim_runs import FINISHED, Images, Job, Scale, check_scale, tasks_of, work
 from micronet_ablations import NET, TABLES
 
 from pumice.cost.count import profile
-from pumice.data.images import Splits
-from pumice.data.open import open_data
-from pumice.files import read_json, write_json
+from pumice.files import read_json
 from pumice.models.create import create_model
-from pumice.recipes.small_data import classify
-from pumice.train.run import resume, train
 
-TRAIN, WATCHED = 1000, 100  # images of a class: to train on, and to watch while training
 ORDER = ("path", "nets", "mutual", "condense", "fixed", "lambda", "lite", "activation", "places", "jk")
 OTHERS = dict(zip(("fixed", "lambda", "lite", "activation", "places", "jk"), list(TABLES)[1:], strict=True))
-FINISHED = "test.json"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run: `printed` is what the paper says of ImageNet, top-1."""
-
-    claim: str
-    label: str
-    model: str
-    seed: int
-    options: dict[str, Any] = field(default_factory=dict)
-    changes: dict[str, Any] = field(default_factory=dict)
-    printed: str = ""
-
-    @property
-    def folder(self) -> str:
-        """Of the run; equal work of several claims is done once."""
-        said = {"model": self.model, **self.options, **self.changes}
-        parts = [f"{k}-{v}" for k, v in said.items() if k != "model"]
-        words = "_".join([self.model, *parts, f"seed-{self.seed}"])
-        return "".join(c if c.isalnum() or c in "-_." else "+" for c in words)
 
 
 def jobs(claim: str, seed: int) -> list[Job]:
@@ -73,12 +50,16 @@ def jobs(claim: str, seed: int) -> list[Job]:
     sixty_four = {"img_size": 64, "epochs": 15}
     if claim == "path":
         rows = TABLES["From MobileNetV2 to MicroNet (table 2)"]
-        return [Job(claim, label, NET, seed, o, sixty_four, said.split()[-1]) for label, o, said in rows]
+        against = ["", *(label for label, _, _ in rows[:-2]), rows[-3][0]]
+        return [
+            Job(claim, label, NET, seed, o, sixty_four, said.split()[-1], other)
+            for (label, o, said), other in zip(rows, against, strict=True)
+        ]
     if claim == "mutual":
         beside = {**sixty_four, "partner": "full_rank"}
         return [
             Job(claim, "alone", NET, seed, {}, sixty_four, "59.4 (first version)"),
-            Job(claim, "with a full-rank partner", NET, seed, {}, beside, "61.1 (first version)"),
+            Job(claim, "with a full-rank partner", NET, seed, {}, beside, "61.1 (first version)", "alone"),
         ]
     if claim == "nets":
         return [
@@ -92,9 +73,10 @@ def jobs(claim: str, seed: int) -> list[Job]:
         ]
     if claim == "condense":
         small = {"img_size": 32, "epochs": 15}
+        fixed, learned = "groups fixed, as chance has it", "groups learned"
         return [
-            Job(claim, label, "condensenet50_cifar", seed, {"layers": 4, "condensed": condensed}, small)
-            for label, condensed in (("groups fixed, as chance has it", True), ("groups learned", False))
+            Job(claim, label, "condensenet50_cifar", seed, {"layers": 4, "condensed": label == fixed}, small, "", other)
+            for label, other in ((fixed, ""), (learned, fixed))
         ]
     ten = {"img_size": 64, "epochs": 10}
     return [Job(claim, label, NET, seed, o, ten, said.split()[-1]) for label, o, said in TABLES[OTHERS[claim]]]
@@ -122,7 +104,7 @@ def scaled(model: str, of: str, seed: int, printed: str) -> Job:
     width, side = like(model, of)
     small = "" if side == 64 else f" at {side} pixels"
     label = f"{model.rpartition('_')[0]} x {width}{small}, as {of}"
-    return Job("nets", label, model, seed, {"width": width}, {"img_size": side, "epochs": 15}, printed)
+    return Job("nets", label, model, seed, {"width": width}, {"img_size": side, "epochs": 15}, printed, of)
 
 
 def planned(claims: Sequence[str], seeds: int) -> list[Job]:
@@ -133,76 +115,6 @@ def planned(claims: Sequence[str], seeds: int) -> list[Job]:
     return list({job.folder: job for job in rows}.values())
 
 
-def subset(cifar10: Path, out: Path) -> Path:
-    """The images that are used, as a folder."""
-    folder = out / "cifar10"
-    if not folder.exists():
-        scratch = out / ".cifar10.part"
-        shutil.rmtree(scratch, ignore_errors=True)
-        for split, most in (("train", TRAIN), ("val", None)):
-            for label in sorted((cifar10 / split).iterdir()):
-                (scratch / split / label.name).mkdir(parents=True)
-                for file in sorted(label.iterdir())[:most]:
-                    shutil.copy(file, scratch / split / label.name)
-        scratch.rename(folder)
-    return folder
-
-
-def run(job: Job, folder: Path, out: Path) -> None:
-    """Train, or go on, and test."""
-    from pumice.deploy.session import open_session
-    from pumice.tasks.classify import evaluate
-
-    torch.set_num_threads(1)
-    splits = open_data(str(folder))
-    seen: defaultdict[int, int] = defaultdict(int)
-    watched = []
-    for i, label in enumerate(splits.val.labels):
-        seen[label] += 1
-        if seen[label] <= WATCHED:
-            watched.append(i)
-    fewer = Splits(splits.source, splits.train, splits.val.subset(watched))
-    place = out / job.folder
-    if (place / "config.json").is_file():
-        resume(place, splits=fewer)
-    else:
-        config = classify(str(folder), job.model, seed=job.seed, model_options=job.options, **job.changes)
-        train(config, place, splits=fewer)
-    condensed = place / "condensed.safetensors"
-    with open_session(condensed if condensed.exists() else place / "last.safetensors", runtime="eager") as session:
-        assert session.manifest is not None
-        scores = evaluate(session, session.manifest.preprocess, splits.val)
-    write_json(place / FINISHED, {"top1": scores.top1, "loss": scores.loss, "images": scores.count})
-
-
-def work(rows: Sequence[Job], args: argparse.Namespace, folder: Path) -> None:
-    """Run what is not finished, some at a time, each in a process of its own."""
-    waiting = [job for job in rows if not (args.out / job.folder / FINISHED).exists()]
-    running: list[tuple[Job, subprocess.Popen[bytes]]] = []
-    begun = time.perf_counter()
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    try:
-        while waiting or running:
-            late = args.hours is not None and time.perf_counter() - begun > args.hours * 3600
-            while waiting and len(running) < args.workers and not late:
-                job = waiting.pop(0)
-                command = [sys.executable, __file__, "--cifar10", str(args.cifar10), "--out", str(args.out)]
-                one = json.dumps({**job.__dict__})
-                log = (args.out / "log.txt").open("ab")
-                running.append((job, subprocess.Popen([*command, "--one", one], stderr=log, env=environment)))
-            if late and not running:
-                break
-            time.sleep(0.5)
-            for job, process in [pair for pair in running if pair[1].poll() is not None]:
-                running.remove((job, process))
-                how = "done" if process.returncode == 0 else f"failed ({process.returncode})"
-                print(f"{how}: {job.claim}, {job.label}, seed {job.seed}; {len(waiting)} to begin", flush=True)
-    finally:
-        for _, process in running:
-            process.terminate()
-            process.wait()
-
-
 def table(claims: Sequence[str], seeds: int, out: Path) -> Iterator[str]:
     """What the finished runs came to, in Markdown."""
     for claim in claims:
@@ -210,16 +122,28 @@ def table(claims: Sequence[str], seeds: int, out: Path) -> Iterator[str]:
         by: defaultdict[str, list[Job]] = defaultdict(list)
         for job in itertools.chain.from_iterable(jobs(claim, seed) for seed in range(count)):
             by[job.label].append(job)
-        yield f"\n**{claim}**\n\n| net | MAdds | top-1 here | spread | seeds | the paper's top-1 |"
-        yield "| --- | --: | --: | --: | --: | --- |"
+        yield f"\n**{claim}**\n\n| net | MAdds | top-1 here | spread | difference | seeds | the paper's top-1 |"
+        yield "| --- | --: | --: | --: | --: | --: | --- |"
+        found: dict[str, dict[int, float]] = {}
         for label, members in by.items():
-            files = [out / job.folder / FINISHED for job in members]
-            tops = [100 * read_json(file)["top1"] for file in files if file.exists()]
-            middle = f"{statistics.fmean(tops):.2f}" if tops else "-"
-            spread = f"{statistics.stdev(tops):.2f}" if len(tops) > 1 else "-"
-            options = {**members[0].options, **({"condensed": True} if claim == "condense" else {})}
-            cost = f"{madds(members[0].model, options) / 1e6:.2f} M"
-            yield f"| {label} | {cost} | {middle} | {spread} | {len(tops)} | {members[0].printed or '-'} |"
+            first = members[0]
+            files = {job.seed: out / job.folder / FINISHED for job in members}
+            tops = found[label] = {seed: 100 * read_json(file)["top1"] for seed, file in files.items() if file.exists()}
+            middle = f"{statistics.fmean(tops.values()):.2f}" if tops else "-"
+            spread = f"{statistics.stdev(tops.values()):.2f}" if len(tops) > 1 else "-"
+            others = found.get(first.against, {})
+            over = difference([tops[seed] - others[seed] for seed in tops if seed in others])
+            options = {**first.options, **({"condensed": True} if claim == "condense" else {})}
+            cost = f"{madds(first.model, options) / 1e6:.2f} M"
+            yield f"| {label} | {cost} | {middle} | {spread} | {over} | {len(tops)} | {first.printed or '-'} |"
+
+
+def difference(found: Sequence[float]) -> str:
+    """Mean, and its standard error if there are several."""
+    if not found:
+        return "-"
+    error = f" ± {statistics.stdev(found) / math.sqrt(len(found)):.2f}" if len(found) > 1 else ""
+    return f"{statistics.fmean(found):+.2f}{error}"
 
 
 def main() -> None:
@@ -227,20 +151,24 @@ def main() -> None:
     parser.add_argument("claims", nargs="*", metavar="CLAIM", help=", ".join(ORDER))
     parser.add_argument("--cifar10", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--hours", type=float, help="begin no run after so many")
+    parser.add_argument("--workers", type=int, default=2, help="runs at once")
+    parser.add_argument("--minutes", type=float, help="stop after so many; the same command goes on")
+    parser.add_argument("--images", type=int, default=1000, help="of a class, to train on")
+    parser.add_argument("--batch", type=int, default=64, help="images a step")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--once", action="store_true", help="change the images of a seed once for all runs")
     parser.add_argument("--out", type=Path, default=Path("runs/claims"))
-    parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if unknown := set(args.claims) - set(ORDER):
         parser.error(f"there is no claim {min(unknown)}; choose from {', '.join(ORDER)}")
     claims = args.claims or list(ORDER)
-    args.out.mkdir(parents=True, exist_ok=True)
-    folder = subset(args.cifar10, args.out)
-    if args.one:
-        run(Job(**json.loads(args.one)), folder, args.out)
-        return
-    work(planned(claims, args.seeds), args, folder)
+    scale = Scale(args.images, args.batch, args.device)
+    if said := check_scale(args.out, scale):
+        parser.error(said)
+    with get_context("fork").Pool(1) as apart:  # counting a network wakes CUDA up, which no process may share
+        rows = apart.apply(planned, (claims, args.seeds))
+    tasks = tasks_of(rows, Images(args.cifar10, scale), args.out, scale, args.once)
+    work(tasks, args.workers, args.minutes, args.out / "log.txt")
     print("\n".join(table(claims, args.seeds, args.out)))
 
 

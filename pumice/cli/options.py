@@ -94,15 +94,24 @@ def words(values: list[str] | None) -> list[str]:
     return [word for value in values or [] for word in value.split(",") if word]
 
 
+def known_device(device: str) -> str:
+    """The device, if it is one; whether this machine has it is not asked, which takes torch.
+
+    Raises:
+        BadInput: it is none.
+    """
+    if device not in ("cpu", "cuda"):
+        raise BadInput(f"--device {device!r} is unknown; choose cpu or cuda")
+    return device
+
+
 def check_device(device: str) -> str:
     """The device, if this machine has it.
 
     Raises:
         BadInput: it has not.
     """
-    if device not in ("cpu", "cuda"):
-        raise BadInput(f"--device {device!r} is unknown; choose cpu or cuda")
-    if device == "cuda":
+    if known_device(device) == "cuda":
         import torch
 
         if not torch.cuda.is_available():

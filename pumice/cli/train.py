@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pumice.cli import show
-from pumice.cli.options import Json, Pretrained, Set, threads_that_sleep
+from pumice.cli.options import Json, Pretrained, Set, known_device, threads_that_sleep
 from pumice.errors import BadInput
 from pumice.train.launch import is_first_process, said_by_the_first
 from pumice.values import read_value
@@ -43,6 +43,7 @@ def command(
     teacher_weights: Annotated[str | None, typer.Option(metavar="FILE", help="Weights of a teacher's name.")] = None,
     teacher_pretrained: Annotated[bool, typer.Option("--teacher-pretrained", help="Published ones.")] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the split, the images' order and the weights.")] = 0,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu or cuda; by default what there is.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at an image that cannot be read.")] = False,
     set: Set = None,
     resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with the run in this folder.")] = None,
@@ -65,6 +66,7 @@ def command(
     given |= {"partner": partner, "teacher": teacher, "teacher_weights": teacher_weights, "weights": weights}
     given |= {"teacher_pretrained": teacher_pretrained or None, "pretrained": pretrained or None}
     given |= {"strict": strict or None, "seed": seed or None}
+    given |= {"accelerator": device if device is None else known_device(device)}
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     if resume is not None:
         if data is not None or model is not None or out is not None or recipe != "small_data" or task or set or changes:

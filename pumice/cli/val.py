@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from pumice.cli import show
-from pumice.cli.options import Json, Threads
+from pumice.cli.options import Device, Json, Threads, check_device
 from pumice.errors import BadInput
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def command(
     ] = None,
     runtime: Annotated[str, typer.Option(metavar="NAME", help="eager, onnxruntime, openvino or auto.")] = "auto",
     threads: Threads = 1,
+    device: Device = "cpu",
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="Images a pass, where the file allows it.")] = 32,
     json: Json = False,
 ) -> None:
@@ -33,6 +34,7 @@ def command(
     from pumice.train.config import TrainConfig
     from pumice.train.open import open_for
 
+    device = check_device(device)
     config = run_config(model)
     source = data or config.get("data")
     if source is None:
@@ -48,7 +50,8 @@ def command(
     from pumice.tasks import classify, evaluate
     from pumice.tasks.names import task_of
 
-    with open_session(model, runtime=runtime, threads=threads, batch=None if runtime != "eager" else batch) as session:
+    own = None if runtime != "eager" else batch
+    with open_session(model, runtime=runtime, threads=threads, batch=own, device=device) as session:
         manifest = session.manifest
         if manifest is None:
             raise BadInput(f"{model} does not say how images are fed to it; export it with Pumice")
@@ -56,7 +59,7 @@ def command(
         if manifest.classes and (said := changed_classes(splits.classes, manifest.classes, str(source), model)):
             raise BadInput(said)
         scores: TaskScores = (
-            classify.evaluate(session, manifest.preprocess, splits.val)
+            classify.evaluate(session, manifest.preprocess, splits.val, batch)
             if task == CLASSIFY
             else evaluate.evaluate(
                 session, task_of(manifest), splits.val, manifest.preprocess, manifest.decode, min(batch, 8)

@@ -1,6 +1,6 @@
 """Images: finding them, reading them, and making them into what a network reads.
 
-Only `pipeline`, `box_pipeline`, `order` and `stream_loader` import torch.
+Only the pipelines, `pose_samples`, `order` and `stream_loader` import torch.
 
 image        one image file of any valid kind -> RGB
 images       what a set of labelled images is; train and validation together; natural order

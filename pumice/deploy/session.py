@@ -204,7 +204,7 @@ def open_session(
         batch: images in one forward pass; None is the file's own, 1 where it is open.
         input_size: (C, H, W), by default the file's or the manifest's; another only where the file is dynamic.
         manifest: takes the place of the one that the source carries.
-        device: "cpu", or "cuda" for eager.
+        device: "cpu", or "cuda" for eager, which is what "auto" means there.
 
     Raises:
         BadInput: the source or the runtime is missing, or they do not go together.
@@ -212,7 +212,7 @@ def open_session(
     """
     if threads < 1 or (batch is not None and batch < 1):
         raise BadInput(f"threads and batch are at least 1, not {threads} and {batch}")
-    chosen = resolve_runtime(source, runtime)
+    chosen = resolve_runtime(source, "eager" if runtime == "auto" and device != "cpu" else runtime)
     if device != "cpu" and chosen != "eager":
         raise BadInput(f"runtime {chosen} runs on the cpu here; use runtime eager for {device}")
     module, name = _CLASSES[chosen].split(":")

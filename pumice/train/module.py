@@ -15,6 +15,7 @@ from pumice.models.condense import group_lasso
 from pumice.train.config import TrainConfig
 from pumice.train.culprit import bad_parameter, failure, in_words, lower_rate
 from pumice.train.freeze import freeze_norms, set_frozen
+from pumice.train.heap import give_back
 from pumice.train.judging import PARTNER, Judging
 from pumice.train.objective import Objective
 from pumice.train.optimizer import create_optimizer
@@ -238,8 +239,10 @@ class Learner(pl.LightningModule):  # type: ignore[misc]
             raise CheckFailed(f"{what}, with {in_words(self.stream, self.place)}; {lower_rate(self.config)}")
 
     def on_train_batch_end(self, outputs: Any, batch: tuple[Tensor, Any], batch_idx: int) -> None:
-        """Count the images."""
+        """Count the images; make ready for the processes that validation forks."""
         self._images += len(batch[0])
+        if self.config.workers and self.between_epochs and not self.mid_step(batch_idx):
+            give_back()
 
     def on_validation_start(self) -> None:
         """How fast the epoch trained, validation apart; of a resumed epoch, what this process did of it."""

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 
 import lightning.pytorch as pl
@@ -20,6 +20,7 @@ from pumice.train.condense import Condense, learns_groups
 from pumice.train.config import TrainConfig
 from pumice.train.dense import dense_parts
 from pumice.train.ema import Ema
+from pumice.train.heap import memory_kept
 from pumice.train.in_place import in_place
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.launch import started
@@ -96,8 +97,9 @@ def run_epochs(
         epochs = min(config.epochs, until_epoch or config.epochs) - module.first_step // module.steps_per_epoch
         if epochs > 0 and not module.out_of_time:
             trainer.fit_loop.max_epochs = epochs
+            kept = memory_kept() if trainer.strategy.root_device.type == "cpu" else nullcontext()
             try:
-                with _memory_in_words(config), in_place(net, module.partner):
+                with _memory_in_words(config), in_place(net, module.partner), kept:
                     trainer.fit(module, module.stream, parts.val)
             except RuntimeError as error:
                 if trainer.world_size == 1 or not lost(error):
@@ -187,6 +189,8 @@ def _trainer(config: TrainConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
     """
     accelerator = config.accelerator
     on_gpu = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
+    if on_gpu:  # deterministic algorithms make torch fill all new memory, which nothing here reads before it is written
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         return pl.Trainer(
             num_nodes=config.nodes,
@@ -243,6 +247,8 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning\..*")
+            # Of distributed training, from torch 2.11 on: the network was wrapped in another stream than it runs in.
+            warnings.filterwarnings("ignore", "The AccumulateGrad node's stream does not match")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -81,6 +81,8 @@ def test_a_run_for_people(pumice: Any, digits_run: Path) -> None:
         (("benchmark", "micronet_m0", "--threads", "1,4096"), "4096 threads cannot run at once"),
         (("benchmark", "micronet_m0", "--batch", "0"), "--batch '0' is not a whole number"),
         (("predict", "digits", "--model", "micronet_m0", "--device", "tpu"), "--device 'tpu' is unknown"),
+        (("train", "digits", "--model", "micronet_m0", "--device", "gpu"), "--device 'gpu' is unknown"),
+        (("val", "run", "digits", "--device", "gpu"), "--device 'gpu' is unknown"),
         (("fit", "digits", "--runtime", "eager"), "fit cannot ship for runtime 'eager'"),
         (("fit", "digits", "--runtime", "onnxruntim"), "onnxruntime"),
         (("fit", "digits", "--models", "resnet*"), "no network matches resnet*"),
@@ -96,7 +98,8 @@ def test_what_is_not_there(pumice: Any, here: Path, args: tuple[str, ...], words
 
 def test_cuda_without_a_device(pumice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    for verb in (("benchmark", "micronet_m0"), ("predict", "digits", "--model", "micronet_m0")):
+    predict = ("predict", "digits", "--model", "micronet_m0")
+    for verb in (("benchmark", "micronet_m0"), predict, ("val", "micronet_m0", "digits")):
         said = pumice(*verb, "--device", "cuda")
         assert said.code == 2
         assert "this machine has no CUDA device" in said.sentence

@@ -334,7 +334,8 @@ def test_ctrl_c_leaves_a_run_that_goes_on(pumice: Any, here: Path, monkeypatch: 
     from pumice.train.console import Console
 
     train = ("train", "digits", "--model", "shufflenetv2_050", "--epochs", "2", *SHORT)
-    assert pumice(*train, "--out", "whole").code == 0
+    assert pumice(*train, "--device", "cpu", "--out", "whole").code == 0
+    assert json.loads((here / "whole/config.json").read_text())["accelerator"] == "cpu"
     with monkeypatch.context() as patch:
         print_line = Console.on_train_epoch_end
 

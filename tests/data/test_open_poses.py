@@ -101,7 +101,7 @@ def test_faults_are_named_and_skipped_or_refused(tmp_path: Path, wrong: Annotati
 
 
 def test_images_that_are_missing_damaged_or_of_another_size(tmp_path: Path) -> None:
-    file = write(tmp_path, "keypoints_train.json", [person(i, i) for i in (1, 2, 3, 4, 5)], images=5)
+    file = write(tmp_path, "keypoints_train.json", [person(i, i) for i in range(1, 7)], images=6)
     write(tmp_path, "keypoints_val.json", [person(1)])
     (tmp_path / "train" / "0.png").unlink()
     whole = (tmp_path / "train" / "1.png").read_bytes()
@@ -109,15 +109,20 @@ def test_images_that_are_missing_damaged_or_of_another_size(tmp_path: Path) -> N
     Image.new("RGB", (20, 15)).save(tmp_path / "train" / "2.png")
     content = json.loads(file.read_text())
     content["images"][3]["file_name"] = "../train/3.png"
+    content["images"][4]["file_name"] = "4.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 30)).save(tmp_path / "train" / "4.jpg", exif=exif)
     file.write_text(json.dumps(content))
     splits = open_poses(tmp_path)
-    assert [pose.id for pose in splits.train.poses] == [5]
+    assert [pose.id for pose in splits.train.poses] == [6]
     said = [f"{Path(s.path).name}: {s.reason}" for s in splits.skipped]
     assert said[0] == f"keypoints_train.json: image 1 is '0.png', and no such file lies below {tmp_path}"
     assert said[1].startswith("keypoints_train.json: image 4 is '../train/3.png'")
     assert said[2].startswith("1.png: it is cut short or damaged")
     assert said[3] == "2.png: it is 20 x 15, the annotations say 40 x 30"
-    assert len(said) == 4
+    assert said[4] == "4.jpg: it is 30 x 40, turned as EXIF says, the annotations say 40 x 30"
+    assert len(said) == 5
 
 
 def test_of_several_lists_the_one_whose_images_are_there(tmp_path: Path) -> None:

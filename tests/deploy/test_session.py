@@ -204,7 +204,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, case: Case):
         open_session(case.xml.path, runtime="openvino")
 
 
-def test_a_run_folder_opens_its_file_and_else_its_weights(tmp_path: Path):
+def test_a_run_folder_opens_its_file_and_else_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from pumice.models.checkpoint import manifest_of, save_checkpoint
     from pumice.models.create import create_model
 
@@ -222,6 +222,11 @@ def test_a_run_folder_opens_its_file_and_else_its_weights(tmp_path: Path):
         with open_session(tmp_path, runtime=runtime) as session:
             assert (session.runtime, session.manifest) == (runtime, carried)
             assert relative_error(session.run(x), outputs(net, x)) < TOLERANCE
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(BadInput, match="torch finds no CUDA device"):  # there, auto is eager: the weights
+        open_session(tmp_path, device="cuda")
+    with pytest.raises(BadInput, match=r"eager runs networks and checkpoints, not model\.onnx"):
+        open_session(tmp_path / "model.onnx", device="cuda")
 
 
 def test_the_floor_imports_torch_and_no_runtime():

@@ -35,7 +35,7 @@ def without_doubles(
 ) -> list[int]:
     """Indices of the poses of one image to keep, the best first: less similar than `most` to every better one.
 
-    joints: (N, J, 3).  areas: of the persons' boxes; of two poses the mean is taken.
+    joints: (N, J, 3).  areas: of the persons, square pixels; of two poses the mean is taken.
     """
     kept: list[int] = []
     for i in np.argsort(-scores, kind="stable").tolist():

@@ -90,8 +90,10 @@ def score(samples: PoseSet, joints: Mapping[int, NDArray[np.float64]], rules: Ru
     if not truth:
         raise BadInput(f"none of the {len(judged)} persons has a labelled joint; give data with joints to judge by")
     detected = any(pose.score is not None for pose in judged.poses)
-    best = _best(found, truth, skeleton.sigmas) if detected else [joints[index] for index in chosen]
-    right, labelled = correct(best, truth, skeleton, rules.pck, rules.pck_by)
+    if detected:
+        right, labelled = correct(_best(found, truth, skeleton.sigmas), truth, skeleton, rules.pck, rules.pck_by)
+    else:
+        right, labelled = correct([one for _, one in found], judged.poses, skeleton, rules.pck, rules.pck_by)
     if not labelled.any():
         raise BadInput(f"task.pck_by={rules.pck_by} measures what is labelled of nobody; choose box")
     ranked = [(pose, places, _score(pose, places, rules.visible)) for pose, places in found]

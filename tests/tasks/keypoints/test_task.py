@@ -113,6 +113,8 @@ def test_a_judge_collects_in_any_order_and_from_others() -> None:
     whole = first.scores()
     assert whole.count == 3
     assert whole.ap == pytest.approx(1.0)
+    unlearnt = people(pose(1), pose(2, crowd=True), pose(4, joints=np.zeros((4, 3))))
+    assert judged(unlearnt).per_class[0]["labelled"] == 2, "whoever is a sample is judged"
     in_order = task.judge(samples, PREPROCESS, DECODE)
     in_order.add([0, 1, 2], np.concatenate(outputs))
     assert in_order.answers() == first.answers()
