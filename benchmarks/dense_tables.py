@@ -110,8 +110,8 @@ def segment() -> Iterator[Row]:
     """MobileNets with ASPP, R-ASPP, LR-ASPP; MicroNet with MR-ASPP; ESPNet, ESPNetV2.  Norms and biases included."""
     large, small, v2 = "mobilenetv3_large_100", "mobilenetv3_small_100", "mobilenetv2_100"
     whole, half = (1024, 2048), (512, 1024)
-    more = "printed 4 to 7 % above the convolutions alone"
-    rf2 = more + "; halved as DeepLab's code halves V3, parameters come within 1 % but not to the digit"
+    more = "printed 2 to 9 % above the convolutions alone; their convention is not stated"
+    rf2 = more + "; which filters of V2 are halved is not published"
     for net, reduced, filters, stride, size, params, madds, result, reason in (
         (f"raspp:{v2}", False, 256, 16, whole, 2.11, 21290, "mIoU 72.84", more),
         (f"raspp:{v2}", True, 256, 16, whole, 1.15, 13680, "mIoU 72.56", rf2),
