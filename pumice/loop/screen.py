@@ -15,6 +15,7 @@ from pumice.cost.database import lookup, measurement_key, store
 from pumice.cost.lut.table import Lut
 from pumice.cost.predicted import guessed, timing_of
 from pumice.cost.remote.runner import Item, time_items
+from pumice.deploy.direct import write_network
 from pumice.deploy.network import folded
 from pumice.deploy.onnx import export_to_measure
 from pumice.errors import BadInput
@@ -147,8 +148,10 @@ def measure(wanted: list[Candidate], config: FitConfig, net: nn.Module) -> None:
             # TensorFlow's padding is computed from the size: left open, that made EfficientNet-lite0 3 times slower.
             open_size = model.padding != "same" and config.task == CLASSIFY
             file = Path(folder, f"{0 if open_size else c.size}.onnx")
-            if not file.exists():
+            if not file.exists() and config.task == CLASSIFY:
                 export_to_measure(net, file, size, open_size=open_size)
+            elif not file.exists():  # torch's older exporter stumbles over what resizes to a computed size
+                write_network(folded(net, size), file, size)
             items.append(Item(str(file), c.model, c.runtime, config.threads, input_size=size))
         device = there(config)
         measuring = device.time if device else time_items

@@ -92,6 +92,10 @@ class Reader(ABC):
     def truth(self, samples: Any, index: int) -> Found:
         """What the annotations say of a sample."""
 
+    def view(self, image: "Image.Image", samples: Any, index: int) -> tuple[int, int, int, int]:
+        """The part of an image, left, top, right, bottom in pixels, that a picture of a sample shows."""
+        return 0, 0, image.width, image.height
+
     def boxes_of(self, samples: Any, index: int) -> Sequence[Box]:
         """The boxes that belong to a sample, for `inputs`."""
         return ()

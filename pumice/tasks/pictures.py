@@ -32,6 +32,7 @@ def pictured(model: "Session | nn.Module", manifest: Manifest, samples: Samples)
         boxes = reader.boxes_of(samples, index)
         found = reader.read(run(reader.inputs(image, boxes)), image, boxes)
         drawn = {"found": found.drawn(image), "truth": reader.truth(samples, index).drawn(image)}
-        uris = {key: data_uri(picture, SIDE, "JPEG") for key, picture in drawn.items()}
+        view = reader.view(image, samples, index)
+        uris = {key: data_uri(picture.crop(view), SIDE, "JPEG") for key, picture in drawn.items()}
         pictures.append({"name": samples.names[index], **uris})
     return pictures

@@ -116,5 +116,12 @@ class KeypointsReader(Reader):
         """The person's."""
         return (samples.poses[index].box,)
 
+    def view(self, image: "Image.Image", samples: PoseSet, index: int) -> tuple[int, int, int, int]:
+        """Around the person."""
+        region = region_of(samples.poses[index].box, self.preprocess.size)
+        left, top = region.x - region.width / 2, region.y - region.height / 2
+        right, bottom = min(left + region.width, image.width), min(top + region.height, image.height)
+        return max(0, round(left)), max(0, round(top)), round(right), round(bottom)
+
     def _boxes(self, image: "Image.Image", boxes: Sequence[Box]) -> Sequence[Box]:
         return boxes or [(0, 0, image.width, image.height)]
