@@ -287,7 +287,7 @@ def test_a_finished_run_is_resumed_without_change(
         (("--resume", "x", "--epochs", "9"), "give --resume DIR alone"),
         (("--resume", "x", "--seed", "1"), "give --resume DIR alone"),
         (("digits", "--model", "micronet_00"), "did you mean 'micronet_m0'?"),
-        (("digits", "--model", "micronet_m0", "--task", "detect"), "--task 'detect' is unknown"),
+        (("digits", "--model", "micronet_m0", "--task", "detect"), "there is no folder digits with images to detect"),
         (("digits", "--model", "micronet_m0", "--epochs", "0"), "'--epochs'"),
         (("digits", "--model", "micronet_m0", "--set", "optim.lrr=0.1"), "optim.lr"),
         (("digits", "--model", "micronet_m0", "--set", "model.nonsense=1"), "no option 'nonsense'"),
