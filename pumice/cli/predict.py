@@ -24,7 +24,8 @@ def command(
     ] = None,
     detector: Annotated[str | None, typer.Option(metavar="RUN", help="A detector that finds persons first.")] = None,
     score: Annotated[
-        float | None, typer.Option(metavar="S", min=0, max=1, help="Tell detections that score more; 0.4 by default.")
+        float | None,
+        typer.Option(metavar="S", min=0, max=1, help="Tell detections, draw joints that score more; 0.4 and 0.2."),
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw what is found on the pictures there.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a CSV file.")] = None,

@@ -44,7 +44,7 @@ def predict_dense(
         images, videos: what to look at.
         boxes: a file of detections that says where persons are; see `read_person_boxes`.
         detector: finds persons.
-        score: of a detection that is told, at least; None for the reader's own.
+        score: of a detection that is told or a joint that is drawn, at least; None for the reader's own.
         out: a folder for pictures, class maps, videos and predictions.json.
         csv_file: gets a row for everything that was found.
         strict: stop at an image that cannot be read.

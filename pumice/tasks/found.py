@@ -59,7 +59,7 @@ class Reader(ABC):
         Raises:
             BadInput: nothing has a score here.
         """
-        raise BadInput("only detections have a score to choose by; leave --score out")
+        raise BadInput("only detections and joints have a score to choose by; leave --score out")
 
     def inputs(self, image: "Image.Image", boxes: Sequence[Box]) -> NDArray[np.float32]:
         """(n, C, H, W): what the network reads of an image.

@@ -43,7 +43,7 @@ def predict(
         session: an open dense network that carries a manifest.
         images: (name, function that gives the image).
         boxes: where to look for persons in an image, for a network to keypoints; None for the whole image.
-        score: of a detection that is told, at least; None for the reader's own.
+        score: of a detection that is told or a joint that is drawn, at least; None for the reader's own.
         strict: raise on the first image that cannot be read rather than answer with its error.
 
     Raises:

@@ -1,6 +1,7 @@
 """Detection, segmentation and keypoints from data to pictures, by the verbs alone."""
 
 import csv
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -186,7 +187,7 @@ def test_predictions_are_told_and_drawn(
     task: str, files: dict[str, Path], data: dict[str, Path], tmp_path: Path, pumice: Pumice
 ) -> None:
     source = data[task] / FOLDER[task]
-    more = ("--score", "0.1") if task == "detect" else ()
+    more = {"detect": ("--score", "0.1"), "segment": (), "keypoints": ("--score", "0.01")}[task]
     said = pumice("predict", source, "--model", files[task], "--out", tmp_path, "--csv", tmp_path / "a.csv", *more)
     assert said.code == 0
     told = json.loads((tmp_path / "predictions.json").read_text())
@@ -194,8 +195,10 @@ def test_predictions_are_told_and_drawn(
     for i in range(4):
         with Image.open(source / f"{i}.png") as image, Image.open(tmp_path / f"{i}.jpg") as drawn:
             assert drawn.size == image.size
-            changed = np.abs(np.asarray(drawn, int) - np.asarray(image.convert("RGB"), int)).max(axis=2) > 90
-            assert changed.any()  # a JPEG of the image alone differs by far less than that somewhere
+            plain = io.BytesIO()
+            image.convert("RGB").save(plain, "JPEG", quality=90)
+            changed = np.abs(np.asarray(drawn, int) - np.asarray(Image.open(plain), int)).max(axis=2)
+            assert changed.max() > 60  # something is on it
     if task == "segment":
         mask = np.asarray(Image.open(tmp_path / "0.classes.png"))
         shares = {name: float((mask == i).mean()) for i, name in enumerate(("ground", "red", "blue"))}

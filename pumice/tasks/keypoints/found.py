@@ -83,6 +83,11 @@ class KeypointsReader(Reader):
         super().__init__(*args)
         self.skeleton = Skeleton.from_json(self.classes, self.decode)
         self.options = create_task("keypoints", self.decode.get(OPTIONS)).options
+        self.seen = float(self.options.visible)
+
+    def told_from(self, score: float) -> None:
+        """Draw and count only joints that score more."""
+        self.seen = score
 
     def inputs(self, image: "Image.Image", boxes: Sequence[Box]) -> NDArray[np.float32]:
         """A person per box."""
@@ -101,11 +106,11 @@ class KeypointsReader(Reader):
         where = self._boxes(image, boxes)
         stride = int(self.decode.get("stride", 4))
         joints = joints_in_image(outputs, [box[:4] for box in where], self.preprocess.size, stride)
-        return FoundPoses(self.skeleton, tuple(where), tuple(joints), self.options.visible)
+        return FoundPoses(self.skeleton, tuple(where), tuple(joints), self.seen)
 
     def nothing(self) -> FoundPoses:
         """Nobody."""
-        return FoundPoses(self.skeleton, (), (), self.options.visible)
+        return FoundPoses(self.skeleton, (), (), self.seen)
 
     def truth(self, samples: PoseSet, index: int) -> FoundPoses:
         """The labelled joints."""
