@@ -46,7 +46,10 @@ def build(
         raise BadInput(f"drop_rate {drop_rate} and drop_path_rate {drop_path_rate} must be from 0 to below 1")
     if padding not in get_args(Padding):
         raise BadInput(f"padding {padding!r} is unknown; choose {' or '.join(get_args(Padding))}")
-    output_stride = spec.output_stride if isinstance(spec, DenseSpec) else output_stride or 32
+    if isinstance(spec, DenseSpec):
+        output_stride = spec.output_stride
+    elif output_stride is None:
+        output_stride = 32
     config = ModelConfig(name, classes, in_chans, options, padding, bn_eps, output_stride)
     settings: dict[str, Any] = {
         "num_classes": classes,

@@ -62,7 +62,7 @@ def create_model(
             in_chans=in_chans,
             features_only=features_only,
             out_indices=out_indices,
-            output_stride=output_stride or 32,
+            output_stride=32 if output_stride is None else output_stride,
             drop_rate=drop_rate,
             drop_path_rate=drop_path_rate,
             **options,

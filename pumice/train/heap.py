@@ -18,8 +18,9 @@ def memory_kept() -> Iterator[None]:
     back when it is freed.  The next step asks again, and the system clears every page of it again: up to half the time
     of a step.  The numbers stay the same, to the last bit.
 
-    Afterwards glibc's thresholds are what it sets itself once it has freed a block of 32 MiB.  Nothing happens where
-    the C library is another.
+    Afterwards glibc's thresholds are what it sets itself once it has freed a block of 32 MiB; later blocks may still be
+    put where those of the training were, and then stay when they are freed.  Nothing happens where the C library is
+    another.
     """
     libc = _glibc()
     if libc is None:

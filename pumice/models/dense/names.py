@@ -40,7 +40,7 @@ def dense_spec(name: str, options: dict[str, Any], output_stride: int | None) ->
         BadInput: no such backbone, or one for another task; an option that neither has.
     """
     plan, backbone, rest = split(name, options)
-    stride = output_stride or plan.output_stride
+    stride = plan.output_stride if output_stride is None else output_stride
     if is_external(backbone):
         if not backbone.startswith("timm:"):
             head = name.partition(":")[0]

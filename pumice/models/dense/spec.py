@@ -54,7 +54,7 @@ def on_backbone(plan: HeadPlan, backbone: NetSpec | PlainSpec, output_stride: in
     output_stride: None is what the head asks for.
     """
     return DenseSpec(
-        *(plan, backbone, None, output_stride or plan.output_stride),
+        *(plan, backbone, None, plan.output_stride if output_stride is None else output_stride),
         init=backbone.init,
         bn_momentum=backbone.bn_momentum,
         bn_eps=backbone.bn_eps,
