@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/dense_tables.py [detect ...]
 
-A line a published row: parameters and multiply-adds as printed, ours, the deviation, and why they differ.  Parameters
-are counted as the paper does it: most leave out scales and shifts of batch norms, which TensorFlow's tools fold.  Ends
-1 if a deviation above TOLERATED has no reason.
+A line a published row, in Markdown: parameters and multiply-adds as printed / ours (the deviation), and why they
+differ.  Parameters are counted as the paper does it: most leave out scales and shifts of batch norms, which
+TensorFlow's tools fold.  Ends 1 if a deviation above TOLERATED has no reason.
 """
 
 import argparse
@@ -197,21 +197,25 @@ def main() -> None:
     parser.add_argument("task", nargs="*", choices=[[], *TABLES], help="all if not given")
     unknown = 0
     for task in parser.parse_args().task or TABLES:
-        print(f"\n{task}: printed -> ours (deviation)")
+        print(f"\n**{task}**\n\n| source | network | M parameters | M MAdds | result, and why ours differ |")
+        print("| --- | --- | --- | --- | --- |")
         for row in TABLES[task]():
             parts, far = [], False
-            for printed, ours, unit, digits in zip(row.printed, row.counts(), ("M", "M MAdds"), (3, 0), strict=True):
+            for printed, ours, digits in zip(row.printed, row.counts(), (3, 0), strict=True):
                 if printed is None:
-                    parts.append(f"- -> {ours:.{digits}f} {unit}")
+                    parts.append(f"- / {ours:.{digits}f}")
                     continue
                 deviation = ours / printed - 1
                 far |= abs(deviation) > TOLERATED
-                parts.append(f"{printed:g} -> {ours:.{digits}f} {unit} ({deviation:+.1%})")
+                parts.append(f"{printed:g} / {ours:.{digits}f} ({deviation:+.1%})")
             options = " ".join(f"{k}={v}" for k, v in row.options.items())
-            said = (row.reason or "NO REASON GIVEN") if far else ""
+            reason = (row.reason or "NO REASON GIVEN") if far else ""
             unknown += far and not row.reason
-            texts = (f"{row.source:20}", f"{' '.join((row.net, options)):62}", *parts, row.result, said)
-            print("; ".join(text for text in texts if text), flush=True)
+            said = "; ".join(text for text in (row.result, reason) if text)
+            print(
+                f"| {row.source} | `{' '.join((row.net, options)).strip()}` | {' | '.join(parts)} | {said} |",
+                flush=True,
+            )
     sys.exit(1 if unknown else 0)
 
 
