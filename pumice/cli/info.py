@@ -7,11 +7,13 @@ import typer
 from pumice.cli import show
 from pumice.cli.options import Json, Set
 
+UNKNOWN: dict[str, Any] = {"paper": "", "task": "classify", "note": "", "recipe": None, "options": {}}
+
 
 def command(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="A name of `pumice list`, timm:NAME, torchvision:NAME, pytorchcv:NAME."),
+        typer.Argument(metavar="NAME", help="A name of `pumice list`, timm:NAME, torchvision:NAME, HEAD:BACKBONE."),
     ],
     set: Set = None,
     json: Json = False,
@@ -70,27 +72,20 @@ def measured(name: str, pairs: list[str]) -> dict[str, Any]:
     from pumice.cli.options import model_options
     from pumice.cost.count import profile
     from pumice.models.create import create_model
+    from pumice.models.dense.names import is_dense
 
     options = model_options(pairs)
     cost = profile(create_model(name, **options))
     own = ":" not in name
-    record: dict[str, Any] = (
-        listed(name)
-        if own
-        else {
-            "family": name.partition(":")[0],
-            "paper": "",
-            "task": "classify",
-            "note": "",
-            "recipe": None,
-            "options": {},
-        }
-    )
+    if own:
+        record = {**listed(name), "status": "custom", "pretrained": False}
+    elif is_dense(name):
+        record = on_backbone(name, options)
+    else:
+        record = {**UNKNOWN, "family": name.partition(":")[0], "status": "external", "pretrained": True}
     return {
         **record,
         "name": name,
-        "status": "custom" if own else "external",
-        "pretrained": not own,
         "published": None,
         "deviation": {},
         "input_size": list(cost.input_size),
@@ -100,4 +95,24 @@ def measured(name: str, pairs: list[str]) -> dict[str, Any]:
         "memory_access": cost.memory_access,
         "peak_activation_bytes": cost.peak_activation_bytes,
         "options": {**record["options"], **options},
+    }
+
+
+def on_backbone(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a head on a backbone, HEAD:BACKBONE."""
+    from pumice.models.catalogue import entry
+    from pumice.models.dense.names import split
+    from pumice.recipes.names import recipe_of
+
+    plan, backbone, rest = split(name, options)
+    known = None if ":" in backbone else entry(backbone)
+    return {
+        **UNKNOWN,
+        "family": name.partition(":")[0],
+        "task": plan.task,
+        "status": f"a head on {backbone}",
+        "pretrained": known is None or known.pretrained,
+        "recipe": recipe_of(name, plan.task),
+        "options": {**vars(plan), **({} if known is None else known.options), **rest},
+        "note": "--pretrained loads the backbone's weights; the head starts afresh",
     }

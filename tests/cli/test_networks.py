@@ -323,3 +323,11 @@ def test_json_holds_no_numbers_that_json_lacks(pumice: Any, monkeypatch: pytest.
     monkeypatch.setattr("typer.echo", echo)
     show.emit({"a": float("nan"), "b": [float("inf"), 1.5]})
     assert json.loads(printed[0]) == {"a": None, "b": [None, 1.5]}
+
+
+def test_info_of_a_head_on_a_backbone(pumice: Any) -> None:
+    record = pumice("info", "ssdlite:mobilenetv2_035", "--set", "model.first_boxes=6", "--json").json
+    assert (record["task"], record["status"]) == ("detect", "a head on mobilenetv2_035")
+    assert (record["options"]["first_boxes"], record["options"]["width"]) == (6, 0.35)
+    assert record["pretrained"]
+    assert not pumice("info", "lraspp:micronet_m0", "--json").json["pretrained"]
