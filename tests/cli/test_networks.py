@@ -326,8 +326,8 @@ def test_json_holds_no_numbers_that_json_lacks(pumice: Any, monkeypatch: pytest.
 
 
 def test_info_of_a_head_on_a_backbone(pumice: Any) -> None:
-    record = pumice("info", "ssdlite:mobilenetv2_035", "--set", "model.first_boxes=6", "--json").json
-    assert (record["task"], record["status"]) == ("detect", "a head on mobilenetv2_035")
-    assert (record["options"]["first_boxes"], record["options"]["width"]) == (6, 0.35)
+    record = pumice("info", "ssdlite:mobilenetv2_050", "--set", "model.first_boxes=6", "--json").json
+    assert (record["task"], record["status"]) == ("detect", "a head on mobilenetv2_050")
+    assert (record["options"]["first_boxes"], record["options"]["width"]) == (6, 0.5)
     assert record["pretrained"]
-    assert not pumice("info", "lraspp:micronet_m0", "--json").json["pretrained"]
+    assert not pumice("info", "lraspp:squeezenext_23_100", "--json").json["pretrained"]
