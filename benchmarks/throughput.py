@@ -294,12 +294,13 @@ def main() -> int:
         for column, clock in enumerate(("wall", "cpu")):
             middle, low, high = interval(theirs[:, column] / ours[:, column])
             row |= {clock: round(middle, 3), f"{clock} low": round(low, 3), f"{clock} high": round(high, 3)}
+        print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
         for workers in (1, 0):
             waits = Waits(args.steps)
             train(config_of(name, 224, workers), splits, waits)
             row[f"wait, {workers} workers"] = round(waits.share, 3)
+            print(f"wait, {workers} workers {waits.share:.3f}", flush=True)
         rows.append(row)
-        print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
     if args.out:
         with args.out.open("w", newline="") as file:
             writer = csv.DictWriter(file, rows[0].keys())
