@@ -21,6 +21,7 @@ inspect      kind, size and fingerprints of every image of a set
 alike        which of many images are nearly the same
 check        what is wrong with a data set
 memory       decoded images kept in memory within a limit
+summary      what a data set of any dense task holds, and what would hurt
 boxes        what images with boxes are
 annotated    what annotation files say of images -> such a set, and what of it cannot be used
 headers      what many image files say of themselves; the damaged ones
@@ -44,6 +45,7 @@ skeleton     joints, their mirror images, tolerances, and the lines between them
 poses        what images with persons and joints are
 open_poses   COCO's keypoints files -> training and validation persons
 pose_crop    the part of an image around a person, and points from the one to the other
+pose_summary  how many persons a set has, and how often each joint is labelled
 pose_samples  torch data sets of persons: inputs and heatmaps
 order        the order in which an epoch shows a set
 pipeline     torch data loaders whose batches depend on seed, epoch and index only

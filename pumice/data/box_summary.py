@@ -1,12 +1,12 @@
 """What images with boxes hold: boxes of each class, boxes an image, and how large they are."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from pumice.data.boxes import BoxSet
-from pumice.data.images import Skipped, Splits
+from pumice.data.images import Splits
+from pumice.data.summary import Summary, in_both
 
 SMALL, LARGE = 32**2, 96**2  # square pixels: COCO's borders
 FEW = 50  # boxes of a class below which advice is given
@@ -40,48 +40,11 @@ class BoxCounts:
     tiny: int
 
 
-@dataclass(frozen=True)
-class BoxSummary:
-    """What a data set holds.
-
-    source: what the user called the data.
-    train, val: counts.
-    skipped: what could not be used, and boxes that were cut to their image.
-    shared: names that occur in both sets.
-    problems: what would hurt, in sentences.
-    advice: what else to think of, in sentences.
-    """
-
-    source: str
-    train: BoxCounts
-    val: BoxCounts
-    skipped: tuple[Skipped, ...]
-    shared: tuple[str, ...]
-    problems: tuple[str, ...]
-    advice: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was found that would hurt."""
-        return not self.problems
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON values."""
-        record = asdict(self)
-        for side in ("train", "val"):
-            record[side]["per_image"] = list(record[side]["per_image"])
-        return {"ok": self.ok, **{k: list(v) if isinstance(v, tuple) else v for k, v in record.items()}}
-
-
-def summary(splits: Splits[BoxSet]) -> BoxSummary:
+def summary(splits: Splits[BoxSet]) -> Summary[BoxCounts]:
     """Count the boxes of an opened data set; no image is read."""
     train, val = counts(splits.train), counts(splits.val)
-    shared = tuple(sorted(set(splits.train.names) & set(splits.val.names)))
-    problems, advice = [], []
-    if shared:
-        problems.append(
-            f"{len(shared)} images are to be learnt from and to be judged by ({shared[0]}); remove them once"
-        )
+    shared, problems = in_both(splits.train.names, splits.val.names)
+    advice: list[str] = []
     unlearnt = [name for name, n in train.per_class.items() if not n and val.per_class[name]]
     if unlearnt:
         problems.append(f"class {unlearnt[0]!r} has boxes to judge by but none to learn from; add images of it")
@@ -98,7 +61,7 @@ def summary(splits: Splits[BoxSet]) -> BoxSummary:
     if train.boxes and train.tiny > train.boxes / 10:
         share = 100 * train.tiny / train.boxes
         advice.append(f"{share:.0f} % of the boxes are tiny, a fiftieth of the image or less; try a larger --img-size")
-    return BoxSummary(splits.source, train, val, splits.skipped, shared, tuple(problems), tuple(advice))
+    return Summary(splits.source, train, val, splits.skipped, shared, tuple(problems), tuple(advice))
 
 
 def counts(images: BoxSet) -> BoxCounts:

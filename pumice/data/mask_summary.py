@@ -1,12 +1,12 @@
 """What images with masks hold: the share of the pixels that each class has, and how many images it is in."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from pumice.data.images import Skipped, Splits
+from pumice.data.images import Splits
 from pumice.data.masks import MaskSet, count_pixels
+from pumice.data.summary import Summary, in_both
 
 FEW = 20  # images with a class below which advice is given
 RARE = 0.005  # share of the pixels
@@ -31,45 +31,11 @@ class MaskCounts:
     images_per_class: dict[str, int]
 
 
-@dataclass(frozen=True)
-class MaskSummary:
-    """What a data set holds.
-
-    source: what the user called the data.
-    train, val: counts.
-    skipped: files that could not be used.
-    shared: names that occur in both sets.
-    problems: what would hurt, in sentences.
-    advice: what else to think of, in sentences.
-    """
-
-    source: str
-    train: MaskCounts
-    val: MaskCounts
-    skipped: tuple[Skipped, ...]
-    shared: tuple[str, ...]
-    problems: tuple[str, ...]
-    advice: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was found that would hurt."""
-        return not self.problems
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON values."""
-        return {"ok": self.ok, **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}}
-
-
-def summary(splits: Splits[MaskSet]) -> MaskSummary:
+def summary(splits: Splits[MaskSet]) -> Summary[MaskCounts]:
     """Count the pixels of an opened data set; masks are read only where they have not been counted."""
     train, val = counts(splits.train), counts(splits.val)
-    shared = tuple(sorted(set(splits.train.names) & set(splits.val.names)))
-    problems, advice = [], []
-    if shared:
-        problems.append(
-            f"{len(shared)} images are to be learnt from and to be judged by ({shared[0]}); remove them once"
-        )
+    shared, problems = in_both(splits.train.names, splits.val.names)
+    advice: list[str] = []
     for name, n in train.images_per_class.items():
         if not n and val.images_per_class[name]:
             problems.append(f"class {name!r} has pixels to judge by but none to learn from; add images of it")
@@ -90,7 +56,7 @@ def summary(splits: Splits[MaskSet]) -> MaskSummary:
         advice.append(f"{100 * train.void:.0f} % of the pixels are void, from which nothing is learnt")
     if train.all_void:
         advice.append(f"{train.all_void} images to learn from are void all over; leave them out")
-    return MaskSummary(splits.source, train, val, splits.skipped, shared, tuple(problems), tuple(advice))
+    return Summary(splits.source, train, val, splits.skipped, shared, tuple(problems), tuple(advice))
 
 
 def counts(samples: MaskSet) -> MaskCounts:

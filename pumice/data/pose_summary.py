@@ -1,13 +1,13 @@
 """What images with persons hold: persons, and how often each joint is labelled."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from pumice.data.images import Skipped, Splits
+from pumice.data.images import Splits
 from pumice.data.poses import PoseSet
+from pumice.data.summary import Summary, in_both
 
 FEW = 100  # labels of a joint below which advice is given
 SMALL = 32  # pixels: persons not as high are hardly recognised
@@ -33,49 +33,12 @@ class PoseCounts:
     small: int
 
 
-@dataclass(frozen=True)
-class PoseSummary:
-    """What a data set holds.
-
-    source: what the user called the data.
-    train, val: counts.
-    skipped: what could not be used.
-    shared: names of images that occur in both sets.
-    problems: what would hurt, in sentences.
-    advice: what else to think of, in sentences.
-    """
-
-    source: str
-    train: PoseCounts
-    val: PoseCounts
-    skipped: tuple[Skipped, ...]
-    shared: tuple[str, ...]
-    problems: tuple[str, ...]
-    advice: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was found that would hurt."""
-        return not self.problems
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON values."""
-        record = asdict(self)
-        for side in ("train", "val"):
-            record[side]["height"] = list(record[side]["height"])
-        return {"ok": self.ok, **{k: list(v) if isinstance(v, tuple) else v for k, v in record.items()}}
-
-
-def summary(splits: Splits[PoseSet]) -> PoseSummary:
+def summary(splits: Splits[PoseSet]) -> Summary[PoseCounts]:
     """Count the persons and joints of an opened data set; no image is read."""
     train, val = counts(splits.train), counts(splits.val)
-    sides = ({pose.image for pose in side.poses} for side in (splits.train, splits.val))
-    shared = tuple(sorted(set.intersection(*sides)))
-    problems, advice = [], []
-    if shared:
-        problems.append(
-            f"{len(shared)} images are to be learnt from and to be judged by ({shared[0]}); remove them once"
-        )
+    learnt, judged = ((pose.image for pose in side.poses) for side in (splits.train, splits.val))
+    shared, problems = in_both(learnt, judged)
+    advice: list[str] = []
     unlearnt = [name for name, n in train.per_class.items() if not n and val.per_class[name]]
     if unlearnt:
         problems.append(f"joint {unlearnt[0]!r} is labelled to judge by and never to learn from; add images of it")
@@ -87,7 +50,7 @@ def summary(splits: Splits[PoseSet]) -> PoseSummary:
         advice.append("the file gives no sigmas for all joints, so OKS AP is by a guess; look at PCK")
     if train.small > train.persons / 10:
         advice.append(f"{train.small} persons to learn from are less than {SMALL} pixels high")
-    return PoseSummary(splits.source, train, val, splits.skipped, shared, tuple(problems), tuple(advice))
+    return Summary(splits.source, train, val, splits.skipped, shared, tuple(problems), tuple(advice))
 
 
 def counts(samples: PoseSet) -> PoseCounts:
