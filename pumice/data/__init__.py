@@ -21,6 +21,8 @@ inspect      kind, size and fingerprints of every image of a set
 alike        which of many images are nearly the same
 check        what is wrong with a data set
 memory       decoded images kept in memory within a limit
+open_dense   boxes, masks or poses, as the task wants them
+check_dense  whether such a set is fit to learn from
 summary      what a data set of any dense task holds, and what would hurt
 boxes        what images with boxes are
 annotated    what annotation files say of images -> such a set, and what of it cannot be used
@@ -30,6 +32,7 @@ open_boxes   what a user typed -> training and validation images with boxes
 box_summary  what such a set holds: boxes of each class, how many an image, how large
 box_augment  the random changes of training images with boxes
 box_pipeline  torch data sets of images with boxes
+video        a video frame by frame
 imagenet     names of the classes of ImageNet
 preprocess   RGB image -> network input, for validation, prediction and verification
 augment      the random changes of training images, as values
@@ -44,6 +47,7 @@ mask_pipeline  torch data sets of images with masks
 skeleton     joints, their mirror images, tolerances, and the lines between them
 poses        what images with persons and joints are
 open_poses   COCO's keypoints files -> training and validation persons
+person_boxes  boxes of persons that a detector has written
 pose_crop    the part of an image around a person, and points from the one to the other
 pose_summary  how many persons a set has, and how often each joint is labelled
 pose_samples  torch data sets of persons: inputs and heatmaps

@@ -12,6 +12,7 @@ guidelines.py  the page of `pumice guidelines`
 sections.py  the parts of the page, one function each
 listings.py  the tables of the page: candidates, accuracy by class, confused classes
 mistakes.py  pictures of the worst mistakes of one run, and of what several get wrong together or alone
+dense.py     figures, classes and pictures of a run of a dense task
 comparison.py  several runs against each other: table, curves, confusion, mistakes
 html.py      escaping, tables and the other pieces of HTML that the sections are made of
 page.css     how the page looks: light, dark, on paper, on a phone

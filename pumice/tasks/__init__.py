@@ -5,6 +5,7 @@ names       dense tasks by name; the network that a name means for one
 evaluate    scores of a dense network, however it is run
 runner      sessions and modules as functions
 found       what a dense network finds in one image: as JSON values, as a picture
+predict     images in, what is found in them out
 drawing     boxes, masks and joints on a picture
 pictures    predictions beside the truth, for a report
 classify    scores of image classification: top-k, balanced accuracy, loss, confusion, per class

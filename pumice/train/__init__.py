@@ -10,6 +10,12 @@ trainer       Lightning around one network; train_once, training without a folde
 net           the network, the head and the weights that a configuration asks for
 module        the step, what an epoch came to
 optimizer     the optimiser, and which parameters it decays
+open          the data that a configuration names
+parts         what the loop is made of besides the network
+classifying   these parts of a classifier
+dense         these parts of a dense task
+judging       what validation makes of the networks' answers; which epoch is the best
+heap          memory that a step frees stays for the next one
 objective     what a step minimises: cross-entropy
 partner       mutual learning: a network that trains beside the first
 distill       a trained teacher, whose answers the network learns from
