@@ -68,14 +68,22 @@ def arrange(what: str, step: int, rank: int) -> None:
             raise BadInput("photo 7 cannot be read")
         if what == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
-        if what == "infinite":
-            self._unread = (step + 1, {"network": loss.detach() / 0})
         if what in ("term self", "term launcher"):
             os.kill(os.getpid() if what == "term self" else os.getppid(), signal.SIGTERM)
             time.sleep(1)  # until the launcher has told the others
         return loss
 
+    losses_of = Learner.losses_of
+
+    def infinite(self: Learner, batch: Any) -> dict[str, Tensor]:
+        losses = losses_of(self, batch)
+        if (self.steps_done, self.global_rank) == (step, rank):
+            losses["network"] = losses["network"] / 0
+        return losses
+
     Learner.training_step = training_step  # type: ignore[method-assign]
+    if what == "infinite":
+        Learner.losses_of = infinite  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
