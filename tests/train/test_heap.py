@@ -46,7 +46,8 @@ def kept_and_back() -> None:
     assert left_by_a_block() < SOME
     with memory_kept():
         assert left_by_a_block() > BLOCK - SOME
-        assert left_by_a_block() < SOME  # it lies where the first has been
+        # The next ones lie where the first has been; one of them may not fit, where something small came between.
+        assert sum(left_by_a_block() for _ in range(6)) < BLOCK + SOME
         give_back()
         assert resident() - before < SOME
         assert left_by_a_block() > BLOCK - SOME
