@@ -152,6 +152,11 @@ def _net(
     return NetSpec(rows, PoolLinear(), init="full_fan_out")
 
 
+def searched(candidates: Sequence[Candidate], width: float = 1.0) -> NetSpec:
+    """The net of 22 candidates, as the releases of FBNet-B and C are made."""
+    return _net(16, in_macro(candidates), 1984, width, "official")
+
+
 def fbnet_a(width: float = 1.0, layout: Layout = "official") -> NetSpec:
     """FBNet-A.  layout: "timm" keeps every first 1 x 1 convolution, as the paper's figure, and has no bias."""
     return _net(16, in_macro(A), 1504, width, layout)

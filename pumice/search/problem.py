@@ -1,0 +1,62 @@
+"""What is searched: where, for what, and how much it may cost."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pumice.errors import BadInput
+from pumice.models.spaces.space import Choice, Space
+from pumice.search.cost import Cost
+from pumice.search.reward import Accuracy, Reward
+from pumice.search.trial import Trial
+
+TRIES = 100_000  # random choices among which one must keep the target
+
+
+@dataclass(frozen=True)
+class Problem:
+    """cost, target: what a net may cost, in the cost's unit; both or neither.
+
+    reward: what the searcher maximises.
+    """
+
+    space: Space
+    cost: Cost | None = None
+    target: float | None = None
+    reward: Reward = field(default_factory=Accuracy)
+
+    def feasible(self, choice: Choice) -> bool:
+        """Whether the choice keeps the target."""
+        return self.cost is None or self.target is None or self.cost.of(choice) <= self.target
+
+    def random(self, rng: np.random.Generator) -> Choice:
+        """A choice that keeps the target, all such equally probable.
+
+        Raises:
+            BadInput: none of many does; the sentence names the least cost that was met.
+        """
+        least = np.inf
+        for _ in range(TRIES):
+            choice = self.space.random(rng)
+            if self.cost is None or self.target is None:
+                return choice
+            cost = self.cost.of(choice)
+            if cost <= self.target:
+                return choice
+            least = min(least, cost)
+        assert self.cost is not None
+        assert self.target is not None
+        raise BadInput(
+            f"no choice of {self.space.name} at or below {self.target:g} {self.cost.unit} was found; "
+            f"the least of {TRIES} was {least:g}: raise the target to that"
+        )
+
+    def judged(self, number: int, choice: Choice, accuracy: float) -> Trial:
+        """The finished trial of a choice."""
+        cost = None if self.cost is None else self.cost.of(choice)
+        return Trial(number, choice, accuracy, cost, self.reward.of(accuracy, cost))
+
+    def best(self, trials: list[Trial]) -> Trial | None:
+        """The most accurate trial that keeps the target; the earliest of equals; None where none keeps it."""
+        kept = [t for t in trials if self.target is None or t.cost is None or t.cost <= self.target]
+        return max(kept, key=lambda t: (t.accuracy, -t.number), default=None)
