@@ -27,6 +27,7 @@ class Touch:
     ids: Tensor
     makes: bool = False
     reads: bool = False
+    seen: Shape = ()
 
 
 class Flow:
@@ -126,6 +127,10 @@ class Flow:
             self.tie(self._made[name][0], ids, f"{name} is shared")
         else:
             self._made[name] = (ids, self.ties.fresh((count,)))
+        return self._made[name][1]
+
+    def made(self, name: str) -> Tensor:
+        """Ids of the outputs of the layer with that weight, which ran before."""
         return self._made[name][1]
 
     def share(self, ids: Tensor, parts: int, path: str) -> None:

@@ -20,6 +20,8 @@ def _convolution(flow: Flow, node: Node) -> None:
     shape, name = flow.shape(node), flow.plain_name(node, "weight")
     if not name and node.leaf is not None and node.leaf.rule == "made kernel":
         return _made_kernel(flow, node)
+    if node.leaf is not None and node.path == f"{node.leaf.path}.generate" and node.leaf.rule == "made kernel":
+        return flow.give(node)  # the kernel's elements, which `_made_kernel` takes together
     ids = flow.along(flow.given(node, "input"), 1)
     if ids is None or not name:
         return flow.opaque(node, "" if name else f"a computed kernel in {node.path or 'the model'}")
@@ -63,15 +65,13 @@ def _made_kernel(flow: Flow, node: Node) -> None:
     fits = rows == outs * inside * prod(kernel) and (depthwise or (groups == 1 and parts and inside % parts == 0))
     if ids is None or len(ids) != inside * groups or not fits:
         return flow.opaque(node, f"a computed kernel in {node.path}")
-    sigmoids = names[f"{attend}.weight"][0]
     out = ids if depthwise else flow.make(f"{generate}.weight", ids, outs)
-    flow.touches += [
-        Touch(f"{generate}.weight", 0, out.repeat_interleave(rows // outs), makes=not depthwise),
-        *(Touch(f"{attend}.{own}", 0, out.repeat_interleave(sigmoids // outs)) for own in ("weight", "bias")),
-    ]
+    sigmoids = flow.made(f"{attend}.weight")
+    flow.tie(sigmoids, out.repeat_interleave(len(sigmoids) // outs), attend)
+    seen = (outs, inside, prod(kernel), *names[f"{generate}.weight"][1:])
+    flow.touches.append(Touch(f"{generate}.weight", 0, out, makes=not depthwise, seen=seen))
     if not depthwise:
-        each = ids.repeat_interleave(prod(kernel)).repeat(outs)
-        flow.touches.append(Touch(f"{generate}.weight", 0, each, reads=True))
+        flow.touches.append(Touch(f"{generate}.weight", 1, ids, reads=True, seen=seen))
         if parts > 1:
             flow.share(ids, parts, path)
     flow.enter(node, node.inputs[0])

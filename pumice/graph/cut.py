@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pumice.errors import BadInput
 from pumice.graph.channels import Group, Use
+from pumice.graph.records import Shape
 
 Kept = Mapping[str, Sequence[int]]
 
@@ -63,35 +64,37 @@ def cut(model: nn.Module, groups: Sequence[Group], kept: Kept) -> nn.Module:
     check_kept(groups, kept)
     chosen = {name: set(channels) for name, channels in kept.items()}
     small = copy.deepcopy(model)
-    slices: dict[str, dict[int, list[Tensor]]] = {}
+    slices: dict[tuple[str, Shape], dict[int, list[Tensor]]] = {}
     passages: dict[str, list[tuple[Tensor, Tensor]]] = {}
     for group in groups:
         if len(chosen.get(group.name, range(group.channels))) == group.channels:
             continue
         for use in group.uses:
-            slices.setdefault(use.tensor, {}).setdefault(use.dim, []).append(_stays(use.channels, chosen[group.name]))
+            stays = _stays(use.channels, chosen[group.name])
+            slices.setdefault((use.tensor, use.seen), {}).setdefault(use.dim, []).append(stays)
         for passage in group.passages:
             ends = tuple(_stays(end, chosen[group.name]) for end in (passage.channels, passage.made))
             passages.setdefault(passage.module, []).append(ends)
     modules: dict[str, nn.Module] = {}
-    for name, dims in slices.items():
+    for (name, seen), dims in slices.items():
         path, _, own = name.rpartition(".")
         modules[path] = small.get_submodule(path)
         old: Tensor = getattr(modules[path], own)
-        new = old.detach()
+        new = old.detach().view(seen or old.shape)
         for dim, masks in dims.items():
             new = _sliced(new, dim, torch.stack(masks).all(0), rows=dims.get(0))
+        new = new.flatten(0, len(seen) - old.dim()) if seen else new
         if 0 in new.shape:
             raise BadInput(f"{path} would be left without channels; keep more of them")
         _replace(small, old, new.clone())
     for path, module in modules.items():
         _resize(module, path)
-    device = next(small.parameters()).device
+    like = next(small.parameters())
     for path, both in passages.items():
         module = small.get_submodule(path)
         narrow: Callable[[Tensor, Tensor], None] = getattr(module, "narrow")
         narrow(*(torch.stack(ends).all(0) for ends in zip(*both, strict=True)))
-        module.to(device)
+        module.to(like.device, like.dtype)
     return small
 
 
@@ -110,8 +113,8 @@ def masked(model: nn.Module, groups: Sequence[Group], kept: Kept) -> nn.Module:
         chosen = set(kept.get(group.name, range(group.channels)))
         for use in group.uses:
             if use.reads:
-                weight = full.get_parameter(use.tensor)
-                _zero(weight.detach(), use, _stays(use.channels, chosen))
+                weight = full.get_parameter(use.tensor).detach()
+                _zero(weight.view(use.seen or weight.shape), use, _stays(use.channels, chosen))
         for passage in group.passages:
             hidden = _stays(passage.channels, chosen)
             if not bool(hidden.all()):
