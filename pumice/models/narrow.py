@@ -9,6 +9,7 @@ values of, and a wide one works out for itself (indices of channels, mostly), be
 lies beside the weights and not in the record.
 """
 
+import copy
 from collections.abc import Iterator
 from math import prod
 from typing import Any, cast
@@ -72,13 +73,15 @@ def replace_classifier(model: nn.Module, num_classes: int) -> bool:
     """Give a network another last layer for what reaches it now, in place; whether it says which layer that is."""
     last = classifier_of(model)
     path = next((path for path, module in model.named_modules() if module is last), "")
-    new: nn.Module
+    new = copy.deepcopy(last)  # which may be of a class of its library
     if num_classes == 0:
         new = nn.Identity()
-    elif isinstance(last, nn.Linear):
-        new = nn.Linear(last.in_features, num_classes, last.bias is not None)
-    elif isinstance(last, nn.Conv2d) and last.kernel_size == (1, 1):
-        new = nn.Conv2d(last.in_channels, num_classes, 1, bias=last.bias is not None)
+    elif isinstance(new, nn.Linear):
+        fresh = nn.Linear(new.in_features, num_classes, new.bias is not None)
+        new.weight, new.bias, new.out_features = fresh.weight, fresh.bias, num_classes
+    elif isinstance(new, nn.Conv2d) and new.kernel_size == (1, 1):
+        made = nn.Conv2d(new.in_channels, num_classes, 1, bias=new.bias is not None)
+        new.weight, new.bias, new.out_channels = made.weight, made.bias, num_classes
     else:
         return False
     model.set_submodule(path, new.to(next(model.parameters())))
@@ -110,7 +113,7 @@ def _differing(module: nn.Module, full: nn.Module) -> Sizes:
         whole = getattr(full, name)
         values = name in module._buffers and name in full._non_persistent_buffers_set
         if whole is None:
-            sizes[name] = [str(tensor.dtype).removeprefix("torch."), *tensor.shape]
+            sizes[name] = ["float32" if tensor.is_floating_point() else "int64", *tensor.shape]
         elif tuple(tensor.shape) != tuple(whole.shape):
             if values or implied.get(name) != tuple(tensor.shape):
                 sizes[name] = list(tensor.shape)

@@ -2,7 +2,8 @@
 
 A convolution or linear layer does (positions) x (elements of its weight), and the weight loses along each dimension
 what its groups lose there; a kernel that is computed (CondConv, WeightNet), what the weight that makes it loses.
-Products of two activations (attention) count as they were; so whoever needs the exact number counts the network that was cut.
+Products of two activations (attention) count as they were; so whoever needs the exact number counts the network that
+was cut.
 """
 
 from collections import defaultdict
