@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pumice.graph.channel_ids import NONE, Spread, Ties, nothing, spread
+from pumice.graph.channel_ids import Spread, Ties, nothing, spread
 from pumice.graph.records import Graph, Leaf, Node, Ref, Shape
 
 MOST = 1 << 16  # elements of a parameter that is followed element by element

@@ -2,9 +2,9 @@
 
     groups = channel_groups(trace(model))
 
-Every channel is followed by itself through the traced operators (`channel_flow`, `channel_rules`).  Layers make channels, element-wise
-operators and depthwise convolutions tie them, concatenations and shuffles move them.  What cannot be followed is frozen
-with its reason.
+Every channel is followed by itself through the traced operators (`channel_flow`, `channel_rules`).  Layers make
+channels, element-wise operators and depthwise convolutions tie them, concatenations and shuffles move them.  What cannot
+be followed is frozen with its reason.
 """
 
 from collections import Counter

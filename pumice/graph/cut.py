@@ -9,7 +9,8 @@ Parameters and buffers are sliced; torch's layers are told their new sizes, and 
 """
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +74,7 @@ def cut(model: nn.Module, groups: Sequence[Group], kept: Kept) -> nn.Module:
             stays = _stays(use.channels, chosen[group.name])
             slices.setdefault((use.tensor, use.seen), {}).setdefault(use.dim, []).append(stays)
         for passage in group.passages:
-            ends = tuple(_stays(end, chosen[group.name]) for end in (passage.channels, passage.made))
+            ends = _stays(passage.channels, chosen[group.name]), _stays(passage.made, chosen[group.name])
             passages.setdefault(passage.module, []).append(ends)
     modules: dict[str, nn.Module] = {}
     for (name, seen), dims in slices.items():
@@ -91,9 +92,8 @@ def cut(model: nn.Module, groups: Sequence[Group], kept: Kept) -> nn.Module:
         _resize(module, path)
     like = next(small.parameters())
     for path, both in passages.items():
-        module = small.get_submodule(path)
-        narrow: Callable[[Tensor, Tensor], None] = getattr(module, "narrow")
-        narrow(*(torch.stack(ends).all(0) for ends in zip(*both, strict=True)))
+        module: Any = small.get_submodule(path)
+        module.narrow(*(torch.stack(ends).all(0) for ends in zip(*both, strict=True)))
         module.to(like.device, like.dtype)
     return small
 
@@ -166,7 +166,8 @@ def _replace(model: nn.Module, old: Tensor, new: Tensor) -> None:
     """Put a tensor in the place of another, under all of its names."""
     tensor = nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new
     for module in model.modules():
-        for own in (module._parameters, module._buffers):
+        places: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
+        for own in places:
             for name, value in own.items():
                 if value is old:
                     own[name] = tensor
