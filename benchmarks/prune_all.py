@@ -35,7 +35,7 @@ from pumice.search.prune.cutter import Cutter
 from pumice.search.prune.prune import prune
 
 OTHERS = (
-    *(f"timm:{net}" for net in ("resnet18", "regnety_002", "mobilenetv3_small_100", "convnext_atto", "vgg11_bn")),
+    *(f"timm:{net}" for net in ("resnet18", "regnety_002", "mobilenetv3_small_100", "convnext_atto")),
     *(f"timm:{net}" for net in ("efficientnet_lite0", "ghostnet_100", "densenet121", "mobilenetv4_conv_small")),
     *(f"torchvision:{net}" for net in ("resnet50", "shufflenet_v2_x1_0", "squeezenet1_1", "mnasnet1_0", "googlenet")),
 )
@@ -53,7 +53,7 @@ def main() -> None:
     given = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     sizes = sorted((e.madds, e.name) for e in entries() if e.madds <= LARGEST)
-    names = given.names or [*OTHERS, *DENSE, *(name for _, name in sizes)]
+    names = given.names or [*(name for _, name in sizes), *OTHERS, *DENSE]
     done = {row["name"] for row in rows(given.out)}
     end = time.monotonic() + given.seconds
     for name in names:

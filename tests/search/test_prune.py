@@ -18,7 +18,7 @@ from pumice.search.prune.prune import prune
 from pumice.search.prune.result import composed
 from pumice.search.prune.target import Target, read_target
 from pumice.search.prune.tune import Tuning
-from pumice.search.prune.widths import menus, step_of
+from pumice.search.prune.widths import Menu, menus, step_of
 from pumice.train.config import TrainConfig
 
 SIZE = (3, 32, 32)
@@ -117,7 +117,7 @@ def test_arithmetic_counts_what_a_trace_counts(chain: Chain) -> None:
         groups = channel_groups(graph)
         counts = Counts(graph, groups)
         free = [g for g in groups if not g.frozen]
-        chooser = Chooser(menus(groups, scores(model, free, "l1"), 1), counts, "uniform")
+        chooser = Chooser(menus(model, groups, scores(model, free, "l1"), 1), counts, "uniform")
         choice = chooser.below(graph.madds // 2)
         from pumice.graph.cut import cut
 
@@ -175,15 +175,27 @@ def group(cells: tuple[tuple[int, ...], ...]) -> Group:
 
 def test_cells_lose_equally_and_widths_are_round() -> None:
     score = np.arange(32.0)
-    (menu,) = menus((group((tuple(range(16)), tuple(range(16, 32)))),), {"g": score}, 8)
+    menu = Menu(group((tuple(range(16)), tuple(range(16, 32)))), score, 8)
     assert menu.counts == (4, 8, 12, 16)  # of each cell: 8, 16, 24, 32 in all
     assert menu.kept(0) == [12, 13, 14, 15, 28, 29, 30, 31]
     assert menu.kept(3) == list(range(32))
-    (uneven,) = menus((group((tuple(range(20)), tuple(range(20, 32)))),), {"g": score}, 1)
+    uneven = Menu(group((tuple(range(20)), tuple(range(20, 32)))), score, 1)
     assert uneven.counts == (*range(1, 13), 20)
     assert uneven.kept(11) == [*range(8, 20), *range(20, 32)]
     assert uneven.kept(12) == list(range(32))
-    assert menus((group((tuple(range(4)),)),), {"g": score[:4]}, 1)[0].counts == (1, 2, 3, 4)
+    assert Menu(group((tuple(range(4)),)), score[:4], 1).counts == (1, 2, 3, 4)
+
+
+def test_of_every_part_that_is_read_alone_a_channel_stays() -> None:
+    score = np.arange(8.0)
+    parts = frozenset({frozenset(range(4)), frozenset({4, 5}), frozenset({6, 7})})
+    menu = Menu(group((tuple(range(8)),)), score, 1, parts)
+    assert menu.counts == (3, 4, 5, 6, 7, 8)
+    assert menu.kept(0) == [3, 5, 7]  # the best of each part
+    assert menu.kept(1) == [3, 5, 6, 7]
+    halves = Menu(group((tuple(range(4)), tuple(range(4, 8)))), score, 1, parts)
+    assert halves.counts == (2, 3, 4)
+    assert halves.kept(0) == [2, 3, 5, 7]
 
 
 @pytest.mark.parametrize(

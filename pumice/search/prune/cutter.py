@@ -60,7 +60,7 @@ class Cutter:
         self.graph = trace(net, size)
         self.groups = channel_groups(self.graph)
         free = [group for group in self.groups if not group.frozen]
-        self.menus = menus(self.groups, scores(net, free, importance, squares), round_to)
+        self.menus = menus(net, self.groups, scores(net, free, importance, squares), round_to)
         if not self.menus:
             raise BadInput(f"nothing of {self.name} can be pruned: {_reasons(self.groups)}")
         self.chooser = Chooser(self.menus, Counts(self.graph, self.groups), ranking)
