@@ -33,10 +33,10 @@ class Touch:
 class Flow:
     """The ids of every value of a graph.
 
-    rules: by the operator's name, else by its kind.
+    rules, kinds: by the operator's name, else by its kind.  whole: weights of convolutions that lose whole groups.
 
-    touches: where ids lie in parameters and buffers.  shares: for each constraint ids as (parts, size); all parts keep
-    equally many.  passages: for modules that adapt themselves, by path, the ids at their input and at their result.
+    touches: where ids lie in parameters and buffers.  shares: names and ids as (parts, size), of which all parts keep
+    equally many.  passages: for modules that adapt themselves, by path, ids at their input and at their result.
     """
 
     def __init__(
@@ -44,11 +44,12 @@ class Flow:
         graph: Graph,
         rules: Mapping[str, Callable[["Flow", Node], None]],
         kinds: Mapping[str, Callable[["Flow", Node], None]],
+        whole: frozenset[str],
     ) -> None:
-        self.graph = graph
+        self.graph, self.whole = graph, whole
         self.ties = Ties()
         self.touches: list[Touch] = []
-        self.shares: list[Tensor] = []
+        self.shares: list[tuple[str, Tensor]] = []
         self.passages: dict[str, tuple[Tensor, Tensor]] = {}
         self._rules, self._kinds = rules, kinds
         self._spreads: dict[int, Spread] = {}
@@ -133,12 +134,12 @@ class Flow:
         """Ids of the outputs of the layer with that weight, which ran before."""
         return self._made[name][1]
 
-    def share(self, ids: Tensor, parts: int, path: str) -> None:
+    def share(self, ids: Tensor, parts: int, name: str) -> None:
         """All parts of these ids keep equally many."""
         if bool((ids >= 0).all()):
-            self.shares.append(ids.reshape(parts, -1))
+            self.shares.append((name, ids.reshape(parts, -1)))
         else:
-            self.ties.freeze(ids, f"in groups of {path} with channels that stay")
+            self.ties.freeze(ids, f"in groups of {name} with channels that stay")
 
     def tie(self, one: Tensor, other: Tensor, reason: str) -> None:
         """Tie ids one by one, or freeze them where they do not match."""
