@@ -199,19 +199,20 @@ class Flow:
     def _join(self, acc: Spread, mine: Spread, reason: str) -> Spread:
         """Both together; one that is spread over the other stays whole."""
         shape = torch.broadcast_shapes(acc.shape, mine.shape)
-        wide, flat = (acc, mine) if acc.axes else (mine, acc)
-        if not wide.axes:
-            if int(acc.core) >= 0 and int(mine.core) >= 0:
+        axes = set(acc.axes) | set(mine.axes)
+        if axes and all(min(acc.shape[axis], mine.shape[axis]) > 1 for axis in axes):
+            low = torch.broadcast_shapes(acc.core.shape, mine.core.shape)
+            self.ties.tie(acc.core.expand(low), mine.core.expand(low), reason)
+            return Spread(acc.core.expand(low), shape)
+        if not axes:
+            if acc.shape == mine.shape:
                 self.ties.tie(acc.core, mine.core, reason)
             return Spread(torch.maximum(acc.core, mine.core), shape)
-        if acc.axes == mine.axes:
-            self.tie(acc.core, mine.core, reason)
-        else:
-            self.ties.freeze(flat.core, reason)
-            if any(flat.shape[axis] > 1 for axis in wide.axes):
-                self.ties.freeze(wide.core, reason)
-            if flat.axes:
-                return nothing(shape)
+        wide, flat = (acc, mine) if acc.axes else (mine, acc)
+        self.ties.freeze(flat.core, reason)
+        if flat.axes:
+            self.ties.freeze(wide.core, reason)
+            return nothing(shape)
         return Spread(wide.core, shape)
 
     # How the graph is read.

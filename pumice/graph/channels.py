@@ -87,11 +87,12 @@ def channel_groups(graph: Graph) -> tuple[Group, ...]:
     whole: frozenset[str] = frozenset()
     parts = _Parts(follow(graph, whole))
     for _ in range(ROUNDS):
-        tight = parts.tight() - whole
-        other = _Parts(follow(graph, whole | tight)) if tight else parts
-        if other.loose() <= parts.loose():
+        tight = {parts.tight(apart=apart) - whole for apart in (False, True)} - {frozenset()}
+        others = [(whole | more, _Parts(follow(graph, whole | more))) for more in sorted(tight, key=len)]
+        best = max(others, key=lambda other: other[1].loose(), default=(whole, parts))
+        if best[1].loose() <= parts.loose():
             break
-        whole, parts = whole | tight, other
+        whole, parts = best
     return parts.groups()
 
 
@@ -159,14 +160,25 @@ class _Parts:
                 most += made * (1 - 1 / min(map(len, group.cells)))
         return most
 
-    def tight(self) -> frozenset[str]:
-        """Weights of grouped convolutions that leave no choice, in each group those with the smallest groups."""
+    def tight(self, *, apart: bool) -> frozenset[str]:
+        """Weights of grouped convolutions that leave no choice, in each group those with the smallest groups.
+
+        apart: all that share no channel with one before, from small groups to large (every other one of IGCV2's).
+        """
         found: set[str] = set()
-        for group in self._groups:
-            if group.frozen == TIGHT:
-                uses = {use.tensor for use in group.uses}
-                sizes = {name: rows.shape[1] for name, rows in reversed(self._shares) if name in uses}
-                found |= {name for name, size in sizes.items() if size == min(sizes.values())}
+        taken: set[int] = set()
+        tight = [{use.tensor for use in group.uses} for group in self._groups if group.frozen == TIGHT]
+        for uses in [set().union(*tight)] if apart else tight:
+            shares: dict[str, list[Tensor]] = {}
+            for name, rows in self._shares:
+                if name in uses:
+                    shares.setdefault(name, []).append(rows)
+            sizes = {name: rows[0].shape[1] for name, rows in shares.items()}
+            for name in sorted(sizes, key=sizes.__getitem__):
+                ids = {i for rows in shares[name] for i in rows.flatten().tolist()}
+                if not ids & taken if apart else sizes[name] == min(sizes.values()):
+                    found.add(name)
+                    taken |= ids
         return frozenset(found)
 
     def _together(self) -> Ties:
