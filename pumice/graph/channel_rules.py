@@ -45,9 +45,12 @@ def _convolution(flow: Flow, node: Node) -> None:
     else:
         out = flow.make(name, ids, outs)
         touches = [Touch(name, made, out, makes=True), Touch(name, read, ids, reads=True)]
-        if groups > 1:
-            flow.share(ids, groups, node.path)
-            flow.share(out, groups, node.path)
+        if groups > 1 and name in flow.whole:
+            both = torch.cat((ids.view(groups, -1), out.view(groups, -1)), 1)
+            flow.tie(both[:, :1].expand_as(both), both, f"in groups of {node.path} with channels that stay")
+        elif groups > 1:
+            flow.share(ids, groups, name)
+            flow.share(out, groups, name)
     if bias:
         touches.append(Touch(bias, 0, out, makes=touches[0].makes))
     flow.touches += touches
@@ -260,9 +263,9 @@ def _created(flow: Flow, node: Node) -> None:
     flow.give(node, *(nothing(flow.graph.values[value].shape) for value in node.outputs))
 
 
-def follow(graph: Graph) -> Flow:
-    """The ids of every value of a graph."""
-    return Flow(graph, RULES, KINDS)
+def follow(graph: Graph, whole: frozenset[str] = frozenset()) -> Flow:
+    """The ids of every value of a graph; convolutions with these weights lose whole groups."""
+    return Flow(graph, RULES, KINDS, whole)
 
 
 def _named(names: str, rule: Rule) -> dict[str, Rule]:

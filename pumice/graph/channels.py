@@ -3,13 +3,14 @@
     groups = channel_groups(trace(model))
 
 Every channel is followed by itself through the traced operators (`channel_flow`, `channel_rules`).  Layers make
-channels, element-wise operators and depthwise convolutions tie them, concatenations and shuffles move them.  What cannot
-be followed is frozen with its reason.
+channels, element-wise operators and depthwise convolutions tie them, concatenations and shuffles move them.  What
+cannot be followed is frozen with its reason.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import gcd
 
 import torch
@@ -20,6 +21,8 @@ from pumice.graph.channel_ids import Ties
 from pumice.graph.channel_rules import follow
 from pumice.graph.records import Graph, Shape
 
+TIGHT = "its grouped convolutions need every channel"
+ROUNDS = 3  # how often further convolutions may lose whole groups
 Sign = tuple[tuple[int, int, int], ...]
 
 
@@ -77,9 +80,20 @@ class Group:
 def channel_groups(graph: Graph) -> tuple[Group, ...]:
     """The channel groups of a network, in order of execution; frozen ones are among them.
 
-    Modules that declare `channel_rule = "pass"` are taken at their word: `cut` lets them adapt themselves.
+    A grouped convolution keeps its groups, each of them narrower; where that leaves no choice, some convolutions lose
+    whole groups instead: those with the smallest groups first.  Modules with a `channel_rule` other than "freeze" are
+    taken at their word: `cut` lets them adapt themselves.
     """
-    return _Parts(follow(graph)).groups()
+    whole: frozenset[str] = frozenset()
+    parts = _Parts(follow(graph, whole))
+    for _ in range(ROUNDS):
+        tight = {parts.tight(apart=apart) - whole for apart in (False, True)} - {frozenset()}
+        others = [(whole | more, _Parts(follow(graph, whole | more))) for more in sorted(tight, key=len)]
+        best = max(others, key=lambda other: other[1].loose(), default=(whole, parts))
+        if best[1].loose() <= parts.loose():
+            break
+        whole, parts = best
+    return parts.groups()
 
 
 class _Parts:
@@ -90,12 +104,13 @@ class _Parts:
         self._count = flow.ties.count
         self._touches = [replace(touch, ids=find(touch.ids)) for touch in flow.touches]
         self._passages = {path: (find(ids), find(made)) for path, (ids, made) in flow.passages.items()}
-        self._shares = [rows for rows in map(find, flow.shares) if not _alike(rows)]
+        shares = [(name, find(rows)) for name, rows in flow.shares]
+        self._shares = [(name, rows) for name, rows in shares if not _alike(rows)]
         self._reasons = flow.ties.frozen()
         self._signs = self._all_signs()
 
-    def groups(self) -> tuple[Group, ...]:
-        """All groups that some layer makes."""
+    @cached_property
+    def _groups(self) -> tuple[Group, ...]:
         makers: dict[int, str] = {}
         for touch in self._touches:
             if touch.makes:
@@ -132,6 +147,40 @@ class _Parts:
             found.append(Group(name, len(ids), cells, tuple(used), reason, tuple(passed)))
         return tuple(found)
 
+    def groups(self) -> tuple[Group, ...]:
+        """All groups that some layer makes."""
+        return self._groups
+
+    def loose(self) -> float:
+        """Outputs of layers that can be cut at most, where each cell keeps one channel."""
+        most = 0.0
+        for group in self._groups:
+            if not group.frozen:
+                made = sum(channel >= 0 for use in group.uses if use.makes for channel in use.channels)
+                most += made * (1 - 1 / min(map(len, group.cells)))
+        return most
+
+    def tight(self, *, apart: bool) -> frozenset[str]:
+        """Weights of grouped convolutions that leave no choice, in each group those with the smallest groups.
+
+        apart: all that share no channel with one before, from small groups to large (every other one of IGCV2's).
+        """
+        found: set[str] = set()
+        taken: set[int] = set()
+        tight = [{use.tensor for use in group.uses} for group in self._groups if group.frozen == TIGHT]
+        for uses in [set().union(*tight)] if apart else tight:
+            shares: dict[str, list[Tensor]] = {}
+            for name, rows in self._shares:
+                if name in uses:
+                    shares.setdefault(name, []).append(rows)
+            sizes = {name: rows[0].shape[1] for name, rows in shares.items()}
+            for name in sorted(sizes, key=sizes.__getitem__):
+                ids = {i for rows in shares[name] for i in rows.flatten().tolist()}
+                if not ids & taken if apart else sizes[name] == min(sizes.values()):
+                    found.add(name)
+                    taken |= ids
+        return frozenset(found)
+
     def _together(self) -> Ties:
         """Which ids are of one group: those of one constraint, and those that one layer makes, under constraints or
         not."""
@@ -139,7 +188,7 @@ class _Parts:
         ties.fresh((self._count,))
         bound = torch.zeros(self._count, dtype=torch.bool)
         bound[list(self._signs)] = True
-        for ids in [rows.unique() for rows in self._shares] + [t.ids.unique() for t in self._touches if t.makes]:
+        for ids in [rows.unique() for _, rows in self._shares] + [t.ids.unique() for t in self._touches if t.makes]:
             for alike in (ids[bound[ids]], ids[~bound[ids]]):
                 ties.tie(alike, alike[:1].expand_as(alike), "")
         return ties
@@ -147,7 +196,7 @@ class _Parts:
     def _all_signs(self) -> dict[int, Sign]:
         """For each id under a constraint: (constraint, part, how often)."""
         signs: dict[int, list[tuple[int, int, int]]] = {}
-        for k, rows in enumerate(self._shares):
+        for k, rows in enumerate(rows for _, rows in self._shares):
             for part, row in enumerate(rows):
                 ids, counts = row.unique(return_counts=True)
                 for i, n in zip(ids.tolist(), counts.tolist(), strict=True):
@@ -162,7 +211,7 @@ class _Parts:
         cells, even = _even(by_sign)
         reason = next((self._reasons[i] for i in ids if i in self._reasons), "")
         if not reason and (not even or min(map(len, cells)) == 1):
-            reason = "one channel" if len(ids) == 1 else "its grouped convolutions need every channel"
+            reason = "one channel" if len(ids) == 1 else TIGHT
         return tuple(map(tuple, cells)), reason
 
 
