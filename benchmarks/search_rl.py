@@ -1,4 +1,4 @@
-"""Does MnasNet's controller learn?  On NAS-Bench-Macro, whose 6,561 networks somebody trained, with the paper's settings.
+"""Does MnasNet's controller learn?  On NAS-Bench-Macro, 6,561 trained networks, with the paper's settings.
 
     .venv/bin/python benchmarks/search_rl.py [--table FILE] [--rule ppo] [--seeds 20] [--samples 3000] [--workers 1]
                                              [--out runs/search_rl.json]
@@ -100,18 +100,16 @@ def show(budget: float | None, runs: list[dict[str, Any]]) -> float:
     p = greater(last, first)
     print(f"\n{'accuracy alone' if budget is None else f'within {budget / 1e6:g} M'}, {len(runs)} seeds")
     print("  mean reward by 100 samples: " + " ".join(f"{100 * w:.2f}" for w in windows.mean(axis=0)))
-    print(
-        f"  first {100 * first.mean():.2f}, last {100 * last.mean():.2f}, p {p:.1e}; seeds that rose {sum(last > first)}"
-    )
+    rose = f"seeds that rose {sum(last > first)}"
+    print(f"  first {100 * first.mean():.2f}, last {100 * last.mean():.2f}, p {p:.1e}; {rose}")
     print(f"  entropy {' -> '.join(f'{h:.2f}' for h in np.mean([r['entropy'] for r in runs], axis=0))} nats")
     ours, theirs = (np.array([r[key] for r in runs]) for key in ("regret", "random"))
     names = (*map(str, QUERIES), f"end (mean {np.mean([r['queries'] for r in runs]):.0f})")
     for i, name in enumerate(names):
         a, b = ours[:, i], theirs[:, i]
-        print(
-            f"  {name:>16} queries: regret {a.mean():.3f} +- {a.std(ddof=1):.3f}, random {b.mean():.3f} +- "
-            f"{b.std(ddof=1):.3f}, ratio {a.mean() / b.mean():.2f}, p better {greater(b, a):.1e}, worse {greater(a, b):.1e}"
-        )
+        words = [f"{x.mean():.3f} +- {x.std(ddof=1):.3f}" for x in (a, b)]
+        print(f"  {name:>16} queries: regret {words[0]}, random {words[1]}, ratio {a.mean() / b.mean():.2f}", end="")
+        print(f", p better {greater(b, a):.1e}, worse {greater(a, b):.1e}")
     return p
 
 

@@ -62,12 +62,12 @@ def test_whoever_resumes_proposes_the_same(rule: str) -> None:
         return Mnasnet(problem(9.0), 3, rule=rule, **QUICK)  # type: ignore[arg-type]
 
     used = searcher()
-    trials = searched(used, 90)
-    for cut in (0, 5, 8, 41, 89):
+    trials = searched(used, 70)
+    for cut in (0, 8, 41, 69):
         assert searcher().propose(cut, trials[:cut]) == trials[cut].choice
         assert used.propose(cut, trials[:cut]) == trials[cut].choice, "a used searcher must start anew"
     assert used.records(trials) == searcher().records(trials)
-    assert len({trial.choice for trial in trials}) == 90
+    assert len({trial.choice for trial in trials}) == 70
 
 
 def test_other_values_are_another_search() -> None:
@@ -144,7 +144,7 @@ def test_a_choice_drawn_again_counts_again_and_costs_no_trial() -> None:
 def test_without_news_the_neighbour_of_the_likeliest_is_judged() -> None:
     """A rate so high that the controller soon draws one choice alone."""
     searcher = Mnasnet(problem(), 0, batch=10, lr=0.1, epochs=1, patience=20)
-    trials = searched(searcher, 60)
+    trials = searched(searcher, 50)
     updates = searcher.records(trials)
     drawn = {choice for update in updates for choice in update.choices}
     guesses = [trial.choice for trial in trials if trial.choice not in drawn]
@@ -152,8 +152,9 @@ def test_without_news_the_neighbour_of_the_likeliest_is_judged() -> None:
     for guess in guesses[:4]:
         assert any(len({*u.choices}) == 1 and distance(guess, u.choices[0]) == 1 for u in updates)
     news = [update.news > 0 for update in updates]
-    assert all(any(news[i : i + 2]) or len(guesses) > 0 for i in range(len(news)))
-    assert news.count(False) <= 2 * (len(guesses) + 1) + sum(news), "two batches without news, then a guess"
+    assert 2 * len(guesses) <= news.count(False) <= 2 * (len(guesses) + 1) + sum(news), (
+        "two batches without news, then a guess"
+    )
 
 
 def test_under_accuracy_alone_nothing_beyond_the_target_is_judged() -> None:
@@ -171,9 +172,9 @@ def test_the_piecewise_reward_leaves_the_sampling_free() -> None:
 
 
 def test_a_target_that_no_choice_keeps_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pumice.search.problem.TRIES", 20_000)
-    searcher = Mnasnet(problem(0.5, Accuracy()), 0, **QUICK)
-    with pytest.raises(BadInput, match="the least of 20000 was 1: raise the target to that"):
+    monkeypatch.setattr("pumice.search.problem.TRIES", 2000)
+    searcher = Mnasnet(problem(0.5, Accuracy(), Small()), 0, **QUICK)
+    with pytest.raises(BadInput, match="the least of 2000 was 1: raise the target to that"):
         searcher.propose(0, [])
 
 
