@@ -6,4 +6,7 @@ cost        Cost: what a choice costs, as a number; MAdds, parameters, tables, m
 objective   Objective: how good a choice is; a callable, a table, a short training
 reward      from accuracy and cost to one number: accuracy, MnasNet's soft and piecewise forms
 searcher    Searcher: a function of (seed, finished trials in order of number); `run` without storage
+controller  the LSTM that MnasNet's search draws choices from
+policy      how it learns from rewards: PPO, REINFORCE
+mnasnet     MnasNet's search by reinforcement learning
 """
