@@ -1,5 +1,6 @@
 """From a network to the cut of it that lands just below a count or a latency."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -156,18 +157,26 @@ class Cutter:
 
     def difference(self, made: Cut, seed: int = 0) -> tuple[float, float]:
         """Between a cut network and the masked one: largest absolute difference of outputs on random images, and as a
-        share of the largest output."""
-        hidden = masked(self.net, self.groups, made.kept).eval()
-        parameter = next(self.net.parameters())
-        generator = torch.Generator().manual_seed(seed)
-        images = torch.randn((2, *self.size), generator=generator).to(parameter)
-        was = self.net.training
-        with torch.inference_mode():
-            ours, theirs = (list(tensors_in(one.eval()(images))) for one in (made.net, hidden))
-        self.net.train(was)
+        share of the largest output.
+
+        In double precision, so that rounding neither feigns a difference nor hides one; in the network's own where a
+        forward of its own makes numbers of single precision.
+        """
+        images = torch.randn((2, *self.size), generator=torch.Generator().manual_seed(seed))
+        nets = (copy.deepcopy(made.net), masked(self.net, self.groups, made.kept))
+        try:
+            ours, theirs = (_outputs(net.double(), images) for net in nets)
+        except RuntimeError:
+            nets = (copy.deepcopy(made.net), masked(self.net, self.groups, made.kept))
+            ours, theirs = (_outputs(net, images) for net in nets)
         apart = max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
         largest = max(float(b.abs().max()) for b in theirs)
         return apart, apart / largest if largest else apart
+
+
+def _outputs(net: nn.Module, images: Tensor) -> list[Tensor]:
+    with torch.inference_mode():
+        return list(tensors_in(net.eval()(images.to(next(net.parameters())))))
 
 
 def _reasons(groups: Sequence[Group]) -> str:
