@@ -7,8 +7,10 @@ importance   how much each channel matters: L1, L2, scales of batch norms, Taylo
 widths       how many channels a group may keep, and which stay
 counts       multiply-adds and parameters of any cut, by arithmetic over one trace
 choose       the cut of a network that lands just below a count
+cutter       the cut that lands just below a count or a latency, and how far it is from the masked network
 clock        latencies of cut networks: measured in a runtime, or predicted by a table
 tune         statistics of batch norms anew, and training between cuts
 prune        `prune`: all of it, once or in steps
+result       what was done, as data
 record       the run folder of a pruned network
 """
