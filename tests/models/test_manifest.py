@@ -9,7 +9,7 @@ from pumice.errors import BadInput
 from pumice.models.manifest import Manifest, ModelConfig
 
 FULL = Manifest(
-    ModelConfig("mobilenetv3_small_100", 3, 1, {"width": 0.6, "minimal": True}, "same", 1e-3, 16),
+    ModelConfig("mobilenetv3_small_100", 3, 1, {"width": 0.6, "minimal": True}, "same", 1e-3, 16, {"a": {"b": 2}}),
     Preprocess((64, 96), 0.9, "bilinear", (0.1,), (0.2,), "BGR", "stretch"),
     ("épée", "盾", 'quote"'),
     budget={"max_latency_ms": 2.0, "runtime": "onnxruntime"},
