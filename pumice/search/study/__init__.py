@@ -1,0 +1,9 @@
+"""A search that is kept: trials in a database, workers on any number of machines, resumed after a kill.
+
+config    SearchConfig: everything that decides a search, as JSON values; no torch, no optuna
+storage   a database by its URL: SQLite or PostgreSQL; one worker at a time has the turn; what went wrong in a sentence
+workers   who judges a trial, whether that process still lives, and its heartbeat
+study     Study: take a trial, report, finish or give it back; what was judged so far
+stopping  the median rule
+work      the loop of one worker
+"""
