@@ -155,8 +155,11 @@ def frozen(text: str | None) -> Any:
 def check_name(name: str) -> None:
     """Refuse an unknown name at once, before torch is imported."""
     from pumice.models.catalogue import entry
+    from pumice.models.spaces.names import is_space, space_class
     from pumice.tasks.names import LIBRARIES
 
     *prefixes, own = name.split(":")
+    if prefixes and is_space(":".join([prefixes[-1], own])):
+        space_class(own)
     if not {*prefixes} & {*LIBRARIES}:
         entry(own)

@@ -35,7 +35,8 @@ def create_model(
     """Build a network: (N, in_chans, H, W) -> logits (N, num_classes), or maps with features_only.
 
     Args:
-        name: a name of `list_models()`, or `timm:NAME`, `torchvision:NAME`, `pytorchcv:NAME`, or `HEAD:BACKBONE`.
+        name: a name of `list_models()`, or `timm:NAME`, `torchvision:NAME`, `pytorchcv:NAME`, `HEAD:BACKBONE`,
+            or `space:NAME` with the option `choice`.
         pretrained: load published weights, a dense net's backbone alone; this is the one argument that may download.
         num_classes: that of the published net (1000 of most) if not given; 0 leaves pooled features.
         in_chans: channels of the input.

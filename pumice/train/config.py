@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_type_hints
 
 from pumice.errors import BadInput, nearest
+from pumice.models.spaces.names import canonical
 from pumice.tasks.names import CLASSIFY, TaskName, network_for
 from pumice.train.rules import check_rules
 from pumice.train.settings import read_overrides
@@ -174,6 +175,7 @@ class TrainConfig:
         hints = get_type_hints(TrainConfig)
         for f in fields(self):
             object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
+        object.__setattr__(self, "model_options", canonical(self.model, self.model_options))
         if self.task != CLASSIFY:
             listed = {k: list(v) if isinstance(v, tuple) else v for k, v in self.task_options.items()}
             object.__setattr__(self, "task_options", listed)
