@@ -12,6 +12,7 @@ from pumice.errors import BadInput
 
 T = TypeVar("T")
 TURN = 0x70756D69  # names our lock in a PostgreSQL database
+CONNECT = {"connect_timeout": 10, "client_encoding": "utf8"}  # a database without an encoding would answer bytes
 LOCKED = ("database is locked", "database table is locked")
 
 
@@ -65,7 +66,7 @@ class Storage:
         self._engine: Any = None
         if self._file is not None and not self._file.parent.is_dir():
             raise BadInput(f"no folder {self._file.parent} for the database {self._file.name}")
-        engine_kwargs: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+        engine_kwargs: dict[str, Any] = {"pool_pre_ping": True, "connect_args": CONNECT}
         if self._file is not None:
             engine_kwargs = {"connect_args": {"timeout": 5.0}}
 
@@ -97,7 +98,7 @@ class Storage:
         if self._engine is None:
             try:
                 self._engine = sqlalchemy.create_engine(
-                    self.url, poolclass=sqlalchemy.pool.NullPool, connect_args={"connect_timeout": 10}
+                    self.url, poolclass=sqlalchemy.pool.NullPool, connect_args=CONNECT
                 )
             except ImportError as error:
                 raise BadInput("PostgreSQL needs psycopg; install it with `pip install 'pumice[search]'`") from error

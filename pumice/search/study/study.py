@@ -48,13 +48,14 @@ class Judged:
 class Task:
     """A trial that this worker is to judge.
 
-    attempt: the number that Optuna gave it.
+    attempt, key: number and primary key that Optuna gave it.
     lost: another worker has it now, because this one was taken for dead.
     """
 
     number: int
     choice: Choice
     attempt: int
+    key: int
     rewards: dict[int, float] = field(default_factory=dict)
     stopped: int | None = None
     lost: bool = False
@@ -86,11 +87,14 @@ class Study:
                 )
                 if WHAT not in study.user_attrs:
                     if study.get_trials(deepcopy=False):
-                        raise BadInput(f"the study {name!r} of {storage.name} is not one of Pumice's; choose another --name")
+                        raise BadInput(
+                            f"the study {name!r} of {storage.name} is not one of Pumice's; choose another --name"
+                        )
                     study.set_user_attr(WHAT, own)
                 return study
 
         self._study = storage.patiently(begin)
+        self._key = storage.patiently(lambda: storage.optuna.get_study_id_from_name(name))
         theirs = storage.patiently(lambda: self._study.user_attrs)[WHAT]
         for key in (*theirs, *own):
             if theirs.get(key) != own.get(key):
@@ -137,9 +141,12 @@ class Study:
                 raise RuntimeError(f"{type(searcher).__name__} proposed {choice} again")
             self._add(len(last), choice)
         asked = self._study.ask()
-        task = Task(asked.user_attrs[NUMBER], tuple(asked.user_attrs[CHOICE]), asked.number)
+        optuna = self.storage.optuna
+        key = optuna.get_trial_id_from_study_id_trial_number(self._key, asked.number)
+        task = Task(asked.user_attrs[NUMBER], tuple(asked.user_attrs[CHOICE]), asked.number, key)
         self.beat(task)
-        asked.set_user_attr(WORKER, me())  # last: who has the turn knows a trial without it for one whose worker died here
+        # Last: a running trial without it, seen by who has the turn, is one whose worker died here.
+        optuna.set_trial_user_attr(key, WORKER, me())
         return task
 
     def _bury(self) -> None:
@@ -183,34 +190,25 @@ class Study:
 
     def beat(self, task: Task) -> None:
         """Say that the task's worker lives."""
-        optuna = self.storage.optuna
-        optuna.record_heartbeat(
-            optuna.get_trial_id_from_study_id_trial_number(optuna.get_study_id_from_name(self.name), task.attempt)
-        )
+        self.storage.optuna.record_heartbeat(task.key)
 
     def report(self, task: Task, epoch: int, accuracy: float) -> bool:
         """Keep the accuracy of an epoch; whether to stop there."""
         import optuna
 
-        accuracy = accuracy if math.isfinite(accuracy) else 0.0
-        attempt = self._attempt(task)
-
-        def keep() -> None:
-            attempt.report(accuracy, epoch)
-
+        so_far = accuracy if math.isfinite(accuracy) else 0.0
         try:
-            self.storage.patiently(keep)
+            self.storage.patiently(lambda: self.storage.optuna.set_trial_intermediate_value(task.key, epoch, so_far))
         except optuna.exceptions.UpdateFinishedTrialError:
             task.lost = True
             return True
-        task.rewards[epoch] = self._reward(task.choice, accuracy)
-        if self.early and falls_behind(task.rewards, [self._rewards(one) for one in self.judged() if one.trial.number < task.number]):
-            task.stopped = epoch
+        if self.early:
+            cost = None if self.problem.cost is None else self.problem.cost.of(task.choice)
+            task.rewards[epoch] = self.problem.reward.of(so_far, cost)
+            before = [one for one in self.judged() if one.trial.number < task.number]
+            if falls_behind(task.rewards, [self._rewards(one) for one in before]):
+                task.stopped = epoch
         return task.stopped is not None
-
-    def _reward(self, choice: Choice, accuracy: float) -> float:
-        cost = None if self.problem.cost is None else self.problem.cost.of(choice)
-        return self.problem.reward.of(accuracy, cost)
 
     def _rewards(self, judged: Judged) -> dict[int, float]:
         return {k: self.problem.reward.of(v, judged.trial.cost) for k, v in judged.reports.items()}
@@ -227,7 +225,7 @@ class Study:
         result |= {"failed": failed} if failed else {}
 
         def keep() -> None:
-            self._attempt(task).set_user_attr(RESULT, result)
+            self.storage.optuna.set_trial_user_attr(task.key, RESULT, result)
             self._study.tell(task.attempt, trial.value)
 
         try:
@@ -243,7 +241,7 @@ class Study:
 
         def give() -> None:
             if blameless:
-                self._attempt(task).set_user_attr(KEPT, True)
+                self.storage.optuna.set_trial_user_attr(task.key, KEPT, True)
             self._study.tell(task.attempt, state=TrialState.FAIL)
 
         if not task.lost:
@@ -268,14 +266,6 @@ class Study:
         for one in self._study.get_trials(deepcopy=False):
             found.setdefault(one.user_attrs[NUMBER], []).append(one)
         return found
-
-    def _attempt(self, task: Task) -> Any:
-        import optuna
-
-        ids = self.storage.optuna
-        return optuna.Trial(
-            self._study, ids.get_trial_id_from_study_id_trial_number(ids.get_study_id_from_name(self.name), task.attempt)
-        )
 
     def _judged(self, one: "FrozenTrial") -> Judged:
         result = one.user_attrs[RESULT]

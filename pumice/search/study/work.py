@@ -46,7 +46,9 @@ def work(
         try:
             with beating(lambda: study.beat(taken), study.storage.beat_s):  # noqa: B023
                 try:
-                    accuracy = objective.accuracy(taken.choice, lambda epoch, so_far: study.report(taken, epoch, so_far))  # noqa: B023
+                    accuracy = objective.accuracy(
+                        taken.choice, lambda epoch, so_far: study.report(taken, epoch, so_far)
+                    )  # noqa: B023
                 except CheckFailed as error:
                     accuracy, failed = 0.0, str(error)
             judged = study.finish(taken, accuracy, time.perf_counter() - at, failed)

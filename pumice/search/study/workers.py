@@ -32,7 +32,12 @@ def _born(pid: int) -> str | None:
 
 def me() -> dict[str, Any]:
     """This process, as its trials name it."""
-    return {"name": f"{socket.gethostname()}:{os.getpid()}", "place": _place(), "pid": os.getpid(), "born": _born(os.getpid())}
+    return {
+        "name": f"{socket.gethostname()}:{os.getpid()}",
+        "place": _place(),
+        "pid": os.getpid(),
+        "born": _born(os.getpid()),
+    }
 
 
 def is_gone(worker: dict[str, Any]) -> bool:
