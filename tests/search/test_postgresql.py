@@ -153,5 +153,5 @@ def test_a_server_that_goes_away(toy, postgresql):
     assert len(list(work(study, Random(study.problem, 0), Called(judge), 2))) == 2
     for one in (study.storage, other):
         one.close()
-    with pytest.raises(BadInput, match='cannot be used: .*database "nowhere" does not exist'):
+    with pytest.raises(BadInput, match=r'cannot be used: .*database "nowhere" does not exist'):
         Storage(postgresql.replace("/postgres", "/nowhere"), wait_s=0.1)

@@ -177,7 +177,7 @@ def test_a_searcher_that_repeats_itself_is_not_believed(toy, begin):
             return (0, 0, 0, 0)
 
     study = begin()
-    with pytest.raises(RuntimeError, match="proposed .* again"):
+    with pytest.raises(RuntimeError, match=r"proposed .* again"):
         list(work(study, Same(study.problem, 0), Called(toy.accuracy), 2))
 
 
@@ -283,17 +283,17 @@ def test_a_database_that_stays_locked(toy, begin, tmp_path):
 
 
 def test_databases_that_cannot_be_used(toy, begin, tmp_path):
-    with pytest.raises(BadInput, match="no folder .*nowhere for the database study.db"):
+    with pytest.raises(BadInput, match=r"no folder .*nowhere for the database study.db"):
         Storage(tmp_path / "nowhere" / "study.db")
     (tmp_path / "text.db").write_text("no database at all, although it is long enough" * 30)
-    with pytest.raises(BadInput, match="text.db cannot be used: file is not a database"):
+    with pytest.raises(BadInput, match=r"text.db cannot be used: file is not a database"):
         Storage(tmp_path / "text.db")
-    with pytest.raises(BadInput, match="postgresql://me@127.0.0.1:1/x cannot be used: .*[Rr]efused"):
+    with pytest.raises(BadInput, match=r"postgresql://me@127.0.0.1:1/x cannot be used: .*[Rr]efused"):
         Storage("postgresql://me:secret@127.0.0.1:1/x", wait_s=0.1)
     study = begin(wait_s=0.3)
     study.storage.close()
     (tmp_path / "study.db").unlink()
-    with pytest.raises(BadInput, match="study.db cannot be used: no such table"):
+    with pytest.raises(BadInput, match=r"study.db cannot be used: no such table"):
         searched(study, Called(toy.accuracy), 1)
 
 

@@ -8,7 +8,7 @@ Rewards = Mapping[int, float]
 
 
 def falls_behind(rewards: Rewards, finished: Sequence[Rewards], least: int = 5) -> bool:
-    """Whether the best so far is below the median that finished trials had at the same epoch (Golovin et al., KDD 2017).
+    """Whether the best so far is below the median of the finished trials at the same epoch (Golovin et al., KDD 2017).
 
     Args:
         rewards: of the trial that trains, the last epoch being now.

@@ -1,8 +1,8 @@
 """Trials in a database: taken, reported, finished or given back by any number of workers, each number judged once.
 
 Optuna keeps the trials, so that its own dashboard shows them.  It is driven by ask and tell: a sampler inside
-`optimize` could not keep a retried trial's number, and our searchers are functions of those numbers.  What Optuna calls a
-trial is one attempt here; the attempts of one trial share its number and its choice, and at most one of them is complete.
+`optimize` could not keep a retried trial's number, and our searchers are functions of those numbers.  What Optuna calls
+a trial is one attempt here; the attempts of a trial share its number and choice, and at most one of them is complete.
 """
 
 import math
@@ -99,8 +99,8 @@ class Study:
         for key in (*theirs, *own):
             if theirs.get(key) != own.get(key):
                 raise BadInput(
-                    f"the study {name!r} of {storage.name} has {key} {_said(theirs.get(key))}, not {_said(own.get(key))}; "
-                    "join it with the same settings, or choose another --name"
+                    f"the study {name!r} of {storage.name} has {key} {_said(theirs.get(key))}, not "
+                    f"{_said(own.get(key))}; join it with the same settings, or choose another --name"
                 )
 
     def take(self, searcher: Searcher, most: int) -> Task | Literal["wait"] | None:
@@ -171,7 +171,9 @@ class Study:
         from optuna.trial import TrialState
 
         positions = self.problem.space.positions
-        shapes = {one.name: optuna.distributions.CategoricalDistribution(one.options) for one in positions}
+        shapes: dict[str, Any] = {
+            one.name: optuna.distributions.CategoricalDistribution(one.options) for one in positions
+        }
         attrs: dict[str, Any] = {NUMBER: number, CHOICE: list(choice)}
         value = None
         if failed:
@@ -220,7 +222,7 @@ class Study:
         if task.lost:
             return None
         trial = self.problem.judged(task.number, task.choice, accuracy if math.isfinite(accuracy) else 0.0)
-        result = {"accuracy": trial.accuracy, "cost": trial.cost, "seconds": seconds}
+        result: dict[str, Any] = {"accuracy": trial.accuracy, "cost": trial.cost, "seconds": seconds}
         result |= {"stopped": task.stopped} if task.stopped is not None else {}
         result |= {"failed": failed} if failed else {}
 

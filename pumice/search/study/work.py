@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pumice.errors import BadInput, CheckFailed
 from pumice.search.objective import Objective
 from pumice.search.searcher import Searcher
-from pumice.search.study.study import Judged, Study
+from pumice.search.study.study import Judged, Study, Task
 from pumice.search.study.workers import beating
 
 LOOK_S = 0.5  # between two looks whether others have left something
@@ -41,19 +41,20 @@ def work(
         if task == "wait":
             time.sleep(LOOK_S)
             continue
-        at, failed = time.perf_counter(), ""
-        taken = task  # for the closures, which know the type no longer
-        try:
-            with beating(lambda: study.beat(taken), study.storage.beat_s):  # noqa: B023
-                try:
-                    accuracy = objective.accuracy(
-                        taken.choice, lambda epoch, so_far: study.report(taken, epoch, so_far)
-                    )  # noqa: B023
-                except CheckFailed as error:
-                    accuracy, failed = 0.0, str(error)
-            judged = study.finish(taken, accuracy, time.perf_counter() - at, failed)
-        except BaseException as error:
-            study.give_back(taken, blameless=isinstance(error, BadInput) or not isinstance(error, Exception))
-            raise
+        judged = _judge(study, task, objective)
         if judged is not None:
             yield judged
+
+
+def _judge(study: Study, task: Task, objective: Objective) -> Judged | None:
+    began, failed = time.perf_counter(), ""
+    try:
+        with beating(lambda: study.beat(task), study.storage.beat_s):
+            try:
+                accuracy = objective.accuracy(task.choice, lambda epoch, so_far: study.report(task, epoch, so_far))
+            except CheckFailed as error:
+                accuracy, failed = 0.0, str(error)
+        return study.finish(task, accuracy, time.perf_counter() - began, failed)
+    except BaseException as error:
+        study.give_back(task, blameless=isinstance(error, BadInput) or not isinstance(error, Exception))
+        raise
