@@ -4,6 +4,7 @@ trial       Trial: one network that was judged
 problem     Problem: a space, what counts (reward), what it costs (cost) and how much of it is allowed (target)
 cost        Cost: what a choice costs, as a number; MAdds, parameters, tables, measurements, guideline violations
 objective   Objective: how good a choice is; a callable, a table, a short training
+found       a trial as a network file, which every verb takes
 reward      from accuracy and cost to one number: accuracy, MnasNet's soft and piecewise forms
 searcher    Searcher: a function of (seed, finished trials in order of number); `run` without storage
 """

@@ -39,8 +39,7 @@ def space_class(name: str) -> "type[Space]":
 
 def defaults_of(name: str) -> dict[str, Any]:
     """The options of a space, with their values by default."""
-    parameters = list(inspect.signature(space_class(name).__init__).parameters.values())[1:]
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
+    return {p.name: p.default for p in inspect.signature(space_class(name)).parameters.values()}
 
 
 def create_space(name: str, **options: Any) -> "Space":
