@@ -1,0 +1,110 @@
+"""The methods by name, and what a configuration makes of one: problem, objective, searcher.
+
+Everything heavy is imported when it is asked for.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from pumice.errors import BadInput, nearest
+from pumice.search.study.config import SearchConfig
+from pumice.values import checked
+
+if TYPE_CHECKING:
+    from pumice.search.cost import Cost
+    from pumice.search.objective import Objective
+    from pumice.search.problem import Problem
+    from pumice.search.reward import Reward
+    from pumice.search.searcher import Searcher
+
+SEARCHERS = {  # a class that proposes, and whose arguments after problem and seed are the settings
+    "random": "pumice.search.searcher:Random",
+    "evolution": "pumice.search.evolution:Evolution",
+    "mnasnet": "pumice.search.mnasnet:Mnasnet",
+    "jointnas": "pumice.search.jointnas:JointNAS",
+}
+
+
+@dataclass(frozen=True)
+class Built:
+    """num_classes: of the networks that are judged."""
+
+    problem: "Problem"
+    objective: "Objective"
+    num_classes: int
+
+
+def check_method(name: str) -> None:
+    """
+    Raises:
+        BadInput: no method has the name.
+    """
+    if name not in SEARCHERS:
+        raise BadInput(f"there is no method {name!r}{nearest(name, list(SEARCHERS)) or ', choose ' + ', '.join(SEARCHERS)}")
+
+
+def build(config: SearchConfig) -> Built:
+    """Problem and objective.
+
+    Raises:
+        BadInput: a space, table, target or data that cannot be searched.
+    """
+    from pumice.models.spaces.names import create_space
+    from pumice.search.problem import Problem
+    from pumice.search.study.judging import costs_of, trained
+    from pumice.search.study.table import read_table
+
+    space = create_space(config.space, **config.space_options)
+    if config.table is not None:
+        objective: Objective
+        objective, listed = read_table(config, space)
+        classes = space.num_classes
+        cost: Cost = listed or costs_of(config, space, classes)
+    else:
+        objective, classes = trained(config, space)
+        cost = costs_of(config, space, classes)
+    return Built(Problem(space, cost, config.target, reward_of(config)), objective, classes)
+
+
+def reward_of(config: SearchConfig) -> "Reward":
+    """The reward by its name, with its settings."""
+    from pumice.search.reward import Accuracy, Weighted
+
+    if config.reward == "accuracy" or config.target is None:
+        return Accuracy()
+    usual = {"alpha": -0.07, "beta": -0.07} if config.reward == "soft" else {"alpha": 0.0, "beta": -1.0}
+    set = {name: checked(f"reward.{name}", value, float) for name, value in config.reward_options.items()}
+    return Weighted(config.target, **(usual | set))
+
+
+def searcher_of(config: SearchConfig, problem: "Problem", out: Path) -> "Searcher":
+    """The searcher of a method.
+
+    Raises:
+        BadInput: a setting that it does not have, or cannot take.
+    """
+    module, _, name = SEARCHERS[config.method].partition(":")
+    kind: type[Searcher] = getattr(import_module(module), name)
+    return kind(problem, config.seed, **settings_of(kind.__init__, config.method_options, config.method))
+
+
+def settings_of(function: Callable[..., Any], given: dict[str, Any], method: str, skip: int = 3) -> dict[str, Any]:
+    """The settings of a method as the types of the function that takes them.
+
+    Args:
+        skip: of its parameters so many are no settings.
+
+    Raises:
+        BadInput: a setting that it does not have, or a value of another type.
+    """
+    known = list(inspect.signature(function).parameters)[skip:]
+    hints = get_type_hints(function)
+    for name in given:
+        if name not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise BadInput(f"{method} has no setting {name!r}{nearest(name, known)}; {has}")
+    return {name: checked(f"method.{name}", value, hints[name]) for name, value in given.items()}
