@@ -1,4 +1,4 @@
-"""A network as a JSON file, `best.json`: what a search found.  Accepted wherever the name of a network is; no torch here.
+"""A network as a JSON file, `best.json`: what a search found.  Every verb takes it as it takes a name; no torch here.
 
 Weights, where there are any, are a checkpoint of the same stem beside it, `best.safetensors`.
 """
