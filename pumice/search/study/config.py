@@ -85,8 +85,10 @@ class SearchConfig:
         if (self.data is None) == (self.table is None):
             raise BadInput("give either --data, images to train on, or --table, a file that knows every accuracy")
         if self.table is not None and (self.epochs or self.img_size or self.proxy_options or self.early_stop):
-            raise BadInput("a --table knows the accuracies: nothing is trained, so leave out --epochs, --img-size, "
-                           "--early-stop and proxy.NAME")
+            raise BadInput(
+                "a --table knows the accuracies: nothing is trained, so leave out --epochs, --img-size, "
+                "--early-stop and proxy.NAME"
+            )
         if self.retrain and self.data is None:
             raise BadInput("--retrain trains on images; give --data")
         if self.reward == "soft" and self.target is None:

@@ -125,6 +125,14 @@ def _trials(config: SearchConfig, out: Path, study: Study, built: Built, url: st
     yield from work(study, searcher, built.objective, config.trials, time_s=config.time_s)
 
 
+def ranked(result: Searched) -> list[Trial]:
+    """The trials that keep the target, the most accurate first, the earliest of equals."""
+    target = result.config.target
+    trials = [one.trial for one in result.judged]
+    kept = [t for t in trials if target is None or t.cost is None or t.cost <= target]
+    return sorted(kept, key=lambda t: (-t.accuracy, t.number))
+
+
 def line(judged: Judged, unit: str) -> str:
     """One trial in words."""
     trial = judged.trial

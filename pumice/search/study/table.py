@@ -37,7 +37,9 @@ def read_table(config: SearchConfig, space: Space) -> tuple[Looked, Listed | Non
     if several and "accuracy" not in named and not {*ACCURACIES} & {*head}:
         columns = [read_column(path, choice, name) for name in several]
     else:
-        columns = [read_column(path, choice, _column(named.get("accuracy"), ACCURACIES, head, path, "accuracies", "accuracy"))]
+        columns = [
+            read_column(path, choice, _column(named.get("accuracy"), ACCURACIES, head, path, "accuracies", "accuracy"))
+        ]
     scale = 100.0 if max(max(one.values(), default=0.0) for one in columns) > 1 else 1.0
     accuracies = {one: sum(column[one] for column in columns) / len(columns) / scale for one in columns[0]}
     if not accuracies:

@@ -1,0 +1,55 @@
+"""What a configuration judges networks by: trainings on images, and costs of real networks."""
+
+from typing import TYPE_CHECKING
+
+from pumice.errors import BadInput
+from pumice.search.study.config import SearchConfig
+
+if TYPE_CHECKING:
+    from pumice.models.spaces.space import Space
+    from pumice.search.cost import Cost
+    from pumice.search.objective import Objective
+
+RUNTIME = "onnxruntime"  # where neither a table nor a runtime is named
+
+
+def costs_of(config: SearchConfig, space: "Space", num_classes: int) -> "Cost":
+    """The cost of the networks of a space: counted, predicted by a table, or measured.
+
+    Raises:
+        BadInput: a table that cannot be read or is not for these networks, a runtime that is not installed, or a target
+            below the least that any choice costs.
+    """
+    from pumice.search.costs import MAdds, Measured, Params
+    from pumice.search.table_latency import TableLatency
+
+    cost: Cost
+    if config.cost != "latency":
+        cost = (MAdds if config.cost == "madds" else Params)(space, num_classes)
+    elif config.lut is not None:
+        from pumice.cost.lut.table import Lut
+
+        cost = TableLatency(space, Lut.load(config.lut), num_classes)
+    else:
+        cost = Measured(space, config.runtime or RUNTIME, num_classes)
+    return cost
+
+
+def check_target(cost: "Cost", config: SearchConfig) -> None:
+    """
+    Raises:
+        BadInput: no choice costs as little as the target, where the least is known.
+    """
+    least: float | None = getattr(cost, "least", None)
+    if config.target is not None and least is not None and least > config.target:
+        raise BadInput(
+            f"no choice of {config.space} costs {config.target:g} {cost.unit} or less; the nearest costs {least:g}: "
+            "raise the target to that"
+        )
+
+
+def trained(config: SearchConfig, space: "Space") -> tuple["Objective", int]:
+    """Short trainings on images, and how many classes they have."""
+    from pumice.search.proxy import ProxyTraining
+
+    raise NotImplementedError
