@@ -37,7 +37,7 @@ class SearchConfig:
     table, table_options: a CSV file that knows the accuracy of every choice; see `pumice.search.study.table`.
     cost, target: what a network may cost: ms, multiply-adds or parameters.  Without a target the cost is still kept.
     lut, runtime: what predicts latency, or measures it here.
-    reward, reward_options: from accuracy and cost to one number; alpha and beta of MnasNet's form (`reward.alpha=-0.15`).
+    reward, reward_options: from accuracy and cost to one number; alpha, beta of MnasNet's form (`reward.alpha=-0.15`).
     early_stop: whether trainings that fall behind the median end early.
     seed: of everything.
     trials, time_s: when the search ends.  workers: processes on this machine.

@@ -50,6 +50,5 @@ def check_target(cost: "Cost", config: SearchConfig) -> None:
 
 def trained(config: SearchConfig, space: "Space") -> tuple["Objective", int]:
     """Short trainings on images, and how many classes they have."""
-    from pumice.search.proxy import ProxyTraining
 
     raise NotImplementedError

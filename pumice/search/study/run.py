@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pumice.errors import BadInput
 from pumice.files import write_json
 from pumice.progress import track
 from pumice.search.study.config import SearchConfig
