@@ -2,11 +2,11 @@
 
     .venv/bin/python benchmarks/search_dnas.py DATA --table nas_bench_macro.csv --out DIR [--seeds 0,1] [--alpha 0.2]
 
-DATA is CIFAR-10 as an image folder, of which the supernet sees `--images` training images, in a space of `--width` of
-the channels.  The cost is the multiply-adds of the whole networks, which the table's are.  Six networks drawn from what
-was learnt, the most probable one first, become trials; their accuracy is looked up (the mean of three trainings).  A
-rank counts the networks of the table that are better, from 1; beside it stands the rank among networks of at most the
-same multiply-adds.  Killed, it goes on where it was.
+DATA is CIFAR-10 as an image folder, of which the supernet sees `--images` training images at `--side` pixels, in a
+space of `--width` of the channels.  The cost is the multiply-adds of the whole networks, which the table's are.  Six
+networks drawn from what was learnt, the most probable one first, become trials; their accuracy is looked up (the mean
+of three trainings).  A rank counts the networks of the table that are better, from 1; beside it stands the rank among
+networks of at most the same multiply-adds.  Killed, it goes on where it was.
 """
 
 import argparse
@@ -40,9 +40,10 @@ def main() -> None:
     parser.add_argument("--table", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", default="0")
-    parser.add_argument("--images", type=int, default=6000)
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--side", type=int, default=24, help="pixels of the supernet's images")
     parser.add_argument("--width", type=float, default=0.25)
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=0.05, help="the paper's 0.1 is for batches of 192")
     parser.add_argument("--theta-lr", type=float, default=0.03, help="the paper's 0.01 is for 25 times as many steps")
@@ -62,9 +63,10 @@ def main() -> None:
         schedule, lr=arguments.lr, theta_lr=arguments.theta_lr, alpha=arguments.alpha, beta=arguments.beta
     )
     feeding = Feeding(
-        Preprocess(space.image, crop_pct=1.0, mean=CIFAR_MEAN, std=CIFAR_STD),
+        Preprocess((arguments.side, arguments.side), crop_pct=1.0, mean=CIFAR_MEAN, std=CIFAR_STD),
         batch_size=arguments.batch,
         augment=Augment(pad=4, color_jitter=0.0),
+        channels_last=True,
     )
     found = []
     for seed in map(int, arguments.seeds.split(",")):

@@ -89,7 +89,8 @@ def dnas(
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         net = Supernet(space, costs, num_classes=len(splits.classes)).to(device)
-    net.to(memory_format=torch.channels_last)  # twice as fast on a CPU
+    if feeding.channels_last:
+        net.to(memory_format=torch.channels_last)
     history = alternate(
         net,
         *two_parts(splits.train, feeding, seed),

@@ -35,8 +35,8 @@ class Sampled(Searcher):
         rng = self.rng(number)
         for temperature in WARMER:
             shares = [_softmax(logits / temperature) for logits in self.theta]
-            for _ in range(TRIES):
-                choice = tuple(int(rng.choice(len(share), p=share)) for share in shares)
+            drawn = [rng.choice(len(share), size=TRIES, p=share).tolist() for share in shares]
+            for choice in zip(*drawn, strict=True):
                 if choice not in seen and self.problem.feasible(choice):
                     return choice
         return fresh(self.problem, rng, seen)
