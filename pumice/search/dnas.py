@@ -1,0 +1,114 @@
+"""DNAS: Wu et al., "FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable Neural Architecture Search",
+CVPR 2019, arXiv:1812.03443.
+
+A supernet of every candidate is trained; the probability of each candidate learns by gradient from cross-entropy *
+alpha * log(cost)^beta.  What it ends with is a distribution, from which networks are drawn and judged as the trials of
+any other search.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from pumice.data.images import Splits
+from pumice.data.preprocess import Preprocess
+from pumice.errors import BadInput
+from pumice.models.spaces.layered import Layered
+from pumice.models.spaces.space import Choice
+from pumice.search.problem import Problem
+from pumice.search.supernet.additive import additive, least
+from pumice.search.supernet.alternate import Record, alternate
+from pumice.search.supernet.images import Feeding, two_parts
+from pumice.search.supernet.mixed import Supernet
+from pumice.search.supernet.sampled import Sampled
+from pumice.search.supernet.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a supernet has learnt.
+
+    theta: of each position, the logits of its options.  choice: the most probable network.
+    searcher: proposes it and draws others.  history: see `alternate`.
+    """
+
+    theta: tuple[tuple[float, ...], ...]
+    choice: Choice
+    searcher: Sampled
+    history: list[Record]
+
+
+def learnt(problem: Problem, history: list[Record], seed: int) -> Learnt:
+    """The end of a training."""
+    theta = tuple(tuple(logits) for logits in history[-1]["theta"])
+    return Learnt(theta, tuple(history[-1]["choice"]), Sampled(problem, theta, seed), history)
+
+
+def dnas(
+    problem: Problem,
+    splits: Splits,
+    *,
+    schedule: Schedule | None = None,
+    feeding: Feeding | None = None,
+    unit: float = 1.0,
+    seed: int = 0,
+    device: str = "cpu",
+    folder: Path | None = None,
+    told: Callable[[Record], None] | None = None,
+) -> Learnt:
+    """Train a supernet on the training images and return what it prefers; the validation images are not looked at.
+
+    Args:
+        problem: its space a chain; its cost, where it has one, a sum over the layers; drawn networks keep its target,
+            while the loss weighs cost against error as alpha and beta say.
+        schedule: None is FBNet's.
+        feeding: None is the space's image size, batches of 192 and the default augmentation.
+        unit: of the cost inside the logarithm, in units of the problem's cost (1e6 for multiply-adds).
+        seed: of the split, the weights, the images and the gates.
+        device: where it trains.
+        folder: for the state; see `alternate`.
+        told: called with the record of each epoch.
+
+    Raises:
+        BadInput: the space is no chain; the cost is no sum, or not above 1 in that unit; see `alternate`.
+        CheckFailed: see `alternate`.
+    """
+    space, schedule = problem.space, schedule or Schedule()
+    if not isinstance(space, Layered):
+        raise BadInput(f"dnas searches chains of layers; {space.name} is none, take another method or space")
+    costs = None if problem.cost is None else additive(problem.cost, space, scale=unit)
+    if costs is not None and (lowest := least(costs, space)) <= 1:
+        assert problem.cost is not None
+        raise BadInput(
+            f"the least cost of {space.name} is {lowest:g} times {unit:g} {problem.cost.unit}, and the loss takes the "
+            f"logarithm of a cost above 1; give a smaller unit than {lowest * unit:g}"
+        )
+    feeding = feeding or Feeding(Preprocess(space.image, crop_pct=1.0))
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        net = Supernet(space, costs, num_classes=len(splits.classes)).to(device)
+    if feeding.channels_last:
+        net.to(memory_format=torch.channels_last)
+    history = alternate(
+        net,
+        *two_parts(splits.train, feeding, seed),
+        schedule,
+        seed=seed,
+        folder=folder,
+        what={
+            "space": space.name,
+            "options": {name: value for name, value in vars(space).items() if isinstance(value, int | float | str)},
+            "data": [splits.source, len(splits.train)],
+            "feeding": _plain(feeding),
+            "costs": None if costs is None else [costs.terms.tolist(), costs.constant],
+        },
+        told=told,
+    )
+    return learnt(problem, history, seed)
+
+
+def _plain(feeding: Feeding) -> dict[str, object]:
+    """Without what changes no result, as JSON values of which a state is made."""
+    return {name: str(value) for name, value in asdict(feeding).items() if name != "workers"}
