@@ -119,7 +119,7 @@ class SearchConfig:
             path = found.pop(name)
             if path is not None:
                 found[f"{name} of SHA-256"] = _digest(path)
-        return {k: v for k, v in found.items() if v not in (None, {}, False)}
+        return {k: v for k, v in found.items() if v is not None and v != {}}
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; `from_json` is the inverse."""

@@ -1,0 +1,241 @@
+"""`pumice search` on a table: begun, killed, resumed, joined, refused, shown."""
+
+import csv
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SPACE = ["--space", "macro"]
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory) -> Path:
+    """Accuracies, percent, of two seeds, and multiply-adds of all 6,561 networks; made up."""
+    path = tmp_path_factory.mktemp("table") / "nets.csv"
+    with path.open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(("arch", "acc1", "acc2", "flops"))
+        for digits in itertools.product(range(3), repeat=8):
+            worth = sum((i + 1) * d for i, d in enumerate(digits)) / 72
+            lines.writerow(("".join(map(str, digits)), 80 + 10 * worth, 82 + 10 * worth, 1e6 * (1 + sum(digits))))
+    return path
+
+
+def trials_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "trials.csv").open(newline="") as file:
+        kept = ("number", "choice", "accuracy", "cost", "value", "failed")
+        return [{k: row[k] for k in kept} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="session")
+def whole(table, tmp_path_factory) -> Path:
+    """A search of 10 trials that nothing interrupted."""
+    out = tmp_path_factory.mktemp("searches") / "whole"
+    args = ["search", "random", *SPACE, "--table", table, "--target-madds", "10M", "--trials", "10", "--out", out]
+    subprocess.run([sys.executable, "-m", "pumice", *map(str, args)], check=True, capture_output=True)
+    return out
+
+
+def test_a_search_from_table_to_network_file(pumice, table, here):
+    said = pumice("search", "random", *SPACE, "--table", table, "--target-madds", "10M", "--trials", "6", "--json")
+    assert said.code == 0
+    found = said.json
+    out = here / found["out"]
+    assert (found["out"], found["trials"], found["finished"], found["unit"]) == (
+        "runs/search-1",
+        6,
+        True,
+        "multiply-adds",
+    )
+    assert said.err.count("\n") == 6
+    assert said.err.startswith("trial 0: accuracy 0.8")
+    lines = trials_of(out)
+    assert [int(one["number"]) for one in lines] == list(range(6))
+    assert len({one["choice"] for one in lines}) == 6
+    for one in lines:
+        digits = [int(d) for d in one["choice"].split(".")]
+        assert float(one["cost"]) == 1e6 * (1 + sum(digits)) <= 1e7
+        worth = sum((i + 1) * d for i, d in enumerate(digits)) / 72
+        assert float(one["accuracy"]) == float(one["value"]) == pytest.approx(0.81 + 0.1 * worth, abs=1e-12)
+    best = max(lines, key=lambda one: float(one["accuracy"]))
+    assert found["best"]["number"] == int(best["number"])
+    front = json.loads((out / "pareto.json").read_text())
+    assert [one["number"] for one in front] == [one["number"] for one in found["pareto"]]
+    for one in lines:
+        beaten = [t for t in front if t["accuracy"] >= float(one["accuracy"]) and t["cost"] <= float(one["cost"])]
+        assert beaten, "a trial is on the front or beaten by it"
+    network = json.loads((out / "best.json").read_text())
+    assert network["model"] == "space:macro"
+    assert network["options"]["choice"] == [int(d) for d in best["choice"].split(".")]
+    profile = pumice("profile", out / "best.json", "--json")
+    assert profile.code == 0
+    again = pumice("search", "--resume", found["out"], "--json")
+    assert again.json == found
+    assert again.err == "", "a finished search has nothing to do"
+
+
+def test_a_search_that_is_killed_equals_one_that_is_not(pumice, whole, table, tmp_path):
+    out = tmp_path / "killed"
+    args = ["search", "random", *SPACE, "--table", table, "--target-madds", "10M", "--trials", "10", "--out", out]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pumice", *map(str, args)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    for line in process.stderr:
+        if line.startswith("trial 3:"):
+            process.kill()
+            break
+    process.wait()
+    process.stderr.close()
+    process.stdout.close()
+    said = pumice("search", "--resume", out)
+    assert said.code == 0
+    assert trials_of(out) == trials_of(whole)
+    assert json.loads((out / "best.json").read_text()) == json.loads((whole / "best.json").read_text())
+
+
+def test_ctrl_c_leaves_a_search_that_goes_on(pumice, whole, table, tmp_path):
+    out = tmp_path / "interrupted"
+    args = ["search", "random", *SPACE, "--table", table, "--target-madds", "10M", "--trials", "10", "--out", out]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pumice", *map(str, args)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if line.startswith("trial 2:"):
+            process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    process.stderr.close()
+    process.stdout.close()
+    kept = trials_of(out)
+    assert 3 <= len(kept) < 10
+    assert (
+        said[-1] == f"pumice: interrupted after {len(kept)} of 10 trials; go on with `pumice search --resume {out}`\n"
+    )
+    assert pumice("search", "--resume", out, "--json").json["trials"] == 10
+    assert trials_of(out) == trials_of(whole)
+    assert pumice("search", "--resume", out, "--trials", "11", "--json").json["trials"] == 11
+    assert trials_of(out)[:10] == trials_of(whole)
+
+
+def test_workers_and_who_joins(pumice, table, tmp_path):
+    out = tmp_path / "shared"
+    begin = ["search", "random", *SPACE, "--table", table, "--trials", "8"]
+    said = pumice(*begin, "--workers", "2", "--name", "one", "--out", out)
+    assert said.code == 0
+    lines = trials_of(out)
+    assert [int(one["number"]) for one in lines] == list(range(8))
+    assert len({one["choice"] for one in lines}) == 8
+    joined = pumice(*begin, "--name", "one", "--storage", out / "study.db", "--out", tmp_path / "joined", "--json")
+    assert joined.code == 0
+    assert trials_of(tmp_path / "joined") == lines
+    other = ["--name", "one", "--storage", out / "study.db", "--out", tmp_path / "other", "--seed", "1"]
+    refused = pumice(*begin, *other)
+    assert refused.code == 2
+    assert refused.sentence.endswith(
+        "study.db has seed 0, not 1; join it with the same settings, or choose another --name"
+    )
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("randm", *SPACE), "there is no method 'randm'; did you mean 'random'?"),
+        (("random", "--space", "makro", "--data", "digits"), "no search space is called 'makro'; did you mean 'macro'?"),
+        (("random",), "nothing to search; write `pumice search METHOD --space NAME --data DATA`"),
+        (("random", *SPACE), "give either --data, images to train on, or --table"),
+        (("random", *SPACE, "--table", "TABLE", "--data", "digits"), "give either --data"),
+        (("random", *SPACE, "--table", "TABLE", "--epochs", "2"), "a --table knows the accuracies"),
+        (("random", *SPACE, "--table", "none.csv"), "cannot read none.csv: No such file"),
+        (("random", *SPACE, "--table", "TABLE", "--target-madds", "10"), "no choice of macro costs 10 multiply-adds or less; the nearest costs 1e+06: raise the target to that"),
+        (("random", *SPACE, "--table", "TABLE", "--target-madds", "1M", "--target-params", "1M"), "a search has one target"),
+        (("random", *SPACE, "--table", "TABLE", "--target-latency", "5"), "--target-latency 5 has no unit"),
+        (("random", *SPACE, "--table", "TABLE", "--reward", "soft"), "the soft reward weighs cost against a target"),
+        (("random", *SPACE, "--table", "TABLE", "--reward", "hard"), "reward='hard' is not piecewise or soft or accuracy or none"),
+        (("random", *SPACE, "--table", "TABLE", "--set", "method.population=3"), "random has no setting 'population'; it has none"),
+        (("random", *SPACE, "--table", "TABLE", "--set", "population=3"), "--set SECTION.NAME=VALUE with one of space, method"),
+        (("random", *SPACE, "--table", "TABLE", "--set", "table.accuracy=top9"), "has no column 'top9'"),
+        (("random", "--space", "fbnet", "--table", "TABLE"), "is not about this space: a choice of fbnet has 22 numbers, not 8"),
+        (("random", *SPACE, "--table", "TABLE", "--storage", "mysql://a:b@c/d"), "mysql://a@c/d is neither sqlite:///FILE"),
+        (("random", *SPACE, "--table", "TABLE", "--storage", "postgresql://a:b@127.0.0.1:1/d"), "postgresql://a@127.0.0.1:1/d cannot be used"),
+        (("--resume", "nowhere"), "nowhere holds no search"),
+        (("random", "--resume", "nowhere"), "a search is resumed as it was begun"),
+        (("random", *SPACE, "--table", "TABLE", "--lut", "a.json", "--runtime", "openvino"), "give one of the two"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_leaves_nothing(pumice, table, here, args, words):
+    said = pumice(
+        "search", *(table if one == "TABLE" else one for one in args), *([] if "--resume" in args else ["--out", "new"])
+    )
+    assert said.code == 2, said
+    assert said.out == ""
+    assert words in said.sentence
+    assert "b@" not in said.sentence, "no password"
+    assert not list(here.iterdir())
+
+
+def test_folders_that_hold_something(pumice, table, whole, here):
+    begin = ["search", "random", *SPACE, "--table", table, "--trials", "1", "--out"]
+    said = pumice(*begin, whole)
+    assert f"holds another run; go on with `pumice search --resume {whole}`" in said.sentence
+    (here / "full").mkdir()
+    (here / "full" / "a.txt").write_text("mine")
+    assert pumice(*begin, "full").sentence.endswith("full is not empty; choose another --out")
+    assert (here / "full" / "a.txt").read_text() == "mine"
+
+
+def test_a_table_of_other_columns(pumice, table, tmp_path):
+    text = table.read_text().replace("arch,acc1,acc2,flops", "cells,seed1,seed2,cycles")
+    (tmp_path / "other.csv").write_text(text)
+    begin = ["search", "random", *SPACE, "--table", tmp_path / "other.csv", "--trials", "2", "--json", "--out"]
+    said = pumice(*begin, tmp_path / "a")
+    assert (
+        "has no column of choices called choice or arch or architecture; name it with --set table.choice=NAME"
+        in said.sentence
+    )
+    named = ["--set", "table.choice=cells", "--set", "table.accuracy=seed1", "--set", "table.cost=cycles"]
+    found = pumice(*begin, tmp_path / "a", *named, "--target-madds", "9M").json["best"]
+    assert found["cost"] == 1e6 * (1 + sum(found["choice"]))
+    worth = sum((i + 1) * d for i, d in enumerate(found["choice"])) / 72
+    assert found["accuracy"] == pytest.approx(0.8 + 0.1 * worth, abs=1e-12)
+    (tmp_path / "part.csv").write_text("".join(text.splitlines(keepends=True)[:100]))
+    said = pumice(*begin[:5], tmp_path / "part.csv", *begin[6:], tmp_path / "b", *named)
+    assert "knows 99 of the 6561 choices of macro; it must know all" in said.sentence
+
+
+def test_the_page_of_a_search(pumice, whole, tmp_path):
+    said = pumice("report", whole, "--out", tmp_path / "page.html")
+    assert said.code == 0
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<title>random in the space macro" in text
+    for one in trials_of(whole):
+        assert f'data-v="{one["choice"]}"' in text
+    assert "10 networks of 6,561" in text
+
+
+def test_the_configuration_is_there_before_torch(table, tmp_path):
+    code = """
+import sys, pumice.search.study.run as run
+from pathlib import Path
+def build(config):
+    assert Path(sys.argv[-1], "config.json").is_file()
+    print(sorted({"torch", "optuna", "sqlalchemy", "lightning"} & set(sys.modules)))
+    raise SystemExit(0)
+run.build = build
+from pumice.cli.main import main
+sys.argv = ["pumice", "search", "random", "--space", "macro", "--table", sys.argv[2], "--out", sys.argv[1]]
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "new", table], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+    assert not (tmp_path / "new").exists()
