@@ -73,7 +73,7 @@ class SumOfRows(Cost):
         return sum(self._pieces.of((0,) * len(self.space.positions))) if self.terms is not None else 0
 
     @cached_property
-    def least(self) -> float | None:  # type: ignore[override]  # worked out once
+    def least(self) -> float | None:  # worked out once
         """The sum of the least terms."""
         return None if self.terms is None else float(self.constant + sum(map(min, self.terms)))
 
