@@ -155,7 +155,7 @@ def test_workers_and_who_joins(pumice, table, tmp_path):
         (("random", *SPACE, "--table", "TABLE", "--data", "digits"), "give either --data"),
         (("random", *SPACE, "--table", "TABLE", "--epochs", "2"), "a --table knows the accuracies"),
         (("random", *SPACE, "--table", "none.csv"), "cannot read none.csv: No such file"),
-        (("random", *SPACE, "--table", "TABLE", "--target-madds", "10"), "no choice of macro costs 10 multiply-adds or less; the nearest costs 1e+06: raise the target to that"),
+        (("random", *SPACE, "--table", "TABLE", "--target-madds", "10"), "no choice of macro is at or below 10 multiply-adds; the least is 1e+06: raise the target to that"),
         (("random", *SPACE, "--table", "TABLE", "--target-madds", "1M", "--target-params", "1M"), "a search has one target"),
         (("random", *SPACE, "--table", "TABLE", "--target-latency", "5"), "--target-latency 5 has no unit"),
         (("random", *SPACE, "--table", "TABLE", "--reward", "soft"), "the soft reward weighs cost against a target"),

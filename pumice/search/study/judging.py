@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from pumice.errors import BadInput
 from pumice.search.study.config import SearchConfig
 
 if TYPE_CHECKING:
@@ -17,8 +16,7 @@ def costs_of(config: SearchConfig, space: "Space", num_classes: int) -> "Cost":
     """The cost of the networks of a space: counted, predicted by a table, or measured.
 
     Raises:
-        BadInput: a table that cannot be read or is not for these networks, a runtime that is not installed, or a target
-            below the least that any choice costs.
+        BadInput: a table that cannot be read or is not for these networks, or a runtime that is not installed.
     """
     from pumice.search.costs import MAdds, Measured, Params
     from pumice.search.table_latency import TableLatency
@@ -33,19 +31,6 @@ def costs_of(config: SearchConfig, space: "Space", num_classes: int) -> "Cost":
     else:
         cost = Measured(space, config.runtime or RUNTIME, num_classes)
     return cost
-
-
-def check_target(cost: "Cost", config: SearchConfig) -> None:
-    """
-    Raises:
-        BadInput: no choice costs as little as the target, where the least is known.
-    """
-    least: float | None = getattr(cost, "least", None)
-    if config.target is not None and least is not None and least > config.target:
-        raise BadInput(
-            f"no choice of {config.space} costs {config.target:g} {cost.unit} or less; the nearest costs {least:g}: "
-            "raise the target to that"
-        )
 
 
 def trained(config: SearchConfig, space: "Space") -> tuple["Objective", int]:

@@ -57,7 +57,7 @@ def build(config: SearchConfig) -> Built:
     """
     from pumice.models.spaces.names import create_space
     from pumice.search.problem import Problem
-    from pumice.search.study.judging import check_target, costs_of, trained
+    from pumice.search.study.judging import costs_of, trained
     from pumice.search.study.table import read_table
 
     space = create_space(config.space, **config.space_options)
@@ -69,7 +69,6 @@ def build(config: SearchConfig) -> Built:
     else:
         objective, classes = trained(config, space)
         cost = costs_of(config, space, classes)
-    check_target(cost, config)
     return Built(Problem(space, cost, config.target, reward_of(config)), objective, classes)
 
 
