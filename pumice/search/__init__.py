@@ -7,6 +7,7 @@ objective   Objective: how good a choice is; a callable, a table, a short traini
 costs       MAdds, Params, Violations, Sum, Measured: costs of real networks
 table_latency  TableLatency: what a lookup table says of them
 pieces      rows of networks, each looked at once, of which these costs are sums
+proxy       ProxyTraining: a short training of each choice
 found       a trial as a network file, which every verb takes
 reward      from accuracy and cost to one number: accuracy, MnasNet's soft and piecewise forms
 searcher    Searcher: a function of (seed, finished trials in order of number); `run` without storage
