@@ -1,5 +1,6 @@
 """`pumice search`: a network of a search space for a budget, by the methods of the literature."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +11,10 @@ from pumice.cli.options import Json, Lut, Set, threads_that_sleep
 from pumice.errors import BadInput
 
 if TYPE_CHECKING:
+    from pumice.search.study.config import SearchConfig
     from pumice.search.study.run import Searched
 
+EPOCHS = 5  # of a short training, as MnasNet's
 SHOWN = 12  # lines of the front that the terminal gets
 
 
@@ -81,15 +84,17 @@ def command(
     else:
         if method is None or space is None:
             raise BadInput("nothing to search; write `pumice search METHOD --space NAME --data DATA`, or --resume DIR")
-        config = configured(
-            method,
-            space,
-            target(target_latency, target_madds, target_params),
-            {"data": data, "table": table, "lut": lut, "runtime": runtime, "reward": reward, "epochs": epochs,
-             "img_size": img_size, "early_stop": early_stop, "seed": seed, "name": name, "retrain": retrain,
-             "retrain_epochs": retrain_epochs, "storage": None if storage is None else shown(storage), **extent},
-            list(set or []),
-        )  # fmt: skip
+        fields: dict[str, Any] = {
+            "table": table,
+            "lut": lut,
+            "runtime": runtime,
+            "reward": reward,
+            "early_stop": early_stop,
+        }
+        fields |= {"seed": seed, "name": name, "retrain": retrain, "retrain_epochs": retrain_epochs, **extent}
+        fields |= {"storage": None if storage is None else shown(storage)}
+        fields |= target(target_latency, target_madds, target_params)
+        config = configured(method, space, fields, training(data, epochs, img_size), list(set or []))
         result = search(config, out or show.fresh_folder("search"), say, url=storage)
     trained = retrained(result)
     if json:
@@ -127,20 +132,42 @@ def target(latency: str | None, madds: str | None, params: str | None) -> dict[s
     return {} if madds is None else {"cost": "madds", "target": float(parse_count(madds, "--target-madds"))}
 
 
-def configured(method: str, space: str, aim: dict[str, Any], given: dict[str, Any], pairs: list[str]) -> Any:
+def training(data: str | None, epochs: int | None, img_size: int | None) -> dict[str, Any]:
+    """What the options say of the short trainings.
+
+    Raises:
+        BadInput: they say something, and there are no images.
+    """
+    if data is None and (epochs is not None or img_size is not None):
+        raise BadInput("--epochs and --img-size are of trainings on images; give --data")
+    sizes = {} if img_size is None else {"img_size": img_size}
+    return {} if data is None else {"data": data, "epochs": EPOCHS if epochs is None else epochs, **sizes}
+
+
+def configured(
+    method: str, space: str, fields: dict[str, Any], trained: dict[str, Any], pairs: list[str]
+) -> "SearchConfig":
     """The configuration of these options.
 
     Raises:
         BadInput: an unknown method, or a value that cannot be.
     """
+    from pumice.recipes.small_data import classify
     from pumice.search.study.config import SearchConfig, read_settings
     from pumice.search.study.methods import check_method
 
     check_method(method)
-    fields = {k: v for k, v in given.items() if v is not None}
-    if not aim and (fields.get("lut") or fields.get("runtime")):
-        aim = {"cost": "latency"}
-    return SearchConfig(method, space, **aim, **fields, **read_settings(pairs))
+    fields = {k: v for k, v in fields.items() if v is not None}
+    if "target" not in fields and (fields.get("lut") or fields.get("runtime")):
+        fields["cost"] = "latency"
+    settings, others = read_settings(pairs)
+    whole: dict[str, Any] = {"method": method, "space": space, **fields, **settings}
+    if trained:
+        small = classify(trained.pop("data"), f"space:{space}", **trained)
+        whole["training"] = small.with_overrides(others).to_json()
+    elif others:
+        raise BadInput(f"--set {others[0]} is about trainings on images; give --data")
+    return SearchConfig(**whole)
 
 
 def retrained(result: "Searched") -> list[dict[str, Any]]:
@@ -150,21 +177,24 @@ def retrained(result: "Searched") -> list[dict[str, Any]]:
     config, found = result.config, []
     if not config.retrain or not result.finished:
         return []
-    assert config.data is not None
-    from pumice.recipes.small_data import classify
+    from pumice.report.tables import write_card
+    from pumice.train.config import TrainConfig
     from pumice.train.run import resume, train
+
+    short = TrainConfig.from_json(config.training)
 
     for trial in ranked(result)[: config.retrain]:
         folder = result.out / f"trial-{trial.number}"
         options = {**config.space_options, "choice": list(trial.choice)}
-        changes: dict[str, Any] = {"epochs": config.retrain_epochs, "seed": config.seed, "model_options": options}
-        changes |= {} if config.img_size is None else {"img_size": config.img_size}
         if (folder / "config.json").exists():
             run = resume(folder)
         else:
-            run = train(classify(config.data, f"space:{config.space}", **changes), folder)
+            longer = replace(short, epochs=config.retrain_epochs, seed=config.seed, model_options=options)
+            run = train(replace(longer, **result.recipes[trial.number]), folder)
         if run.interrupted:
             raise KeyboardInterrupt(f"{run.sentence}; `pumice search --resume {result.out}` goes on with all")
+        if not (folder / "README.md").exists():
+            write_card(folder)
         top1 = run.scores.to_json()["top1"] if run.scores else None
         found.append({"trial": trial.number, "out": str(folder), "top1": top1, "proxy": trial.accuracy})
     return found
@@ -195,7 +225,9 @@ def told(result: "Searched", trained: list[dict[str, Any]]) -> None:
     best, unit = result.best, result.unit
     tops = {one["trial"]: one["top1"] for one in trained}
     columns = [">trial", ">accuracy", f">{unit or 'cost'}", *([">retrained"] if tops else []), "choice"]
-    front = list(result.front)[-SHOWN:]
+    shown = {trial.number: trial for trial in list(result.front)[-SHOWN:]}
+    shown |= {trial.number: trial for trial in (one.trial for one in result.judged) if trial.number in tops}
+    front = sorted(shown.values(), key=lambda trial: (trial.cost or 0.0, trial.number))
     show.table(
         columns,
         (

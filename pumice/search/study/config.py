@@ -14,6 +14,7 @@ from pumice.values import checked, read_value
 
 RewardName = Literal["piecewise", "soft", "accuracy"]
 CostName = Literal["latency", "madds", "params"]
+SUPERNETS = ("dnas",)  # methods that learn from images first, so that a table may judge what they draw
 UNITS = {"latency": "ms", "madds": "multiply-adds", "params": "parameters"}
 SECTIONS = {
     "space": "space_options",
@@ -32,8 +33,8 @@ class SearchConfig:
 
     method: a name of `pumice.search.study.methods`.  method_options: its settings (`method.population=20`).
     space, space_options: see `pumice.models.spaces.names`.
-    data, epochs, img_size, proxy_options: images that each network is trained on, how long and at which size; see
-        `pumice.search.proxy`.
+    training: the `TrainConfig` of every short training, as JSON values; {} where nothing is trained.
+    proxy_options: what else `pumice.search.proxy.ProxyTraining` takes: holdout, images, classes.
     table, table_options: a CSV file that knows the accuracy of every choice; see `pumice.search.study.table`.
     cost, target: what a network may cost: ms, multiply-adds or parameters.  Without a target the cost is still kept.
     lut, runtime: what predicts latency, or measures it here.
@@ -49,9 +50,7 @@ class SearchConfig:
     space: str
     space_options: dict[str, Any] = field(default_factory=dict)
     method_options: dict[str, Any] = field(default_factory=dict)
-    data: str | None = None
-    epochs: int | None = None
-    img_size: int | None = None
+    training: dict[str, Any] = field(default_factory=dict)
     proxy_options: dict[str, Any] = field(default_factory=dict)
     table: str | None = None
     table_options: dict[str, Any] = field(default_factory=dict)
@@ -82,14 +81,17 @@ class SearchConfig:
                 raise BadInput(f"{name}={getattr(self, name)} must be at least {least}")
         if self.target is not None and not 0 < self.target < math.inf:
             raise BadInput(f"the target {self.target:g} is not above zero and finite")
-        if (self.data is None) == (self.table is None):
+        if not self.training and self.table is None:
+            raise BadInput("give --data, images to train on, or --table, a file that knows every accuracy")
+        if self.training and self.table is not None and self.method not in SUPERNETS:
             raise BadInput("give either --data, images to train on, or --table, a file that knows every accuracy")
-        if self.table is not None and (self.epochs or self.img_size or self.proxy_options or self.early_stop):
+        if self.method in SUPERNETS and not self.training:
+            raise BadInput(f"{self.method} trains a supernet on images; give --data")
+        if self.table is not None and (self.proxy_options or self.early_stop):
             raise BadInput(
-                "a --table knows the accuracies: nothing is trained, so leave out --epochs, --img-size, "
-                "--early-stop and proxy.NAME"
+                "a --table knows the accuracies: no network is trained; leave out --early-stop and proxy.NAME"
             )
-        if self.retrain and self.data is None:
+        if self.retrain and not self.training:
             raise BadInput("--retrain trains on images; give --data")
         if self.reward == "soft" and self.target is None:
             raise BadInput("the soft reward weighs cost against a target; give --target-latency, -madds or -params")
@@ -104,12 +106,19 @@ class SearchConfig:
             raise BadInput(f"the reward has no setting {min(unknown)!r}; it has alpha and beta")
 
     @property
+    def data(self) -> str | None:
+        """The images, as the user called them."""
+        return self.training.get("data")
+
+    @property
     def unit(self) -> str:
         """Of the cost."""
         return UNITS[self.cost]
 
     def what(self) -> dict[str, Any]:
-        """What the study of this search is: all that must be equal where workers join, a table by its content.
+        """What the study of this search is: all that must be equal where workers join.
+
+        A table is told by its content, wherever it lies; images are told by `Built.digest`.
 
         Raises:
             BadInput: a file that it names is not there.
@@ -119,6 +128,8 @@ class SearchConfig:
             path = found.pop(name)
             if path is not None:
                 found[f"{name} of SHA-256"] = _digest(path)
+        for name in ("data", "workers", "devices", "accelerator"):
+            found["training"].pop(name, None)
         return {k: v for k, v in found.items() if v is not None and v != {}}
 
     def to_json(self) -> dict[str, Any]:
@@ -141,22 +152,27 @@ class SearchConfig:
         return cls(**value)
 
 
-def read_settings(pairs: list[str]) -> dict[str, dict[str, Any]]:
-    """`["method.population=20"]` -> {"method_options": {"population": 20}}.
+def read_settings(pairs: list[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """`["method.population=20"]` -> {"method_options": {"population": 20}}, and the pairs of other sections.
 
     Raises:
-        BadInput: another section, or no `=`.
+        BadInput: a pair has no section, or no `=`.
     """
     found: dict[str, dict[str, Any]] = {}
+    others = []
     for pair in pairs:
         key, equals, value = pair.partition("=")
         section, dot, name = key.partition(".")
-        if not (equals and dot and name and section in SECTIONS):
+        if not (equals and dot and name):
             raise BadInput(
-                f"--set {pair!r} cannot be read; write --set SECTION.NAME=VALUE with one of {', '.join(SECTIONS)}"
+                f"--set {pair!r} cannot be read; write SECTION.NAME=VALUE with {', '.join(SECTIONS)} or a section of "
+                "training, as optim.lr=0.01"
             )
-        found.setdefault(SECTIONS[section], {})[name] = read_value(value)
-    return found
+        if section in SECTIONS:
+            found.setdefault(SECTIONS[section], {})[name] = read_value(value)
+        else:
+            others.append(pair)
+    return found, others
 
 
 def _digest(path: str) -> str:

@@ -7,8 +7,9 @@ from pumice.search.study.config import SearchConfig
 if TYPE_CHECKING:
     from pumice.models.spaces.space import Space
     from pumice.search.cost import Cost
-    from pumice.search.objective import Objective
+    from pumice.search.proxy import ProxyTraining
 
+PROXY = ("holdout", "images", "classes")
 RUNTIME = "onnxruntime"  # where neither a table nor a runtime is named
 
 
@@ -33,7 +34,17 @@ def costs_of(config: SearchConfig, space: "Space", num_classes: int) -> "Cost":
     return cost
 
 
-def trained(config: SearchConfig, space: "Space") -> tuple["Objective", int]:
-    """Short trainings on images, and how many classes they have."""
+def trained(config: SearchConfig, space: "Space") -> "ProxyTraining":
+    """Short trainings on images.
 
-    raise NotImplementedError
+    Raises:
+        BadInput: a setting that they do not have, or data that cannot be searched on.
+    """
+    from pumice.search.proxy import ProxyTraining
+    from pumice.search.study.methods import settings_of
+    from pumice.train.config import TrainConfig
+
+    options = settings_of(ProxyTraining.__init__, config.proxy_options, "proxy", PROXY)
+    training = ProxyTraining(space, TrainConfig.from_json(config.training), seed=config.seed, **options)
+    assert training.splits.train  # opened now, so that what is wrong with the data is said before the first trial
+    return training

@@ -4,7 +4,7 @@ Everything heavy is imported when it is asked for.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -31,11 +31,22 @@ SEARCHERS = {  # a class that proposes, and whose arguments after problem and se
 
 @dataclass(frozen=True)
 class Built:
-    """num_classes: of the networks that are judged."""
+    """num_classes: of the networks that are judged.
+
+    digest: of the names of the images that they are trained on; "" where none are.
+    machine: key of the machine that latencies are measured on; "" where none are.
+    """
 
     problem: "Problem"
     objective: "Objective"
     num_classes: int
+    digest: str = ""
+    machine: str = ""
+
+    def what(self, config: SearchConfig) -> dict[str, Any]:
+        """What the study is; see `SearchConfig.what`."""
+        also = {"images of SHA-256": self.digest[:16], "machine": self.machine}
+        return config.what() | {name: value for name, value in also.items() if value}
 
 
 def check_method(name: str) -> None:
@@ -55,21 +66,26 @@ def build(config: SearchConfig) -> Built:
     Raises:
         BadInput: a space, table, target or data that cannot be searched.
     """
+    from pumice.cost.machine import machine_key
+    from pumice.data.describe import names_digest
     from pumice.models.spaces.names import create_space
+    from pumice.search.costs import Measured
     from pumice.search.problem import Problem
     from pumice.search.study.judging import costs_of, trained
     from pumice.search.study.table import read_table
 
-    space = create_space(config.space, **config.space_options)
+    space, digest = create_space(config.space, **config.space_options), ""
+    objective: Objective
+    listed = None
     if config.table is not None:
-        objective: Objective
         objective, listed = read_table(config, space)
         classes = space.num_classes
-        cost: Cost = listed or costs_of(config, space, classes)
     else:
-        objective, classes = trained(config, space)
-        cost = costs_of(config, space, classes)
-    return Built(Problem(space, cost, config.target, reward_of(config)), objective, classes)
+        objective = proxy = trained(config, space)
+        classes, digest = len(proxy.splits.classes), names_digest(proxy.splits)
+    cost: Cost = listed or costs_of(config, space, classes)
+    machine = machine_key() if isinstance(cost, Measured) else ""
+    return Built(Problem(space, cost, config.target, reward_of(config)), objective, classes, digest, machine)
 
 
 def reward_of(config: SearchConfig) -> "Reward":
@@ -91,22 +107,25 @@ def searcher_of(config: SearchConfig, problem: "Problem", out: Path) -> "Searche
     """
     module, _, name = SEARCHERS[config.method].partition(":")
     kind: type[Searcher] = getattr(import_module(module), name)
-    return kind(problem, config.seed, **settings_of(kind.__init__, config.method_options, config.method))
+    known = list(inspect.signature(kind.__init__).parameters)  # after self, problem and seed
+    return kind(problem, config.seed, **settings_of(kind.__init__, config.method_options, config.method, known[3:]))
 
 
-def settings_of(function: Callable[..., Any], given: dict[str, Any], method: str, skip: int = 3) -> dict[str, Any]:
-    """The settings of a method as the types of the function that takes them.
+def settings_of(
+    function: Callable[..., Any], given: dict[str, Any], whose: str, known: Sequence[str]
+) -> dict[str, Any]:
+    """Settings as the types of the function that takes them.
 
     Args:
-        skip: of its parameters so many are no settings.
+        whose: of the command line's word for them.
+        known: those of its parameters that are settings.
 
     Raises:
         BadInput: a setting that it does not have, or a value of another type.
     """
-    known = list(inspect.signature(function).parameters)[skip:]
     hints = get_type_hints(function)
     for name in given:
         if name not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
-            raise BadInput(f"{method} has no setting {name!r}{nearest(name, known)}; {has}")
-    return {name: checked(f"method.{name}", value, hints[name]) for name, value in given.items()}
+            raise BadInput(f"{whose} has no setting {name!r}{nearest(name, list(known))}; {has}")
+    return {name: checked(name, value, hints[name]) for name, value in given.items()}

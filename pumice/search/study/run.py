@@ -26,6 +26,7 @@ Tell = Callable[[str], None]
 class Searched:
     """judged: every trial that is finished.  best: the most accurate within the target.  front: see `folder.front`.
 
+    words, recipes: of the choice of each trial, by its number; see `Space.words` and `Space.recipe`.
     finished: whether all trials are; a time limit may have ended the search before.
     """
 
@@ -36,6 +37,7 @@ class Searched:
     best: Trial | None
     front: Sequence[Trial]
     words: dict[int, dict[str, str]]
+    recipes: dict[int, dict[str, Any]]
     finished: bool
 
 
@@ -82,7 +84,7 @@ def open_built(config: SearchConfig, out: Path, url: str | None) -> tuple[Study,
     """The study of a folder and what judges its trials."""
     built = build(config)
     where = url or config.storage or out / DATABASE
-    return open_study(built.problem, where, config.name or out.name, config.what(), early=config.early_stop), built
+    return open_study(built.problem, where, config.name or out.name, built.what(config), early=config.early_stop), built
 
 
 def _search(config: SearchConfig, out: Path, tell: Tell, url: str | None) -> Searched:
@@ -109,8 +111,11 @@ def _search(config: SearchConfig, out: Path, tell: Tell, url: str | None) -> Sea
     trials = [one.trial for one in judged]
     problem, found = built.problem, front(trials)
     words = {one.number: problem.space.words(one.choice) for one in trials}
+    recipes = {one.number: problem.space.recipe(one.choice) for one in trials}
     unit = "" if problem.cost is None else problem.cost.unit
-    return Searched(out, config, unit, judged, problem.best(trials), found, words, len(judged) >= config.trials)
+    return Searched(
+        out, config, unit, judged, problem.best(trials), found, words, recipes, len(judged) >= config.trials
+    )
 
 
 def _trials(config: SearchConfig, out: Path, study: Study, built: Built, url: str | None) -> Iterator[Judged]:
