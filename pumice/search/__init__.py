@@ -6,4 +6,6 @@ cost        Cost: what a choice costs, as a number; MAdds, parameters, tables, m
 objective   Objective: how good a choice is; a callable, a table, a short training
 reward      from accuracy and cost to one number: accuracy, MnasNet's soft and piecewise forms
 searcher    Searcher: a function of (seed, finished trials in order of number); `run` without storage
+evolution   Evolution: regularised evolution
+jointnas    JointNAS: a predictor that is pre-trained, of architectures and recipes
 """

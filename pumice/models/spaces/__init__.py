@@ -1,6 +1,7 @@
 """Search spaces: what a searcher may choose, position by position, and the network that a choice is.
 
 space    Space, Position, Choice: what every space is
+recipe   Setting: positions that are about training
 fbnet    FBNet's 22 layers of 9 candidates
 macro    NAS-Bench-Macro: 8 layers of 3, every net of which somebody trained
 
