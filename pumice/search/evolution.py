@@ -19,7 +19,8 @@ class Evolution(Searcher):
     record of it.  All choices keep the target.
 
     Args:
-        population, sample: P and S of the paper, which took 100 and 25 for 20,000 trials; the defaults are for hundreds.
+        population, sample: P and S of the paper, which took 100 and 25 for 20,000 trials; the defaults are for some
+            hundreds.
         changes: positions in which a mutant differs from its parent.
 
     Raises:
