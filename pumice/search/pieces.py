@@ -30,7 +30,9 @@ class Pieces(Generic[T]):
     in_chans: of the image.
     """
 
-    def __init__(self, space: Space, num_classes: int, look: Callable[[nn.Module, Graph], T], in_chans: int = 3) -> None:
+    def __init__(
+        self, space: Space, num_classes: int, look: Callable[[nn.Module, Graph], T], in_chans: int = 3
+    ) -> None:
         self.space, self.num_classes, self.look, self.in_chans = space, num_classes, look, in_chans
         self._seen: dict[tuple[Strided | HeadRow, Shape], tuple[T, Shape]] = {}
 
