@@ -11,4 +11,9 @@ proxy       ProxyTraining: a short training of each choice
 found       a trial as a network file, which every verb takes
 reward      from accuracy and cost to one number: accuracy, MnasNet's soft and piecewise forms
 searcher    Searcher: a function of (seed, finished trials in order of number); `run` without storage
+evolution   Evolution: regularised evolution
+jointnas    JointNAS: a predictor that is pre-trained, of architectures and recipes
+controller  the LSTM that MnasNet's search draws choices from
+policy      how it learns from rewards: PPO, REINFORCE
+mnasnet     MnasNet's search by reinforcement learning
 """

@@ -57,13 +57,16 @@ class Mnasnet(Searcher):
     A choice that was judged before is worth what its trial said: it counts again in the update and costs no trial.
     When others still judge the rest of a batch, a worker that asks gets a further draw, which counts where it is drawn
     again.  After `patience` draws in a row without news the likeliest new neighbour (one position changed) of the
-    controller's likeliest choice is judged, else a random one; the update leaves that out, as nobody drew it.
+    controller's likeliest choice is judged, else a random one that keeps the target; the update leaves that out.
 
     The reward keeps a target, not the sampling: choices beyond it are judged as well.  Where the reward is accuracy
     alone, choices beyond the target are worth 0 and never judged.
 
     rule: "reinforce" is the mean of grad log P * R.
     batch: draws for an update.  epochs: PPO's steps on each.
+
+    Raises:
+        BadInput: another rule, or a number that must be above 0 and is not.
     """
 
     def __init__(

@@ -11,12 +11,14 @@ from torch import nn
 from pumice.cost.count import profile
 from pumice.errors import BadInput
 from pumice.models.convnet import ConvNet
+from pumice.models.create import create_model
 from pumice.models.efficientnet import net as efficientnet
 from pumice.models.mbconv import MBConv
 from pumice.models.mnasnet import a1, b1
 from pumice.models.spaces.mnasnet import BLOCKS, OPTIONS, MnasnetSpace, layer
 from pumice.models.spaces.space import Choice
 from pumice.models.spec import NetSpec
+from pumice.search.costs import MAdds
 
 # op, kernel, SE, skip, filters, layers of the five blocks
 A1 = (
@@ -135,6 +137,23 @@ def test_a_net_is_dilated_for_dense_tasks() -> None:
         net = ConvNet(spec, num_classes=0, output_stride=8).eval()
         assert net.forward_features(torch.rand(1, 3, 64, 64)).shape[2:] == (8, 8)
         assert replace(spec.rows[5], dilation=2).build(8)(torch.rand(1, 8, 8, 8)).shape[2:] == (8, 8)
+
+
+def test_a_choice_is_a_network_by_name() -> None:
+    with torch.device("meta"):
+        model = create_model("space:mnasnet", choice=chosen(A1))
+        wide = create_model("space:mnasnet", choice=chosen(B0), act="SI", gated_ends=True)
+    assert profile(model, (3, 224, 224)).madds / 1e6 == pytest.approx(311.58, abs=0.006)
+    assert profile(wide, (3, 224, 224)).madds < 400e6  # what EfficientNet's search allowed
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_its_cost_as_a_sum_of_rows_is_that_of_the_whole_network(seed: int) -> None:
+    space = MnasnetSpace(0.35)
+    choice = space.random(np.random.default_rng(seed))
+    with torch.device("meta"):
+        model = create_model("space:mnasnet", choice=choice, width=0.35)
+    assert MAdds(space).of(choice) == profile(model, (3, 224, 224)).madds
 
 
 def test_choices_that_the_space_does_not_have() -> None:

@@ -1,6 +1,7 @@
 """Search spaces: what a searcher may choose, position by position, and the network that a choice is.
 
 space    Space, Position, Choice: what every space is
+recipe   Setting: positions that are about training
 names    `space:NAME` and its options -> space, choice
 fbnet    FBNet's 22 layers of 9 candidates
 mnasnet  MnasNet's five blocks of 432 choices each, in which EfficientNet-B0 was found too

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 SPACES = {  # name -> module and class
     "fbnet": "pumice.models.spaces.fbnet:FBNetSpace",
+    "mnasnet": "pumice.models.spaces.mnasnet:MnasnetSpace",
     "macro": "pumice.models.spaces.macro:MacroSpace",
 }
 PREFIX = "space:"
