@@ -40,10 +40,11 @@ def main() -> None:
     parser.add_argument("--table", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", default="0")
-    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--side", type=int, default=24, help="pixels of the supernet's images")
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--warmup", type=int, default=10, help="the paper's ninth part is a million images")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=0.05, help="the paper's 0.1 is for batches of 192")
     parser.add_argument("--theta-lr", type=float, default=0.03, help="the paper's 0.01 is for 25 times as many steps")
@@ -59,9 +60,8 @@ def main() -> None:
     cost = None if arguments.no_cost else Listed(madds, "multiply-adds")
     splits = reduced(open_data(arguments.data), arguments.images)
     schedule = Schedule().shortened(arguments.epochs)
-    schedule = replace(
-        schedule, lr=arguments.lr, theta_lr=arguments.theta_lr, alpha=arguments.alpha, beta=arguments.beta
-    )
+    names = ("warmup", "lr", "theta_lr", "alpha", "beta")
+    schedule = replace(schedule, **{name: getattr(arguments, name) for name in names})
     feeding = Feeding(
         Preprocess((arguments.side, arguments.side), crop_pct=1.0, mean=CIFAR_MEAN, std=CIFAR_STD),
         batch_size=arguments.batch,

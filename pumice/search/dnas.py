@@ -7,7 +7,6 @@ any other search.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -16,34 +15,13 @@ from pumice.data.images import Splits
 from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
 from pumice.models.spaces.layered import Layered
-from pumice.models.spaces.space import Choice
 from pumice.search.problem import Problem
 from pumice.search.supernet.additive import additive, least
-from pumice.search.supernet.alternate import Record, alternate
-from pumice.search.supernet.images import Feeding, two_parts
+from pumice.search.supernet.alternate import Record
+from pumice.search.supernet.images import Feeding
+from pumice.search.supernet.learn import Learnt, learn
 from pumice.search.supernet.mixed import Supernet
-from pumice.search.supernet.sampled import Sampled
 from pumice.search.supernet.schedule import Schedule
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """What a supernet has learnt.
-
-    theta: of each position, the logits of its options.  choice: the most probable network.
-    searcher: proposes it and draws others.  history: see `alternate`.
-    """
-
-    theta: tuple[tuple[float, ...], ...]
-    choice: Choice
-    searcher: Sampled
-    history: list[Record]
-
-
-def learnt(problem: Problem, history: list[Record], seed: int) -> Learnt:
-    """The end of a training."""
-    theta = tuple(tuple(logits) for logits in history[-1]["theta"])
-    return Learnt(theta, tuple(history[-1]["choice"]), Sampled(problem, theta, seed), history)
 
 
 def dnas(
@@ -89,26 +67,5 @@ def dnas(
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         net = Supernet(space, costs, num_classes=len(splits.classes)).to(device)
-    if feeding.channels_last:
-        net.to(memory_format=torch.channels_last)
-    history = alternate(
-        net,
-        *two_parts(splits.train, feeding, seed),
-        schedule,
-        seed=seed,
-        folder=folder,
-        what={
-            "space": space.name,
-            "options": {name: value for name, value in vars(space).items() if isinstance(value, int | float | str)},
-            "data": [splits.source, len(splits.train)],
-            "feeding": _plain(feeding),
-            "costs": None if costs is None else [costs.terms.tolist(), costs.constant],
-        },
-        told=told,
-    )
-    return learnt(problem, history, seed)
-
-
-def _plain(feeding: Feeding) -> dict[str, object]:
-    """Without what changes no result, as JSON values of which a state is made."""
-    return {name: str(value) for name, value in asdict(feeding).items() if name != "workers"}
+    what = {"costs": None if costs is None else [costs.terms.tolist(), costs.constant]}
+    return learn(net, problem, splits, schedule, feeding, seed=seed, folder=folder, what=what, told=told)

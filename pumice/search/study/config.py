@@ -14,7 +14,7 @@ from pumice.values import checked, read_value
 
 RewardName = Literal["piecewise", "soft", "accuracy"]
 CostName = Literal["latency", "madds", "params"]
-SUPERNETS = ("dnas",)  # methods that learn from images first, so that a table may judge what they draw
+SUPERNETS = ("dnas", "dmasking")  # methods that learn from images first, so that a table may judge what they draw
 UNITS = {"latency": "ms", "madds": "multiply-adds", "params": "parameters"}
 SECTIONS = {
     "space": "space_options",

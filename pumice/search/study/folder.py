@@ -49,7 +49,7 @@ def abandon(out: Path, made: bool) -> None:
     """Remove what a search that could not begin has left."""
     for name in FILES:
         (out / name).unlink(missing_ok=True)
-    if made:
+    if made and not any(out.iterdir()):
         out.rmdir()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from pumice.errors import BadInput, nearest
-from pumice.search.study.config import SearchConfig
+from pumice.search.study.config import SUPERNETS, SearchConfig
 from pumice.values import checked
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ SEARCHERS = {  # a class that proposes, and whose arguments after problem and se
     "mnasnet": "pumice.search.mnasnet:Mnasnet",
     "jointnas": "pumice.search.jointnas:JointNAS",
 }
+KNOWN = (*SEARCHERS, *SUPERNETS)
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,8 @@ def check_method(name: str) -> None:
     Raises:
         BadInput: no method has the name.
     """
-    if name not in SEARCHERS:
-        raise BadInput(
-            f"there is no method {name!r}{nearest(name, list(SEARCHERS)) or ', choose ' + ', '.join(SEARCHERS)}"
-        )
+    if name not in KNOWN:
+        raise BadInput(f"there is no method {name!r}{nearest(name, list(KNOWN)) or ', choose ' + ', '.join(KNOWN)}")
 
 
 def build(config: SearchConfig) -> Built:
@@ -105,6 +104,10 @@ def searcher_of(config: SearchConfig, problem: "Problem", out: Path) -> "Searche
     Raises:
         BadInput: a setting that it does not have, or cannot take.
     """
+    if config.method in SUPERNETS:
+        from pumice.search.study.supernets import supernet_searcher
+
+        return supernet_searcher(config, problem, out)
     module, _, name = SEARCHERS[config.method].partition(":")
     kind: type[Searcher] = getattr(import_module(module), name)
     known = list(inspect.signature(kind.__init__).parameters)  # after self, problem and seed

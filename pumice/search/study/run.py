@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pumice.errors import BadInput
 from pumice.files import write_json
 from pumice.progress import track
 from pumice.search.study.config import SearchConfig
@@ -61,7 +62,7 @@ def search(config: SearchConfig, out: Path, tell: Tell = lambda line: None, *, u
     write_json(out / "config.json", config.to_json())
     try:
         return _search(config, out, tell, url)
-    except BaseException:
+    except BadInput:
         if not (out / "trials.csv").exists():
             abandon(out, made)
         raise
@@ -100,9 +101,8 @@ def _search(config: SearchConfig, out: Path, tell: Tell, url: str | None) -> Sea
                     written = time.monotonic()
         except KeyboardInterrupt:
             kept = study.judged()
-            if not kept:
-                raise
-            write_records(out, config, built.problem, kept, built.num_classes)
+            if kept:
+                write_records(out, config, built.problem, kept, built.num_classes)
             said = f"interrupted after {len(kept)} of {config.trials} trials; go on with `pumice search --resume {out}`"
             raise KeyboardInterrupt(said) from None
         judged = study.judged()
@@ -120,12 +120,12 @@ def _search(config: SearchConfig, out: Path, tell: Tell, url: str | None) -> Sea
 
 def _trials(config: SearchConfig, out: Path, study: Study, built: Built, url: str | None) -> Iterator[Judged]:
     """Those that are finished from now on, by this process or by its workers."""
+    searcher = searcher_of(config, built.problem, out)  # a supernet is trained once, before workers start
     if config.workers > 1:
         from pumice.search.study.together import together
 
         yield from together(config, out, study, url)
         return
-    searcher = searcher_of(config, built.problem, out)
     yield from work(study, searcher, built.objective, config.trials, time_s=config.time_s)
 
 

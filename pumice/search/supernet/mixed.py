@@ -88,7 +88,7 @@ class Supernet(Relaxed):
 
     def plain(self, choice: Choice) -> ConvNet:
         """The network of a choice, with copies of its weights; its norms' running statistics are not to be used."""
-        net = ConvNet(self.space.spec(choice), num_classes=self.num_classes, in_chans=self.in_chans)
+        net = ConvNet(self.space.spec(choice), num_classes=self.num_classes, in_chans=self.in_chans).to(self.theta[0])
         options = iter(choice)
         for own, block in zip(net.blocks, self.blocks, strict=True):
             taken = block.candidates[next(options)] if isinstance(block, Mixed) else block
