@@ -15,6 +15,7 @@ from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.external import create_external, is_external
 from pumice.models.families import spec_of, variant
 from pumice.models.manifest import ModelConfig, Padding
+from pumice.models.narrow import Widths, narrow
 from pumice.models.net import Net
 from pumice.models.plainnet import PlainNet
 from pumice.models.spec import NetSpec, PlainSpec
@@ -108,8 +109,19 @@ def rebuild(config: ModelConfig, *, drop_rate: float | None = None, drop_path_ra
         **config.options,
     }
     if is_external(config.name):
-        return create_external(config.name, **settings)
-    return build(config.name, padding=config.padding, bn_eps=config.bn_eps, **settings)
+        model = create_external(config.name, **settings)
+    else:
+        model = build(config.name, padding=config.padding, bn_eps=config.bn_eps, **settings)
+    become(model, config.widths)
+    return model
+
+
+def become(model: nn.Module, widths: Widths) -> None:
+    """Make a network of `create_model` the pruned one that its widths say, in place, and let its config say so."""
+    config = config_of(model)
+    if widths and config is not None:
+        narrow(model, widths)
+        describe(model, replace(config, widths=widths))
 
 
 def reset_classes(model: nn.Module, num_classes: int) -> nn.Module:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
 from pumice.models.begun import load_begun, related
-from pumice.models.build import reset_classes
+from pumice.models.build import become, reset_classes
 from pumice.models.checkpoint import read_manifest
 from pumice.models.create import create_model
 from pumice.models.described import config_of, describe, preprocess_of
@@ -97,6 +97,8 @@ def with_weights(name: str, path: Path, options: dict[str, Any], settings: dict[
     state = read_state_dict(path)
     net = create_model(name, **settings)
     net = reset_classes(net, _classes_in(state, net) if manifest is None else manifest.model.num_classes)
+    if manifest is not None:
+        become(net, manifest.model.widths)
     load_weights(net, state)
     if manifest is not None:
         describe(net, config_of(net), manifest.preprocess)
