@@ -4,9 +4,9 @@
     sizes.at({"trunk.0.1.expand.conv": 40}).madds
 
 Every dimension of every value is the sum of a constant and, for each group, a multiple of its width: concatenated maps
-add their channels, a flattened map has height x width elements a channel, a channel shuffle works on width / groups.  So
-one trace of a network in which a single group is narrower tells that group's part in all dimensions, and the traces of
-all groups, once, tell every combination.
+add their channels, a flattened map has height x width elements a channel, a shuffle works on width / groups.  So one
+trace of a network in which a single group is narrower tells that group's part in all dimensions, and the traces of all
+groups, once, tell every combination.
 """
 
 from collections.abc import Mapping, Sequence

@@ -32,7 +32,7 @@ class MAdds(Prices):
 
     def of(self, nets: Sequence[Widths]) -> list[float]:
         """Exact."""
-        return [float(self.sizes.madds(widths)) for widths in nets]
+        return [float(self.sizes.at(widths).madds) for widths in nets]
 
 
 class Table(Prices):
@@ -54,22 +54,6 @@ class Table(Prices):
         return [round(said.ms, 9) for said in self.lut.predict_all(asked)]
 
 
-class Proportional(Prices):
-    """Latency in proportion to multiply-adds: what is left where there is no table.
-
-    ms: of the network as it is, measured.
-    """
-
-    unit = "ms"
-
-    def __init__(self, sizes: Resized, ms: float) -> None:
-        self.inner, self.each = MAdds(sizes), ms / sizes.graph.madds
-
-    def of(self, nets: Sequence[Widths]) -> list[float]:
-        """ms."""
-        return [self.each * madds for madds in self.inner.of(nets)]
-
-
 class Called(Prices):
     """Any function of the widths."""
 
@@ -84,7 +68,7 @@ class Called(Prices):
 
 
 def violations(graph: Graph) -> int:
-    """Places of a network that break a guideline of ShuffleNetV2 (arXiv:1807.11164, section 2), as `audit` finds them."""
+    """Places where a network breaks a guideline of ShuffleNetV2 (arXiv:1807.11164, section 2), as `audit` finds them."""
     from pumice.cost.audit import elementwise, fragments, grouped, unequal
     from pumice.cost.audit.channels import Channels
 

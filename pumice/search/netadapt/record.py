@@ -63,8 +63,9 @@ class Step:
 class Measured:
     """A net measured beside the seed, in one series.
 
-    number: of its step.  ms, seed_ms: figures of that series.  scaled_ms: ms at the pace of the seed's first measurement.
-    goal: what a net may cost by the prices from now on.  busy: the machine did other work.
+    number: of its step.  ms, seed_ms: figures of that series.  busy: the machine did other work.
+    scaled_ms: of the net, at the pace of the seed's first measurement.
+    goal: what a net may cost by the prices from now on.
     """
 
     number: int
@@ -92,9 +93,14 @@ class Record:
     best: int | None = None
     final: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def folder(self) -> Path:
+        """Where the nets of steps are."""
+        return self.out / FOLDER
+
     def weights(self, number: int) -> Path:
         """The checkpoint of a step."""
-        return self.out / FOLDER / f"{number:03d}.safetensors"
+        return self.folder / f"{number:03d}.safetensors"
 
     def add(self, step: Step, net: nn.Module, classes: tuple[str, ...]) -> None:
         """Keep a step for good."""
@@ -126,11 +132,11 @@ class Record:
 
     @property
     def _under_way(self) -> Path:
-        return self.out / FOLDER / "under_way.json"
+        return self.folder / "under_way.json"
 
     @property
     def _winner(self) -> Path:
-        return self.out / FOLDER / "under_way.safetensors"
+        return self.folder / "under_way.safetensors"
 
     def _forget(self) -> None:
         self._under_way.unlink(missing_ok=True)

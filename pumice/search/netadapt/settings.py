@@ -1,6 +1,6 @@
 """What decides a NetAdapt run, as JSON values.  No torch here."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from pumice.errors import BadInput, nearest
@@ -36,6 +36,7 @@ class Settings:
     seed_epochs: train the net to begin with for so many epochs; 0 takes its weights as they are.
     long_epochs: of long-term tuning of the last net; 0 for none.
     retrain_epochs: of training the last net from scratch, on all training images; 0 for none.
+    training: fields of `TrainConfig` that all training differs in from the recipe for small data.
     """
 
     form: Form = "v3"
@@ -53,6 +54,7 @@ class Settings:
     seed_epochs: int = 0
     long_epochs: int = 0
     retrain_epochs: int = 40
+    training: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, known in (("form", tuple(FORMS)), ("choose", (None, "ratio", "accuracy"))):
@@ -63,7 +65,7 @@ class Settings:
         if not (0 < self.first < 1 and 0 < self.shrinking <= 1):
             raise BadInput(f"step {self.first:g} and decay {self.shrinking:g} must lie above 0 and below 1")
         if not (0 < self.holdout < 1 or (self.holdout >= 2 and self.holdout == int(self.holdout))):
-            raise BadInput(f"holdout {self.holdout:g} is neither a share, such as 0.1, nor a number of images from 2 on")
+            raise BadInput(f"holdout {self.holdout:g} is no share, such as 0.1, and no number of images from 2 on")
         for name, least in (
             *(("batch_size", 2), ("round_to", 1), ("max_steps", 1), ("tune_steps", 0), ("statistics", 0)),
             *(("seed_epochs", 0), ("long_epochs", 0), ("retrain_epochs", 0)),

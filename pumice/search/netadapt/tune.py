@@ -33,7 +33,9 @@ def held_out(splits: Splits, holdout: float, seed: int) -> Splits:
     """
     images = len(splits.train)
     if splits.stream is not None:
-        raise BadInput("netadapt holds images of the training set out, so it needs data that have an index; stream none")
+        raise BadInput(
+            "netadapt holds images of the training set out, so it needs data that have an index; stream none"
+        )
     share = holdout if holdout < 1 else holdout / max(1, images)
     if not 0 < share < 1 or images * (1 - share) < 2:
         raise BadInput(f"{splits.source} has {images} training images; hold fewer than that out")
@@ -70,7 +72,7 @@ class Tuner:
 
         number: of the step, which decides the images.
         """
-        norms = [m for m in net.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+        norms = _norms(net)
         if not norms or not self.settings.statistics:
             return
         images = self._drawn(number, self.settings.statistics * self.config.batch_size)
@@ -100,6 +102,8 @@ class Tuner:
         epochs = ceil(steps / (len(self.splits.train) // batch))
         images = self._drawn(number, ceil(steps / epochs) * batch)
         config = replace(self.config, epochs=epochs, batch_size=batch, seed=mix(self.config.seed, number, 1) & 0xFFFFF)
+        for norm in _norms(net):
+            norm.momentum = norm.momentum if config.bn_momentum is None else config.bn_momentum
         net.train()
         _, rows = train_once(net, replace(self.splits, train=images), config)
         net.eval()
@@ -128,6 +132,10 @@ def settle(net: nn.Module, before: nn.Module, new_weights: NewWeights, seed: int
     """What becomes of the weights of a cut net: they stay as cut, or the narrowed layers begin anew."""
     if new_weights == "random":
         draw_anew(net, before, seed)
+
+
+def _norms(net: nn.Module) -> list[_BatchNorm]:
+    return [m for m in net.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
 
 
 def _shape(tensor: Tensor | None) -> tuple[int, ...]:

@@ -28,15 +28,15 @@ def smallest(group: Group) -> int:
 
 def kind_of(group: Group, model: nn.Module) -> Kind:
     """What the paper calls it: by whether all that it touches lies in one module that is no mere chain of others."""
-    paths = [use.tensor.split(".")[:-2] for use in group.uses]
-    shared = []
+    paths = [use.tensor.split(".")[:-1] for use in group.uses]
+    owner: nn.Module = model
     for parts in zip(*paths, strict=False):
         if len(set(parts)) > 1:
             break
-        shared.append(parts[0])
-    owner = model.get_submodule(".".join(shared))
-    chain = isinstance(owner, nn.Sequential | nn.ModuleList | nn.ModuleDict)
-    return "bottleneck" if chain or owner is model else "expansion"
+        owner = owner.get_submodule(parts[0])
+        if not isinstance(owner, nn.Sequential | nn.ModuleList | nn.ModuleDict):
+            return "expansion"
+    return "bottleneck"
 
 
 def narrower(group: Group, round_to: int) -> tuple[int, ...]:
