@@ -68,7 +68,7 @@ class Called(Prices):
 
 
 def violations(graph: Graph) -> int:
-    """Places where a network breaks a guideline of ShuffleNetV2 (arXiv:1807.11164, section 2), as `audit` finds them."""
+    """Places where a network breaks a guideline of ShuffleNetV2 (arXiv:1807.11164), as `audit` finds them."""
     from pumice.cost.audit import elementwise, fragments, grouped, unequal
     from pumice.cost.audit.channels import Channels
 

@@ -34,7 +34,7 @@ def held_out(splits: Splits, holdout: float, seed: int) -> Splits:
     images = len(splits.train)
     if splits.stream is not None:
         raise BadInput(
-            "netadapt holds images of the training set out, so it needs data that have an index; stream none"
+            "netadapt holds images of the training set out, so it needs data that have an index; give an image folder"
         )
     share = holdout if holdout < 1 else holdout / max(1, images)
     if not 0 < share < 1 or images * (1 - share) < 2:
