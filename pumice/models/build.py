@@ -15,7 +15,7 @@ from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.external import create_external, is_external
 from pumice.models.families import spec_of, variant
 from pumice.models.manifest import ModelConfig, Padding
-from pumice.models.narrow import Widths, narrow
+from pumice.models.narrow import Widths, narrow, replace_classifier
 from pumice.models.net import Net
 from pumice.models.plainnet import PlainNet
 from pumice.models.spec import NetSpec, PlainSpec
@@ -138,7 +138,9 @@ def reset_classes(model: nn.Module, num_classes: int) -> nn.Module:
         raise BadInput(f"{type(model).__name__} was not made by create_model, so its classifier is not known")
     changed = replace(config, num_classes=num_classes)
     reset = getattr(model, "reset_classifier", None)
-    if callable(reset):
+    if config.widths and is_external(config.name) and replace_classifier(model, num_classes):
+        pass  # other libraries' ways of doing it trust their own widths
+    elif callable(reset):
         reset(num_classes)
     else:
         fresh = rebuild(changed)

@@ -20,7 +20,6 @@ from pumice.errors import BadInput
 
 Sizes = dict[str, int | list[int]]
 Widths = dict[str, Sizes]
-FOLLOWS = ("num_features", "in_features", "head_hidden_size", "hidden_size")  # of the heads of several libraries
 
 
 def widths_of(model: nn.Module, full: nn.Module) -> Widths:
@@ -31,9 +30,10 @@ def widths_of(model: nn.Module, full: nn.Module) -> Widths:
     """
     wide, found = dict(full.named_modules()), Widths()
     for path, module in model.named_modules():
-        if type(wide.get(path)) is not type(module):
+        whole = wide.get(path)
+        if whole is None or type(whole) is not type(module):
             raise BadInput(f"{type(model).__name__}.{path} has no counterpart in the network that it was cut from")
-        sizes = _differing(module, wide[path])
+        sizes = _differing(module, whole)
         if sizes:
             found[path] = sizes
     return found
@@ -55,22 +55,46 @@ def narrow(model: nn.Module, widths: Widths) -> None:
 
 
 def follow_classifier(model: nn.Module, full: nn.Module) -> None:
-    """Let what a head remembers of its classifier's input be the cut classifier's, so that it can be replaced."""
-    before, after = (_inputs(one) for one in (full, model))
-    if before == after or before is None:
+    """Let the width of features that a net and its head remember be that of the cut classifier, so that it can be
+    replaced."""
+    before, after = (inputs_of(classifier_of(one)) for one in (full, model))
+    if before is None or before == after:
         return
-    for module in (model, *(m for name, m in model.named_children() if "head" in name)):
-        for name in FOLLOWS:
-            if module.__dict__.get(name) == before:
-                module.__dict__[name] = after
+    for module in (model, *(child for name, child in model.named_children() if name == "head")):
+        if module.__dict__.get("num_features") == before:
+            module.__dict__["num_features"] = after
 
 
-def _inputs(model: nn.Module) -> int | None:
+def replace_classifier(model: nn.Module, num_classes: int) -> bool:
+    """Give a network another last layer for what reaches it now, in place; whether it says which layer that is."""
+    last = classifier_of(model)
+    path = next((path for path, module in model.named_modules() if module is last), "")
+    new: nn.Module
+    if num_classes == 0:
+        new = nn.Identity()
+    elif isinstance(last, nn.Linear):
+        new = nn.Linear(last.in_features, num_classes, last.bias is not None)
+    elif isinstance(last, nn.Conv2d) and last.kernel_size == (1, 1):
+        new = nn.Conv2d(last.in_channels, num_classes, 1, bias=last.bias is not None)
+    else:
+        return False
+    model.set_submodule(path, new.to(next(model.parameters())))
+    model.__dict__["num_classes"] = num_classes
+    return True
+
+
+def classifier_of(model: nn.Module) -> nn.Module | None:
+    """What a network of timm's interface calls its classifier."""
     get = getattr(model, "get_classifier", None)
-    last = get() if callable(get) else None
-    if isinstance(last, nn.Linear):
-        return last.in_features
-    return last.in_channels if isinstance(last, nn.Conv2d) else None
+    found = get() if callable(get) else None
+    return found if isinstance(found, nn.Module) else None
+
+
+def inputs_of(layer: nn.Module | None) -> int | None:
+    """Channels that a linear layer or convolution reads, None of anything else."""
+    if isinstance(layer, nn.Linear):
+        return layer.in_features
+    return layer.in_channels if isinstance(layer, nn.Conv2d) else None
 
 
 def _differing(module: nn.Module, full: nn.Module) -> Sizes:
@@ -105,7 +129,7 @@ def _check(module: nn.Module | None, path: str, sizes: Any) -> None:
             # Tensors are made by these; a narrower network has none that is wider.
             right = right and (name not in _MAKES or 0 < value <= known[name])
         if not right:
-            raise BadInput(f"this record of a pruned network gives {path}.{name} the size {value}, which it cannot have")
+            raise BadInput(f"this record of a pruned network gives {path}.{name} the impossible size {value}")
 
 
 def _narrow(module: nn.Module, sizes: Sizes) -> None:

@@ -76,11 +76,10 @@ class Chooser:
         return tuple(current)
 
     def _wanted(self, place: int, now: int) -> float:
-        """How much the next step of a group is worth: of the share that it has lost, or of the score of what returns."""
+        """How much the next step of a group is worth: the share that it has lost, or the score of what returns."""
         menu = self.menus[place]
         if menu.whole(now):
             return -float("inf")
         if self.ranking == "global":
             return menu.gains[now + 1]
         return 1 - menu.counts[now] * len(menu.order) / menu.group.channels
-

@@ -2,7 +2,9 @@
 
 import tempfile
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -20,8 +22,8 @@ class Clock(ABC):
     """Where latencies come from."""
 
     @abstractmethod
-    def timing(self, net: nn.Module, size: Size) -> Timing:
-        """Of one image of (C, H, W)."""
+    def timing(self, net: nn.Module, size: Size, name: str) -> Timing:
+        """Of one image of (C, H, W); the record bears the name."""
 
 
 class Measured(Clock):
@@ -33,12 +35,12 @@ class Measured(Clock):
     def __init__(self, runtime: str, threads: int) -> None:
         self.runtime, self.threads = runtime, threads
 
-    def timing(self, net: nn.Module, size: Size) -> Timing:
+    def timing(self, net: nn.Module, size: Size, name: str) -> Timing:
         """
         Raises:
             BadInput: the network cannot be exported, or the runtime is not here.
         """
-        settings = {"runtime": self.runtime, "threads": self.threads, "time_limit_s": SECONDS}
+        settings: dict[str, Any] = {"runtime": self.runtime, "threads": self.threads, "time_limit_s": SECONDS}
         if self.runtime == "eager":
             found = benchmark(net, size, **settings)
         else:
@@ -47,7 +49,7 @@ class Measured(Clock):
                 export_to_measure(net, file, size, open_size=False)
                 found = benchmark(file, size, **settings)
         assert isinstance(found, Timing)
-        return found
+        return replace(found, name=name)
 
 
 class Predicted(Clock):
@@ -60,12 +62,12 @@ class Predicted(Clock):
     def __init__(self, path: str, runtime: str | None, threads: int | None) -> None:
         self.lut = read_table(path, runtime, threads)
 
-    def timing(self, net: nn.Module, size: Size) -> Timing:
+    def timing(self, net: nn.Module, size: Size, name: str) -> Timing:
         """
         Raises:
             BadInput: the network cannot be traced.
         """
-        return predict_timing(self.lut, net, size, "cut")
+        return predict_timing(self.lut, net, size, name)
 
 
 def clock_for(lut: str | None, runtime: str | None, threads: int | None) -> Clock:

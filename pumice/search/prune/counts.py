@@ -1,8 +1,8 @@
 """Multiply-adds and parameters of any cut of a network, by arithmetic over one trace.
 
-A convolution or linear layer does (positions) x (elements of its weight), and the weight loses along each dimension what
-its groups lose there.  What is multiplied by computed weights (CondConv, attention) counts as it was; so whoever needs
-the exact number counts the network that was cut.
+A convolution or linear layer does (positions) x (elements of its weight), and the weight loses along each dimension
+what its groups lose there.  What is multiplied by computed weights (CondConv, attention) counts as it was; so whoever
+needs the exact number counts the network that was cut.
 """
 
 from collections import defaultdict
@@ -10,13 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pumice.graph.channels import Group, Use
 from pumice.graph.layers import works
 from pumice.graph.records import Graph, Node
-
-Shares = Mapping[str, NDArray[np.bool_]]
 
 
 class Counts:
@@ -33,7 +30,6 @@ class Counts:
         for node, layer in zip(filter(works, graph.nodes), counted, strict=True):
             if layer.counted:
                 self._madds[_weight(graph, node)] += layer.madds
-        self.madds_before, self.params_before = graph.madds, graph.params
 
     def madds(self, kept: Mapping[str, Sequence[int]]) -> int:
         """Multiply-adds, rounded."""
@@ -42,10 +38,6 @@ class Counts:
     def params(self, kept: Mapping[str, Sequence[int]]) -> int:
         """Parameters, rounded."""
         return round(sum(size * self._share(name, kept) for name, size in self._sizes.items()))
-
-    def weight_of(self, group: Group) -> int:
-        """Multiply-adds of the layers that a group's channels come from or go to."""
-        return sum(self._madds.get(tensor, 0) for tensor in {use.tensor for use in group.uses})
 
     def _share(self, tensor: str, kept: Mapping[str, Sequence[int]]) -> float:
         """What remains of a tensor's elements."""

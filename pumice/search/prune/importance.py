@@ -11,10 +11,11 @@ Each tensor counts alike in l1, l2 and bn, whatever its size; in the end the mea
 of different groups can be compared.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -60,22 +61,29 @@ def scores(
             total = _sum(group, held, lambda use: tensors[use.tensor].detach().abs(), alike=True)
         else:
             held = [use for use in uses if tensors[use.tensor].ndim > 1] or uses
-            power = 1 if kind == "l1" else 2
-            total = _sum(group, held, lambda use: tensors[use.tensor].detach().abs() ** power, power, alike=True)
+            if kind == "l1":
+                total = _sum(group, held, lambda use: tensors[use.tensor].detach().abs(), alike=True)
+            else:
+                total = _sum(group, held, lambda use: tensors[use.tensor].detach() ** 2, 2, alike=True)
         mean = total.mean() if total.size else 0.0
         found[group.name] = total / mean if np.isfinite(mean) and mean > 0 else np.ones(group.channels)
     return found
 
 
-def _sum(group: Group, uses: list[Use], values: "Values", power: int = 1, *, alike: bool = False) -> Scores:
-    """Elements of the tensors added up by channel; each tensor's share of mean 1 if they count alike."""
+def _sum(
+    group: Group, uses: list[Use], values: Callable[[Use], Tensor], power: int = 1, *, alike: bool = False
+) -> Scores:
+    """Elements of the tensors added up by channel, to the power 1 / power; each of mean 1 if they count alike."""
     total = np.zeros(group.channels)
     for use in uses:
-        elements = values(use).movedim(use.dim, 0).flatten(1) if values(use).ndim > 1 else values(use)[:, None]
-        rows = elements.double().sum(1).cpu().numpy()
+        rows = _rows(values(use).double(), use.dim, len(use.channels)).cpu().numpy()
         channels = np.asarray(use.channels)
-        if len(rows) != len(channels):
-            continue
         own = np.bincount(channels[channels >= 0], rows[channels >= 0], group.channels) ** (1 / power)
         total += own / own.mean() if alike and own.mean() > 0 else own
     return total
+
+
+def _rows(tensor: Tensor, dim: int, count: int) -> Tensor:
+    """Elements added up over all dimensions but one; the inputs of a grouped convolution one group after the other."""
+    parts = tensor.chunk(count // tensor.shape[dim]) if count > tensor.shape[dim] else (tensor,)
+    return torch.cat([part.movedim(dim, 0).reshape(part.shape[dim], -1).sum(1) for part in parts])

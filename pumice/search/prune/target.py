@@ -54,9 +54,7 @@ def read_target(target_madds: str | float | None, target_latency: str | float | 
         found = PERCENT.fullmatch(target_madds)
         if found is None:
             if re.fullmatch(rf"\s*{NUMBER}\s*", target_madds):
-                raise BadInput(
-                    f"target-madds {target_madds.strip()} has no unit; write 50% of the network's own, or a count as 20M"
-                )
+                raise BadInput(f"target-madds {target_madds.strip()} has no unit; write 50%, or a count as 20M")
             return Target(madds=parse_count(target_madds, "target-madds"))
         share, said = float(found[1]) / 100, target_madds.strip()
     else:

@@ -13,7 +13,6 @@ from pumice.errors import BadInput
 from pumice.models.described import preprocess_of
 from pumice.tasks.classify import Scores, evaluate
 from pumice.train.config import TrainConfig
-from pumice.train.trainer import judged_weights, train_once
 
 BATCH = 64
 STATISTICS = 1024  # images that batch norms take their statistics from
@@ -22,14 +21,23 @@ GRADIENTS = 512  # images that Taylor importance takes its gradients from
 
 @dataclass(frozen=True)
 class Tuning:
-    """Images, and how to train on them."""
+    """Images, and how to train on them.
+
+    epochs: of all tuning together; None is the configuration's.  0 leaves the weights and restates batch norms.
+    """
 
     splits: Splits
     config: TrainConfig
+    epochs: int | None = None
 
     def __post_init__(self) -> None:
         if self.splits.stream is not None:
             raise BadInput("pruning looks at images in its own order, which a stream has not; give a folder of images")
+
+    @property
+    def length(self) -> int:
+        """Epochs of all tuning together."""
+        return self.config.epochs if self.epochs is None else self.epochs
 
     def accuracy(self, net: nn.Module) -> Scores:
         """On the validation images."""
@@ -37,6 +45,8 @@ class Tuning:
 
     def train(self, net: nn.Module, epochs: int) -> list[dict[str, float]]:
         """Train in place for so many epochs, a schedule of its own; the rows of its history."""
+        from pumice.train.trainer import judged_weights, train_once
+
         if self.config.bn_momentum is not None:
             for norm in _norms(net):
                 norm.momentum = self.config.bn_momentum
