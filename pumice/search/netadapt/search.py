@@ -170,10 +170,9 @@ class Search:
         small = cut(net, tuple(groups.values()), {group.name: strongest(group, net, proposal.width)})
         config = config_of(net)
         assert config is not None
-        full = rebuild(replace(config, widths={}))
         settle(small, net, self.settings.new_weights, mix(self.tuner.config.seed, number, 2) & 0xFFFFFFFF)
-        follow_classifier(small, full)
-        describe(small, replace(config, widths=widths_of(small, full)))
+        follow_classifier(small, net)
+        describe(small, replace(config, widths=widths_of(small, rebuild(replace(config, widths={})))))
         self.tuner.estimate(small, number)
         before = self.tuner.accuracy(small)
         after = self.tuner.tune(small, number)
