@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pumice.graph.channel_ids import NONE, Spread, Ties, nothing, spread
-from pumice.graph.records import Graph, Node, Ref, Shape
+from pumice.graph.records import Graph, Leaf, Node, Ref, Shape
 
 MOST = 1 << 16  # elements of a parameter that is followed element by element
 
@@ -35,7 +35,7 @@ class Flow:
     rules: by the operator's name, else by its kind.
 
     touches: where ids lie in parameters and buffers.  shares: for each constraint ids as (parts, size); all parts keep
-    equally many.  passages: ids at the inputs of modules that adapt themselves, by path.
+    equally many.  passages: for modules that adapt themselves, by path, the ids at their input and at their result.
     """
 
     def __init__(
@@ -48,14 +48,16 @@ class Flow:
         self.ties = Ties()
         self.touches: list[Touch] = []
         self.shares: list[Tensor] = []
-        self.passages: dict[str, Tensor] = {}
+        self.passages: dict[str, tuple[Tensor, Tensor]] = {}
         self._rules, self._kinds = rules, kinds
         self._spreads: dict[int, Spread] = {}
         self._done: set[int] = set()
         self._made: dict[str, tuple[Tensor, Tensor]] = {}
-        self._entered: set[int] = set()
+        self._entered: dict[int, Tensor] = {}
         self._elements: dict[str, Spread] = {}
         self._mixed: dict[str, str] = {}
+        last = {node.leaf.call: node.index for node in graph.nodes if node.leaf is not None}
+        self._last = set(last.values())
         for node in graph.nodes:
             if any(graph.values[i].from_input for i in node.inputs):
                 self._run(node)
@@ -100,8 +102,12 @@ class Flow:
         return self.graph.values[ref].name if ref is not None and self.graph.values[ref].producer < 0 else ""
 
     def passing(self, node: Node) -> bool:
-        """Whether the node runs in a module that adapts itself."""
+        """Whether the node runs in a module that passes its channels on in an order of its own."""
         return node.leaf is not None and node.leaf.rule == "pass"
+
+    def adapting(self, node: Node) -> bool:
+        """Whether the node runs in a module that adapts itself to what is cut."""
+        return node.leaf is not None and node.leaf.rule != "freeze"
 
     def place(self, node: Node) -> str:
         """The operator and its module, for reasons."""
@@ -154,6 +160,8 @@ class Flow:
         reason = self.place(node)
         acc: Spread | None = None
         for value in sorted(node.inputs, key=lambda i: not self.graph.values[i].from_input):
+            if acc is not None and self._own_buffer(node, value):
+                continue
             mine = self._padded(self.of(value), len(shape))
             if acc is None:
                 acc = mine
@@ -168,6 +176,12 @@ class Flow:
         given = self.root(given)
         ones = (1,) * (rank - len(given.shape))
         return Spread(given.core.reshape(ones + tuple(given.core.shape)), ones + given.shape)
+
+    def _own_buffer(self, node: Node, value: int) -> bool:
+        """A buffer of a module that adapts itself is its own business."""
+        found = self.graph.values[value]
+        path = node.leaf.path if node.leaf is not None and self.adapting(node) else None
+        return found.kind == "buffer" and found.name.rpartition(".")[0] == path
 
     def _learned(self, acc: Spread, mine: Spread, reason: str) -> None:
         """What is learned has an element for each place that it multiplies; they go with the channel there."""
@@ -202,29 +216,35 @@ class Flow:
         self._done.add(node.index)
         name = node.op.split(".")[1].removesuffix("_")
         leaf = node.leaf
-        if self.passing(node):
-            self._enter(node)
         rule = self._rules.get(name, self._kinds.get(node.kind, Flow.opaque))
         # A node with more operands than arguments wrote into memory that others look at.
         if len(node.inputs) > _references(node.arguments) or (leaf is not None and leaf.rule == "freeze"):
             self.opaque(node, f"{leaf.path} freezes" if leaf is not None and leaf.rule == "freeze" else "")
+        elif leaf is not None and self.adapting(node):
+            if leaf.call not in self._entered and leaf.rule != "made kernel":
+                self.enter(node, next(i for i in node.inputs if self.graph.values[i].from_input))
+            rule(self, node)
+            if node.index in self._last and leaf.call in self._entered:
+                self._leave(leaf, self.of(node.outputs[0]))
         else:
             rule(self, node)
 
-    def _enter(self, node: Node) -> None:
-        """Note what reaches a module that passes channels on, at its first operator."""
+    def enter(self, node: Node, value: int) -> None:
+        """Note what reaches a module that adapts itself."""
         assert node.leaf is not None
-        if node.leaf.call in self._entered:
-            return
-        self._entered.add(node.leaf.call)
-        given = self.of(next(i for i in node.inputs if self.graph.values[i].from_input))
-        ids, path = self.along(self.root(given), 1), node.leaf.path
+        given, path = self.root(self.of(value)), node.leaf.path
+        ids = self.along(given, 1)
         if ids is None:
             self.ties.freeze(given.core, f"reaches {path} in another layout")
-        elif path in self.passages:
-            self.tie(self.passages[path], ids, f"{path} runs twice")
-        else:
-            self.passages[path] = ids
+            ids = torch.empty(0, dtype=torch.int64)
+        self._entered[node.leaf.call] = ids
+
+    def _leave(self, leaf: Leaf, result: Spread) -> None:
+        ids, made = self._entered[leaf.call], self.along(self.root(result), 1)
+        made = torch.empty(0, dtype=torch.int64) if made is None else made
+        before = self.passages.setdefault(leaf.path, (ids, made))
+        self.tie(before[0], ids, f"{leaf.path} runs twice")
+        self.tie(before[1], made, f"{leaf.path} runs twice")
 
     def _settle_elements(self) -> None:
         for name, given in self._elements.items():

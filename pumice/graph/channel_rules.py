@@ -1,6 +1,7 @@
 """What each operator does to the ids of channels: the rules that `channel_flow` looks up by the operator's name."""
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ Rule = Callable[[Flow, Node], None]
 
 def _convolution(flow: Flow, node: Node) -> None:
     shape, name = flow.shape(node), flow.plain_name(node, "weight")
+    if not name and node.leaf is not None and node.leaf.rule == "made kernel":
+        return _made_kernel(flow, node)
     ids = flow.along(flow.given(node, "input"), 1)
     if ids is None or not name:
         return flow.opaque(node, "" if name else f"a computed kernel in {node.path or 'the model'}")
@@ -41,6 +44,37 @@ def _convolution(flow: Flow, node: Node) -> None:
     if bias:
         touches.append(Touch(bias, 0, out, makes=touches[0].makes))
     flow.touches += touches
+    flow.give(node, along(out, 1, shape))
+
+
+def _made_kernel(flow: Flow, node: Node) -> None:
+    """`pumice.nn.WeightNetConv`: one 1 x 1 convolution makes sigmoids, several for each output; a grouped one makes of
+    them the kernel, its outputs in the order (output, input, pixel)."""
+    assert node.leaf is not None
+    path, shape = node.leaf.path, flow.shape(node)
+    names = {value.name: value.shape for value in flow.graph.values if value.producer < 0}
+    attend, generate = f"{path}.attend", f"{path}.generate"
+    ids = flow.along(flow.given(node, "input"), 1)
+    groups = int(node.arguments["groups"])
+    outs, inside, *kernel = flow.graph.values[node.inputs[1]].shape
+    rows = names.get(f"{generate}.weight", (0,))[0]
+    parts = next((int(n.arguments["groups"]) for n in flow.graph.nodes if n.path == generate), 0) // outs
+    depthwise = groups == outs and inside == 1
+    fits = rows == outs * inside * prod(kernel) and (depthwise or (groups == 1 and parts and inside % parts == 0))
+    if ids is None or len(ids) != inside * groups or not fits:
+        return flow.opaque(node, f"a computed kernel in {node.path}")
+    sigmoids = names[f"{attend}.weight"][0]
+    out = ids if depthwise else flow.make(f"{generate}.weight", ids, outs)
+    flow.touches += [
+        Touch(f"{generate}.weight", 0, out.repeat_interleave(rows // outs), makes=not depthwise),
+        *(Touch(f"{attend}.{own}", 0, out.repeat_interleave(sigmoids // outs)) for own in ("weight", "bias")),
+    ]
+    if not depthwise:
+        each = ids.repeat_interleave(prod(kernel)).repeat(outs)
+        flow.touches.append(Touch(f"{generate}.weight", 0, each, reads=True))
+        if parts > 1:
+            flow.share(ids, parts, path)
+    flow.enter(node, node.inputs[0])
     flow.give(node, along(out, 1, shape))
 
 
@@ -190,7 +224,9 @@ def _index_select(flow: Flow, node: Node) -> None:
     ids, name = given.along(axis), flow.plain_name(node, "index")
     if ids is None or not name:
         return flow.opaque(node)
-    if flow.passing(node) and shape[axis] % len(ids) == 0:
+    if flow.passing(node) and name in flow.graph.indices:
+        return flow.give(node, along(ids[list(flow.graph.indices[name])], axis, shape))
+    if flow.adapting(node) and shape[axis] % len(ids) == 0:
         # The module renumbers its index, so each place goes with the channel that stands there.
         return flow.give(node, along(ids.repeat(shape[axis] // len(ids)), axis, shape))
     flow.ties.freeze(ids, f"chosen by an index in {node.path}")

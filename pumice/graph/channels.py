@@ -40,10 +40,14 @@ class Use:
 
 @dataclass(frozen=True)
 class Passage:
-    """A module that adapts itself to the channels that reach it (rule "pass"); channels: those of its input."""
+    """A module with numbers of its own, which adapts itself to what is cut (`cut`).
+
+    channels: of its input, along axis 1.  made: of its first result, empty where they are not along axis 1.
+    """
 
     module: str
     channels: tuple[int, ...]
+    made: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class _Parts:
         self.flow = flow
         find = flow.ties.find
         self.touches = [replace(touch, ids=find(touch.ids)) for touch in flow.touches]
-        self.passages = {path: find(ids) for path, ids in flow.passages.items()}
+        self.passages = {path: (find(ids), find(made)) for path, (ids, made) in flow.passages.items()}
         self.shares = [rows for rows in map(find, flow.shares) if not _alike(rows)]
         self.reasons = flow.ties.frozen()
 
@@ -142,10 +146,10 @@ class _Parts:
             if max(channels, default=-1) >= 0:
                 uses[Use(touch.tensor, touch.dim, channels, touch.makes, touch.reads)] = None
         passages = []
-        for path, given in self.passages.items():
-            channels = tuple(place.get(i, -1) for i in given.tolist())
-            if max(channels, default=-1) >= 0:
-                passages.append(Passage(path, channels))
+        for path, ends in self.passages.items():
+            channels, made = (tuple(place.get(i, -1) for i in end.tolist()) for end in ends)
+            if max((*channels, *made), default=-1) >= 0:
+                passages.append(Passage(path, channels, made))
         return Group(name, len(ids), tuple(map(tuple, cells)), tuple(uses), reason, tuple(passages))
 
 

@@ -5,7 +5,7 @@
 Parameters and buffers are sliced; torch's layers are told their new sizes, and modules that declare
 `channel_rule = "pass"` adapt themselves:
 
-    def narrow(self, kept: Tensor) -> None     positions of the input's channels (int64, ascending) that stay
+    def narrow(self, stays: Tensor, made: Tensor) -> None     which channels stay (bool), of its input and its result
 """
 
 import copy
@@ -64,14 +64,15 @@ def cut(model: nn.Module, groups: Sequence[Group], kept: Kept) -> nn.Module:
     chosen = {name: set(channels) for name, channels in kept.items()}
     small = copy.deepcopy(model)
     slices: dict[str, dict[int, list[Tensor]]] = {}
-    passages: dict[str, list[Tensor]] = {}
+    passages: dict[str, list[tuple[Tensor, Tensor]]] = {}
     for group in groups:
         if len(chosen.get(group.name, range(group.channels))) == group.channels:
             continue
         for use in group.uses:
             slices.setdefault(use.tensor, {}).setdefault(use.dim, []).append(_stays(use.channels, chosen[group.name]))
         for passage in group.passages:
-            passages.setdefault(passage.module, []).append(_stays(passage.channels, chosen[group.name]))
+            ends = tuple(_stays(end, chosen[group.name]) for end in (passage.channels, passage.made))
+            passages.setdefault(passage.module, []).append(ends)
     modules: dict[str, nn.Module] = {}
     for name, dims in slices.items():
         path, _, own = name.rpartition(".")
@@ -85,10 +86,12 @@ def cut(model: nn.Module, groups: Sequence[Group], kept: Kept) -> nn.Module:
         _replace(small, old, new.clone())
     for path, module in modules.items():
         _resize(module, path)
-    for path, masks in passages.items():
+    device = next(small.parameters()).device
+    for path, both in passages.items():
         module = small.get_submodule(path)
-        narrow: Callable[[Tensor], None] = getattr(module, "narrow")
-        narrow(torch.stack(masks).all(0).nonzero().flatten())
+        narrow: Callable[[Tensor, Tensor], None] = getattr(module, "narrow")
+        narrow(*(torch.stack(ends).all(0) for ends in zip(*both, strict=True)))
+        module.to(device)
     return small
 
 
