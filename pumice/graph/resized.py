@@ -1,15 +1,16 @@
-"""The graph of a network whose channel groups have other widths, by arithmetic instead of another trace.
+"""The graph of a network with one channel group or several narrower, mostly by arithmetic instead of another trace.
 
-    sizes = resizable(folded, (3, 224, 224))
-    sizes.at({"trunk.0.1.expand.conv": 40}).madds
+    sizes = Resized(folded, (3, 224, 224), widths_of_each, kept_of)
+    sizes.at({"blocks.1.expand.conv": 40}).madds
 
 Every dimension of every value is the sum of a constant and, for each group, a multiple of its width: concatenated maps
-add their channels, a flattened map has height x width elements a channel, a shuffle works on width / groups.  So one
-trace of a network in which a single group is narrower tells that group's part in all dimensions, and the traces of all
-groups, once, tell every combination.
+add their channels, a flattened map has height x width elements a channel, a gate is as wide as its map.  So a trace of
+the network in which a single group is narrower tells that group's part in all dimensions, and a trace for each group
+tells every combination.  Where that is not so a network is cut and traced: behind a shuffle it may depend on which
+channels stay what their neighbours are worth, and a shuffle of unequal halves calls another operator.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -29,92 +30,118 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Probe:
-    """A trace of the network in which `group` alone is narrower, by `removed` channels."""
+class Line:
+    """What all dimensions lose when a group loses `removed` channels, whichever these are."""
 
-    group: str
+    gone: Numbers
     removed: int
-    graph: Graph
 
 
 class Resized:
-    """A traced network and how its dimensions follow from the widths of its groups.
+    """A network and how its dimensions follow from the widths of its groups.
 
-    graph: the network as it is.
-    widths: of its groups, by name.
-    unfit: name of a group -> why its widths cannot be followed; it keeps its width.
+    graph: as it is.
+    widths: of the groups that can be narrower, by name.
+    traced: those of them whose narrower networks are traced, one by one.
+
+    Args:
+        model: as it is to be counted; with norms folded, say.
+        input_size: (C, H, W).
+        options: name of a channel group -> the widths that it may have instead; others stay as they are.
+        keep: of a group's name and width, which of its channels stay, in ascending order.
+
+    Raises:
+        BadInput: the model cannot be traced.
     """
 
-    def __init__(self, graph: Graph, groups: Sequence[Group], probes: Sequence[Probe]) -> None:
-        self.graph = graph
-        self.unfit: dict[str, str] = {}
-        self._sizes = _sizes(graph)
-        self._parts: dict[str, tuple[Numbers, int]] = {}
-        for probe in probes:
-            if len(probe.graph.nodes) != len(graph.nodes) or any(
-                a.op != b.op or a.path != b.path for a, b in zip(graph.nodes, probe.graph.nodes, strict=True)
-            ):
-                self.unfit[probe.group] = "a narrower net calls other operators"
-                continue
-            self._parts[probe.group] = (self._sizes - _sizes(probe.graph), probe.removed)
-        self.widths = {group.name: group.channels for group in groups if group.name in self._parts}
+    def __init__(
+        self,
+        model: nn.Module,
+        input_size: Shape,
+        options: Mapping[str, Sequence[int]],
+        keep: Callable[[str, int], Sequence[int]],
+    ) -> None:
+        self.graph = trace(model, input_size)
+        self._model, self._size, self._keep = model, input_size, keep
+        self._groups: dict[str, Group] = {group.name: group for group in channel_groups(self.graph)}
+        self.widths = {name: self._groups[name].channels for name, widths in options.items() if widths}
+        self._base = _sizes(self.graph)
+        self._traced: dict[tuple[str, int], Graph] = {}
+        found = {name: self._line(name, max(options[name])) for name in self.widths}
+        self._lines = {name: line for name, line in found.items() if line is not None}
+        self.traced = tuple(name for name in self.widths if name not in self._lines)
 
     def at(self, widths: Mapping[str, int]) -> Graph:
         """The graph at these widths; groups that are not named keep theirs.
 
         Raises:
-            BadInput: a width is not one that the group can have.
+            BadInput: a width is not one that the group can have; several groups change, one of which is traced.
         """
-        sizes = self._at(widths)
-        values = _values(self.graph, sizes)
-        nodes = _nodes(self.graph, sizes)
-        named = {v.name: v.elements for v in values if v.kind == "parameter" and v.producer < 0}
-        return replace(
-            self.graph,
-            values=values,
-            nodes=nodes,
-            layers=_layers(self.graph, nodes, values, named),
-            params=sum(named[name] for name in self.graph.parameters),
-        )
-
-    def _at(self, widths: Mapping[str, int]) -> Numbers:
-        sizes = self._sizes.copy()
-        for name, width in widths.items():
-            if name not in self.widths:
+        for name in widths.keys() - self.widths.keys():
+            if name not in self._groups or widths[name] != self._groups[name].channels:
                 raise BadInput(f"{self.graph.name} has no channel group {name!r} whose width can change")
-            gone = self.widths[name] - width
-            if not gone:
+        changed = {name: widths[name] for name, now in self.widths.items() if widths.get(name, now) != now}
+        if not changed:
+            return self.graph
+        for name, width in changed.items():
+            if name in self._lines:
                 continue
-            part, removed = self._parts[name]
-            if gone < 0 or width < 1 or (part * gone % removed).any():
+            if len(changed) > 1:
+                raise BadInput(f"{self.graph.name} is traced where {name} changes, so that only it can change")
+            return self._trace(name, width)
+        sizes = self._base.copy()
+        for name, width in changed.items():
+            line, gone = self._lines[name], self.widths[name] - width
+            if gone < 0 or width < 1 or (line.gone * gone % line.removed).any():
                 raise BadInput(f"channel group {name} cannot have {width} of its {self.widths[name]} channels")
-            sizes -= part * gone // removed
-        return sizes
+            sizes -= line.gone * gone // line.removed
+        return _graph(self.graph, sizes)
+
+    def _line(self, name: str, width: int) -> Line | None:
+        """None where it matters which channels stay, or what runs is not the same."""
+        group = self._groups[name]
+        stays = set(self._keep(name, width))
+        count = width // len(group.cells)
+        # As many others, as far as there are: what goes first, then what stays.
+        ordered = [sorted(cell, key=lambda channel: (channel in stays, channel)) for cell in group.cells]
+        others = sorted(channel for cell in ordered for channel in cell[:count])
+        try:
+            one = self._trace(name, width)
+            if not _alike(self.graph, one):
+                return None
+            other = trace(cut(self._model, self._all, {name: others}), self._size)
+        except BadInput:
+            return None
+        same = _alike(one, other) and np.array_equal(_sizes(one), _sizes(other))
+        return Line(self._base - _sizes(one), group.channels - width) if same else None
+
+    def _trace(self, name: str, width: int) -> Graph:
+        if (name, width) not in self._traced:
+            kept = self._keep(name, width)
+            self._traced[name, width] = trace(cut(self._model, self._all, {name: kept}), self._size)
+        return self._traced[name, width]
+
+    @property
+    def _all(self) -> tuple[Group, ...]:
+        return tuple(self._groups.values())
 
 
-def resizable(model: nn.Module, input_size: Shape, groups: Sequence[Group] | None = None) -> Resized:
-    """How the dimensions of a network follow from its widths: one more trace for each free channel group.
+def _alike(one: Graph, other: Graph) -> bool:
+    """Whether both call the same operators in the same modules."""
+    calls = ([(node.op, node.path, node.inputs, node.outputs) for node in graph.nodes] for graph in (one, other))
+    return next(calls) == next(calls) and len(one.values) == len(other.values)
 
-    Args:
-        model: as it is to be counted; with norms folded, say.
-        input_size: (C, H, W).
-        groups: of `channel_groups`, if they are known.
 
-    Raises:
-        BadInput: it cannot be traced.
-    """
-    graph = trace(model, input_size)
-    groups = channel_groups(graph) if groups is None else groups
-    probes = []
-    for group in groups:
-        least = min(len(cell) for cell in group.cells)
-        if group.frozen or least < 2:
-            continue
-        # One of each cell goes, and what unequal cells have beyond the smallest.
-        kept = sorted(channel for cell in group.cells for channel in cell[: least - 1])
-        narrow = trace(cut(model, groups, {group.name: kept}), input_size)
-        probes.append(Probe(group.name, group.channels - len(kept), narrow))
-    return Resized(graph, groups, probes)
+def _graph(start: Graph, sizes: Numbers) -> Graph:
+    values, nodes = _values(start, sizes), _nodes(start, sizes)
+    named = {v.name: v.elements for v in values if v.kind == "parameter" and v.producer < 0}
+    return replace(
+        start,
+        values=values,
+        nodes=nodes,
+        layers=_layers(start, nodes, values, named),
+        params=sum(named[name] for name in start.parameters),
+    )
 
 
 def _sizes(graph: Graph) -> Numbers:

@@ -1,15 +1,19 @@
-"""What networks cost whose groups have other widths, from one graph whose shapes are worked out again by arithmetic."""
+"""What networks cost whose groups have other widths, from graphs that are mostly worked out by arithmetic."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 from pumice.cost.lut.blocks import blocks
 from pumice.cost.lut.table import Lut
+from pumice.errors import BadInput
 from pumice.graph.records import Graph
-from pumice.graph.resized import Resized
 from pumice.search.netadapt.propose import Widths
+
+At = Callable[[Widths], Graph]
+"""The graph of a network with its groups at these widths, norms folded."""
 
 
 class Prices(ABC):
@@ -18,8 +22,8 @@ class Prices(ABC):
     unit: str
 
     @abstractmethod
-    def of(self, nets: Sequence[Widths]) -> list[float]:
-        """What each of these networks costs."""
+    def of(self, nets: Sequence[Widths], at: At) -> list[float]:
+        """What each of these networks costs; infinite where one cannot be."""
 
 
 class MAdds(Prices):
@@ -27,12 +31,9 @@ class MAdds(Prices):
 
     unit = "multiply-adds"
 
-    def __init__(self, sizes: Resized) -> None:
-        self.sizes = sizes
-
-    def of(self, nets: Sequence[Widths]) -> list[float]:
+    def of(self, nets: Sequence[Widths], at: At) -> list[float]:
         """Exact."""
-        return [float(self.sizes.at(widths).madds) for widths in nets]
+        return [inf if graph is None else float(graph.madds) for graph in _graphs(nets, at)]
 
 
 class Table(Prices):
@@ -44,14 +45,15 @@ class Table(Prices):
 
     unit = "ms"
 
-    def __init__(self, sizes: Resized, lut: Lut) -> None:
-        self.sizes, self.lut = sizes, lut
-        self.resident = blocks(sizes.graph)[0].resident
+    def __init__(self, lut: Lut, seed: Graph) -> None:
+        self.lut, self.resident = lut, blocks(seed)[0].resident
 
-    def of(self, nets: Sequence[Widths]) -> list[float]:
+    def of(self, nets: Sequence[Widths], at: At) -> list[float]:
         """All in one call, so that blocks without an entry are inferred together."""
-        asked = [[replace(b, resident=self.resident) for b in blocks(self.sizes.at(widths))] for widths in nets]
-        return [round(said.ms, 9) for said in self.lut.predict_all(asked)]
+        graphs = _graphs(nets, at)
+        asked = [[replace(b, resident=self.resident) for b in blocks(graph)] for graph in graphs if graph is not None]
+        said = iter(self.lut.predict_all(asked))
+        return [inf if graph is None else round(next(said).ms, 9) for graph in graphs]
 
 
 class Called(Prices):
@@ -62,9 +64,19 @@ class Called(Prices):
     def __init__(self, function: Callable[[Mapping[str, int]], float]) -> None:
         self.function = function
 
-    def of(self, nets: Sequence[Widths]) -> list[float]:
+    def of(self, nets: Sequence[Widths], at: At) -> list[float]:
         """What the function says."""
         return [float(self.function(widths)) for widths in nets]
+
+
+def _graphs(nets: Sequence[Widths], at: At) -> list[Graph | None]:
+    found: list[Graph | None] = []
+    for widths in nets:
+        try:
+            found.append(at(widths))
+        except BadInput:  # a split would have an empty part
+            found.append(None)
+    return found
 
 
 def violations(graph: Graph) -> int:

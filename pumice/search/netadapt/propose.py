@@ -14,7 +14,7 @@ Widths = Mapping[str, int]
 Price = Callable[[Sequence[Widths]], Sequence[float]]
 """What networks of these widths cost; many at once, because tables answer many as quickly as one."""
 
-AT_ONCE = 6  # widths of each group that are priced together
+AT_ONCE = 4  # widths of each group that are priced together
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,3 @@ def take(judged: Sequence[Judged], accuracy: float, cost: float, rule: Choose, p
         return (one.accuracy - accuracy) / saved if saved > 0 else -inf
 
     return max(judged, key=lambda one: (ratio(one), -one.proposal.cost))
-
-
-def nearest(widths: Widths, options: Mapping[str, Sequence[int]], price: Price) -> float:
-    """What the net costs with every group at its smallest width."""
-    return price([{**widths, **{group: smaller[-1] for group, smaller in options.items() if smaller}}])[0]

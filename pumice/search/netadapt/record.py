@@ -30,7 +30,8 @@ class Step:
     kept: name of every free group -> channels that stay, in the seed's numbers.
     limit: what it might cost at most.  cost: predicted.  madds, params: counted in the cut net.
     group, kind, before, width: which group was shrunk, and from how many channels to how many.
-    accuracy: on the held-out images.  proposals: every one that was judged.  seconds: of the step.
+    accuracy: on the held-out images.  penalty: what its violations of guidelines count as.
+    proposals: every one that was judged.  seconds: of the step.
     """
 
     number: int
@@ -46,6 +47,7 @@ class Step:
     before: int = 0
     width: int = 0
     proposals: tuple[Mapping[str, Any], ...] = ()
+    penalty: float = 0.0
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -89,7 +91,6 @@ class Record:
     unit: str = ""
     steps: list[Step] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
-    unfit: dict[str, str] = field(default_factory=dict)
     best: int | None = None
     final: dict[str, Any] = field(default_factory=dict)
 
@@ -153,7 +154,6 @@ class Record:
                 "steps": [{k: v for k, v in step.to_json().items() if k != "kept"} for step in self.steps],
                 "widths": {name: len(channels) for name, channels in self.steps[-1].kept.items()} if self.steps else {},
                 "measured": [asdict(one) for one in self.measured],
-                "unfit": self.unfit,
                 "best": self.best,
                 "final": self.final,
             },
@@ -177,7 +177,7 @@ def read_record(out: Path) -> Record:
         while (file := out / FOLDER / f"{len(steps):03d}.json").is_file():
             steps.append(Step.from_json(read_json(file)))
         measured = [Measured(**one) for one in value["measured"]]
-        named = (value["unit"], steps, measured, value["unfit"], value["best"], value["final"])
+        named = (value["unit"], steps, measured, value["best"], value["final"])
         return Record(out, value["asked"], *named)
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} is damaged ({error}); begin the search again in another folder") from error

@@ -174,7 +174,7 @@ def _search(
     from pumice.cost.predicted import read_table
     from pumice.data.open import open_data
     from pumice.deploy.network import folded
-    from pumice.graph.resized import resizable
+    from pumice.graph.trace import trace
     from pumice.search.netadapt.finish import finish
     from pumice.search.netadapt.prices import Called, MAdds, Prices, Table
     from pumice.search.netadapt.search import Search
@@ -190,14 +190,14 @@ def _search(
     start = Start(asked, settings, splits.classes)
     net = start.net()
     size = start.input_size
-    sizes = resizable(folded(net, size), size)
-    prices: Prices = MAdds(sizes) if table is None else Table(sizes, table)
+    graph = trace(folded(net, size), size)
+    prices: Prices = MAdds() if table is None else Table(table, graph)
     target = asked["target_ms"] or asked["target_madds"]
     if price is not None:
         prices = Called(price)
     elif asked["target_madds"] is not None:
-        prices = MAdds(sizes)
-        target = int(target * sizes.graph.madds) if target < 1 else target
+        prices = MAdds()
+        target = int(target * graph.madds) if target < 1 else target
     if asked["target_ms"] is None:
         beside = None
     elif beside is None:
@@ -207,7 +207,6 @@ def _search(
     search = Search(
         record=record,
         size=size,
-        sizes=sizes,
         prices=prices,
         tuner=Tuner(held, start.tuning(), settings),
         settings=settings,

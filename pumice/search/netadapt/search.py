@@ -3,13 +3,16 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from torch import nn
 
 from pumice.data.order import mix
+from pumice.deploy.network import folded
 from pumice.errors import BadInput
 from pumice.graph.channels import Group, channel_groups
-from pumice.graph.cut import cut
+from pumice.graph.cut import Kept, cut
+from pumice.graph.records import Graph
 from pumice.graph.resized import Resized
 from pumice.graph.trace import model_name, trace
 from pumice.models.build import rebuild
@@ -18,7 +21,7 @@ from pumice.models.described import config_of, describe
 from pumice.models.narrow import follow_classifier, widths_of
 from pumice.progress import track
 from pumice.search.netadapt.prices import Prices, violations
-from pumice.search.netadapt.propose import Judged, Proposal, Widths, nearest, proposals, take
+from pumice.search.netadapt.propose import Judged, Proposal, proposals, take
 from pumice.search.netadapt.record import SEED, Measured, Record, Step
 from pumice.search.netadapt.settings import Settings
 from pumice.search.netadapt.tune import Tuner, settle
@@ -43,7 +46,6 @@ class Search:
 
     record: Record
     size: Size
-    sizes: Resized
     prices: Prices
     tuner: Tuner
     settings: Settings
@@ -58,16 +60,19 @@ class Search:
         Raises:
             BadInput: no group can be shrunk, or the net keeps the target already, or none narrower than it does.
         """
-        name, groups = model_name(net), self._groups(net)
-        if not groups:
+        name, groups = model_name(net), channel_groups(trace(net, self.size))
+        if not free(groups):
             raise BadInput(f"no channel group of {name} can be narrowed, so netadapt has nothing to do with it")
-        widths = {g.name: g.channels for g in groups}
-        cost = self._prices([widths])[0]
+        cost = self._price(net, groups)
         if not self.record.measured and self.beside is not None:
             ms, _, busy = self.beside(net, net)
             self.record.measured.append(Measured(SEED, ms, ms, ms, self.target * cost / ms, busy))
         scale = self.target / self._goal()
-        least = nearest(widths, {g.name: narrower(g, 1) for g in groups}, self._prices)
+        smallest = {g.name: strongest(g, net, len(g.cells)) for g in free(groups)}
+        try:
+            least = self._price(cut(net, groups, smallest), groups, smallest)
+        except BadInput:  # a part of it would be empty: how near one can come is not known
+            least = 0.0
         if cost * scale <= self.target:
             raise BadInput(f"{name} takes {cost * scale:.4g} {self.unit}, which keeps the target; give a lower one")
         if least * scale > self.target:
@@ -78,10 +83,10 @@ class Search:
 
     def begin(self, net: nn.Module) -> None:
         """Record the trained seed."""
-        graph, groups = trace(net, self.size), self._groups(net)
-        cost = self._prices([{g.name: g.channels for g in groups}])[0]
-        kept = {g.name: tuple(range(g.channels)) for g in groups}
-        self.record.unit, self.record.unfit = self.prices.unit, dict(self.sizes.unfit)
+        graph = trace(net, self.size)
+        groups = channel_groups(graph)
+        cost, self.record.unit = self._price(net, groups), self.prices.unit
+        kept = {g.name: tuple(range(g.channels)) for g in free(groups)}
         seed = Step(SEED, SEED, kept, None, cost, graph.madds, graph.params, self.tuner.accuracy(net))
         self.record.add(seed, net, self.tuner.splits.classes)
 
@@ -108,10 +113,9 @@ class Search:
         began = time.monotonic()
         number = len(self.record.steps)
         net = self._net(parent)
-        graph = trace(net, self.size)
-        groups = {g.name: g for g in channel_groups(graph)}
+        groups = {g.name: g for g in channel_groups(trace(net, self.size))}
         limit = max(goal, parent.cost - self.settings.share(self._depth(parent)) * self.record.steps[SEED].cost)
-        offered = self._offers(parent, groups, limit)
+        offered = self._offers(parent, net, groups, limit)
         known = self.record.judged(offered)
         for proposal in track(offered[len(known) :], f"step {number}: {parent.cost:.4g} {self.prices.unit}, proposals"):
             one, small = self._judge(net, groups, proposal, number)
@@ -136,20 +140,24 @@ class Search:
                 before=group.channels,
                 width=best.proposal.width,
                 proposals=tuple(self._line(one, groups, net) for one in known),
+                penalty=best.proposal.penalty,
                 seconds=round(time.monotonic() - began, 3),
             ),
             small,
             self.tuner.splits.classes,
         )
 
-    def _offers(self, parent: Step, groups: dict[str, Group], limit: float) -> list[Proposal]:
-        widths = {name: len(channels) for name, channels in parent.kept.items()}
+    def _offers(self, parent: Step, net: nn.Module, groups: dict[str, Group], limit: float) -> list[Proposal]:
+        """The proposals of a step."""
         round_to = self.settings.round_to
         if len(self.record.measured) > 1:  # corrections are small
             round_to = max(1, round_to >> (len(self.record.measured) - 1))
+        still = folded(net, self.size)
         while True:
-            options = {name: narrower(groups[name], round_to) for name in widths if not groups[name].frozen}
-            found = proposals(widths, options, self._prices, limit)
+            open_ones = [groups[g] for g in parent.kept if g in groups and not groups[g].frozen]
+            options = {group.name: narrower(group, round_to) for group in open_ones}
+            sizes = Resized(still, self.size, options, lambda name, width: strongest(groups[name], net, width))
+            found = proposals(sizes.widths, options, partial(self.prices.of, at=sizes.at), limit)
             if found:
                 break
             if round_to == 1:
@@ -160,7 +168,7 @@ class Search:
             round_to //= 2
         if not self.violation:
             return found
-        return [replace(p, penalty=self._penalty({**widths, p.group: p.width})) for p in found]
+        return [replace(p, penalty=self._penalty(sizes.at({p.group: p.width}))) for p in found]
 
     def _judge(
         self, net: nn.Module, groups: dict[str, Group], proposal: Proposal, number: int
@@ -179,8 +187,7 @@ class Search:
         return Judged(proposal, after, before, round(time.monotonic() - began, 3)), small
 
     def _taken(self, judged: Sequence[Judged], parent: Step) -> Judged:
-        penalty = self._penalty({k: len(v) for k, v in parent.kept.items()}) if self.violation else 0.0
-        return take(judged, parent.accuracy, parent.cost, self.settings.rule, penalty)
+        return take(judged, parent.accuracy, parent.cost, self.settings.rule, parent.penalty)
 
     def _line(self, one: Judged, groups: dict[str, Group], net: nn.Module) -> dict[str, object]:
         group = groups[one.proposal.group]
@@ -250,11 +257,14 @@ class Search:
     def _net(self, step: Step) -> nn.Module:
         return load_checkpoint(self.record.weights(step.number))[0]
 
-    def _prices(self, nets: Sequence[Widths]) -> list[float]:
-        return self.prices.of(nets)
+    def _price(self, net: nn.Module, groups: Sequence[Group], kept: Kept | None = None) -> float:
+        """What a net costs as it is.
 
-    def _groups(self, net: nn.Module) -> list[Group]:
-        return [g for g in free(channel_groups(trace(net, self.size))) if g.name in self.sizes.widths]
+        groups, kept: of it; or of the net that it was cut from, and what stayed.
+        """
+        graph = trace(folded(net, self.size), self.size)
+        widths = {g.name: len((kept or {}).get(g.name, range(g.channels))) for g in groups}
+        return self.prices.of([widths], lambda _: graph)[0]
 
-    def _penalty(self, widths: Widths) -> float:
-        return self.violation * self.record.steps[SEED].cost * violations(self.sizes.at(widths))
+    def _penalty(self, graph: Graph) -> float:
+        return self.violation * self.record.steps[SEED].cost * violations(graph)
