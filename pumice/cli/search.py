@@ -26,6 +26,9 @@ def command(
             help="random, evolution, mnasnet, jointnas, dnas or dmasking in a space; netadapt or scaling of a network.",
         ),
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="The network that netadapt or scaling begins with.")
+    ] = None,
     space: Annotated[str | None, typer.Option(metavar="NAME", help="fbnet, macro, mnasnet, ...")] = None,
     data: Annotated[
         str | None, typer.Option(metavar="DATA", help="Images to train each network on: digits, or a folder.")
@@ -67,6 +70,34 @@ def command(
     from pumice.search.study.run import search
     from pumice.search.study.storage import shown
 
+    if method == "netadapt":
+        from pumice.cli.search_networks import netadapt
+
+        if any(
+            one is not None for one in (space, table, target_params, reward, trials, epochs, time, workers, storage)
+        ):
+            raise BadInput("netadapt takes --model, --data, --target-latency or --target-madds, --lut, --runtime, "
+                           "--img-size, --seed, --set method.NAME=VALUE and --out")  # fmt: skip
+        place = out or show.fresh_folder("search")
+        netadapt(
+            model,
+            data,
+            target_latency,
+            target_madds,
+            lut=lut,
+            runtime=runtime,
+            img_size=img_size,
+            seed=seed,
+            pairs=list(set or []),
+            out=place,
+            json=json,
+        )
+        return
+    if resume is not None and (resume / "netadapt.json").is_file():
+        from pumice.cli.search_networks import resumed
+
+        resumed(resume, json)
+        return
     extent = {"trials": trials, "workers": workers, "time_s": seconds(time)}
     extent = {k: v for k, v in extent.items() if v is not None}
     if resume is not None:
@@ -82,6 +113,8 @@ def command(
                            "--storage")  # fmt: skip
         result = go_on(resume, say, url=storage, **extent)
     else:
+        if model is not None:
+            raise BadInput("--model is of netadapt and scaling; the other methods search a --space")
         if method is None or space is None:
             raise BadInput("nothing to search; write `pumice search METHOD --space NAME --data DATA`, or --resume DIR")
         fields: dict[str, Any] = {

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 ValueKind = Literal["input", "parameter", "buffer", "constant", "activation"]
-ChannelRule = Literal["pass", "new group", "freeze"]
+ChannelRule = Literal["pass", "in place", "made kernel", "freeze"]
 Shape = tuple[int, ...]
 COUNTED = ("conv", "conv_transpose", "linear", "matmul")
 
@@ -132,6 +132,7 @@ class Graph:
     params: elements of the learnable tensors that the run used, shared ones once.
     parameters: their qualified names, in order of first use.
     calls: how often each module ran, by qualified name.
+    indices: the numbers of buffers that choose channels (one axis, int64), by qualified name.
     inputs, outputs: indices of values; outputs in the order in which nested results list them.
     """
 
@@ -145,6 +146,7 @@ class Graph:
     params: int
     parameters: tuple[str, ...] = field(repr=False)
     calls: Mapping[str, int] = field(repr=False)
+    indices: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def madds(self) -> int:

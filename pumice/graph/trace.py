@@ -8,6 +8,7 @@ an activation, say) is copied and run for real on one random image.
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -81,26 +82,28 @@ def _trace_shapes(model: nn.Module, name: str, images: Shape) -> Graph:
                 tensors.update({key: stand_in(tensor) for key, tensor in tensors.items() if tensor is not None})
         model.eval()
         image = torch.empty(images, dtype=_dtype(model), device="meta")
-        return _record(
+        graph = _record(
             model,
             name,
             image,
             {key: stand_in(tensor) for key, tensor in parameters.items()},
             {key: stand_in(tensor) for key, tensor in buffers.items()},
         )
+    return replace(graph, indices=_indices(buffers))
 
 
 def _trace_real(model: nn.Module, name: str, images: Shape) -> Graph:
     model = copy.deepcopy(model).eval()
     device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
     image = torch.rand(images, generator=torch.Generator().manual_seed(0)).to(device, _dtype(model))
-    return _record(
-        model,
-        name,
-        image,
-        dict(model.named_parameters(remove_duplicate=False)),
-        dict(model.named_buffers(remove_duplicate=False)),
-    )
+    buffers = dict(model.named_buffers(remove_duplicate=False))
+    graph = _record(model, name, image, dict(model.named_parameters(remove_duplicate=False)), buffers)
+    return replace(graph, indices=_indices(buffers))
+
+
+def _indices(buffers: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    chosen = {k: t for k, t in buffers.items() if t.dim() == 1 and t.dtype == torch.int64 and not t.is_meta}
+    return {key: tuple(tensor.tolist()) for key, tensor in chosen.items()}
 
 
 def _record(

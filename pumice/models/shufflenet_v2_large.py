@@ -19,7 +19,7 @@ from pumice.models.spec import NetSpec, Variant
 from pumice.nn.conv import ConvNormAct
 from pumice.nn.drop_path import DropPath
 from pumice.nn.gate import SqueezeExcite
-from pumice.nn.shuffle import ChannelShuffle
+from pumice.nn.shuffle import ChannelShuffle, ChannelSplit
 
 
 class LargeUnit(nn.Module):
@@ -38,6 +38,7 @@ class LargeUnit(nn.Module):
         super().__init__()
         c, h, s, d = in_channels // 2, row.out_channels // 2, row.stride, row.dilation
         self.before = ChannelShuffle(c)
+        self.split = ChannelSplit((c, c))
         self.shortcut = ConvNormAct(c, h, 3, s, dilation=d) if row.down else nn.Identity()
         self.branch = nn.Sequential(
             ConvNormAct(c, h, act="RE"),
@@ -51,7 +52,7 @@ class LargeUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, O, H/s, W/s)."""
-        a, b = self.before(x).chunk(2, dim=1)
+        a, b = self.split(self.before(x))
         a, y = self.shortcut(a), self.branch(b)
         if self.drop_path is not None:
             y = b + self.drop_path(y)
@@ -75,6 +76,7 @@ class ExLargeUnit(nn.Module):
         self.down = row.down
         c = in_channels if row.down else h
         self.before = nn.Identity() if row.down else ChannelShuffle(h)
+        self.split = nn.Identity() if row.down else ChannelSplit((h, h))
         self.shortcut = ConvNormAct(c, h, 3, s, dilation=d, act="RE") if row.down else nn.Identity()
         self.branch = nn.Sequential(
             ConvNormAct(c, o, act="RE"),
@@ -88,7 +90,7 @@ class ExLargeUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, O, H/s, W/s)."""
-        a, b = (x, x) if self.down else self.before(x).chunk(2, dim=1)
+        a, b = (x, x) if self.down else self.split(self.before(x))
         a, y = self.shortcut(a), self.branch(b)
         if self.drop_path is not None:
             y = self.act(b + self.drop_path(y))

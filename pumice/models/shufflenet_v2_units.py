@@ -17,7 +17,7 @@ from pumice.nn.activation import Activation
 from pumice.nn.conv import ConvNormAct
 from pumice.nn.drop_path import DropPath
 from pumice.nn.gate import SqueezeExcite
-from pumice.nn.shuffle import ChannelShuffle
+from pumice.nn.shuffle import ChannelShuffle, ChannelSplit
 
 Kind = Literal["plain", "field", "xception"]
 Place = Literal["start", "end", "none"]
@@ -35,8 +35,8 @@ class SplitUnit(nn.Module):
     def __init__(self, row: "Unit") -> None:
         super().__init__()
         c, active = row.out_channels, row.active
-        self.sizes = (c - active, active)
         self.before = ChannelShuffle(c // 2) if row.shuffle == "start" else nn.Identity()
+        self.split = ChannelSplit((c - active, active))
         self.branch = branch(active, active, row)
         self.drop_path = DropPath() if row.residual else None
         self.act = nn.ReLU() if row.residual else nn.Identity()
@@ -44,7 +44,7 @@ class SplitUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        a, b = self.before(x).split(self.sizes, dim=1)
+        a, b = self.split(self.before(x))
         y = self.branch(b)
         if self.drop_path is not None:
             y = self.act(b + self.drop_path(y))

@@ -21,7 +21,7 @@ from pumice.models.spec import NetSpec, Variant
 from pumice.nn.activation import Activation, activation
 from pumice.nn.conv import ConvNormAct
 from pumice.nn.drop_path import DropPath
-from pumice.nn.shuffle import ChannelShuffle
+from pumice.nn.shuffle import ChannelShuffle, ChannelSplit
 from pumice.nn.weight_net import BlockSqueeze, WeightNetConv, WeightNetDepthwise
 
 
@@ -61,6 +61,7 @@ class SplitUnit(nn.Module):
         super().__init__()
         half = row.out_channels // 2
         self.before = ChannelShuffle(half)
+        self.split = ChannelSplit((half, half))
         self.squeeze = BlockSqueeze(half)
         self.expand = pointwise(half, half, self.squeeze.width, row)
         self.depthwise = depthwise(half, self.squeeze.width, row)
@@ -68,7 +69,7 @@ class SplitUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        a, b = self.before(x).chunk(2, dim=1)
+        a, b = self.split(self.before(x))
         s = self.squeeze(b)
         return torch.cat((a, self.project(self.depthwise(self.expand(b, s), s), s)), dim=1)
 

@@ -19,8 +19,6 @@ class DynamicReLU(nn.Module):
     torch.Size([1, 64, 14, 14])
     """
 
-    channel_rule = "freeze"
-
     def __init__(
         self,
         channels: int,

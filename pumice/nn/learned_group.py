@@ -34,7 +34,6 @@ class SelectChannels(nn.Module):
     tensor([[7., 5.]])
     """
 
-    channel_rule = "freeze"
     index: Tensor
 
     def __init__(self, index: Tensor) -> None:

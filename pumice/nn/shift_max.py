@@ -48,20 +48,41 @@ def interleaved(a0: Values, b0: Values | None, c0: Values) -> list[float]:
 
 
 class Shifting:
-    """What both kinds share.  copies: J.  terms: K."""
+    """What both kinds share.  copies: J.  terms: K.
 
-    channel_rule = "freeze"
+    present: None, or 0 where a copy's channel is gone from a narrower net, as ((J - 1) C, 1, 1); elsewhere 1.
+    """
+
+    channel_rule = "in place"
     channels: int
     groups: int
     copies: int
     terms: int
     shift: Tensor
+    present: Tensor | None
     rectifier: nn.Module | None
 
     def apply_to(self, x: Tensor, coefficients: Sequence[Tensor]) -> Tensor:
         """JK coefficients, each to be broadcast over (N, C, H, W) -> the maximum, rectified if need be."""
+        if self.present is not None:
+            there = self.present.chunk(self.copies - 1)
+            coefficients = [
+                c * there[i % self.copies - 1] if i % self.copies else c for i, c in enumerate(coefficients)
+            ]
         y = shift_max(x, coefficients, self.shift, self.copies)
         return y if self.rectifier is None else self.rectifier(y)
+
+    def narrow(self, stays: Tensor, made: Tensor) -> None:
+        """Number the channels that stay anew; a term whose channel is gone is zero."""
+        own = (stays.cumsum(0) - 1).repeat(self.copies - 1)
+        kept = stays.repeat(self.copies - 1)
+        source = self.shift[kept]
+        there = stays[source]
+        if self.present is not None:
+            there = there & (self.present.flatten()[kept] > 0)
+        self.shift = torch.where(there, own[source], own[kept])
+        self.present = None if bool(there.all()) else there.float().view(-1, 1, 1)
+        self.channels = int(stays.sum())
 
     def extra_madds(self, input_shape: tuple[int, ...]) -> int:
         """Applying the coefficients, JK multiplications an element: the paper counts them, hooks miss them."""
@@ -107,6 +128,7 @@ class DynamicShiftMax(Shifting, nn.Module):
         self.rectifier = nn.ReLU() if (form == "paper" and self.terms == 1 if relu is None else relu) else None
         self.register_buffer("start", torch.tensor(starts).view(1, -1, 1), persistent=False)
         self.register_buffer("shift", sources(channels, groups, self.copies, form), persistent=False)
+        self.register_buffer("present", None, persistent=False)
         self.start: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
@@ -143,6 +165,7 @@ class StaticShiftMax(Shifting, nn.Module):
         self.coefficients = nn.Parameter(torch.tensor(starts).float().view(-1, 1).repeat(1, channels))
         self.rectifier = nn.ReLU() if (form == "paper" and self.terms == 1 if relu is None else relu) else None
         self.register_buffer("shift", sources(channels, groups, self.copies, form), persistent=False)
+        self.register_buffer("present", None, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""

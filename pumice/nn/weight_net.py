@@ -56,7 +56,7 @@ class WeightNetConv(nn.Module):
     torch.Size([2, 48, 56, 56])
     """
 
-    channel_rule = "freeze"
+    channel_rule = "made kernel"
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class WeightNetConv(nn.Module):
                 f"a WeightNet with m {m} and g {g} cannot make kernels of {entries} weights; "
                 "g must divide m and those weights"
             )
+        self.m, self.g = m, g
         self.shape = (out_channels, in_channels // groups, kernel_size, kernel_size)
         self.stride, self.dilation, self.groups = stride, dilation, groups
         self.padding = dilation * (kernel_size // 2)
@@ -91,6 +92,15 @@ class WeightNetConv(nn.Module):
         kernels = self.generate(self.gate(self.attend(s)))
         kernels = kernels.reshape(x.shape[0], *self.shape)
         return sample_conv2d(x, kernels, self.stride, self.padding, self.dilation, self.groups)
+
+    def narrow(self, stays: Tensor, made: Tensor) -> None:
+        """Take the sizes of the weights, which have been sliced."""
+        sigmoids = self.attend.weight.shape[0]
+        outs, inputs = sigmoids // self.m, int(stays.sum())
+        self.groups = outs if self.groups > 1 else 1
+        self.shape = (outs, inputs // self.groups, *self.shape[2:])
+        self.generate.in_channels, self.generate.groups = sigmoids, self.g * outs
+        self.generate.out_channels = self.generate.weight.shape[0]
 
 
 class WeightNetDepthwise(WeightNetConv):

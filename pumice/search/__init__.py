@@ -10,6 +10,7 @@ pieces      rows of networks, each looked at once, of which these costs are sums
 proxy       ProxyTraining: a short training of each choice
 found       a trial as a network file, which every verb takes
 reward      from accuracy and cost to one number: accuracy, MnasNet's soft and piecewise forms
+prune       channels cut from a trained network, until it keeps a target
 searcher    Searcher: a function of (seed, finished trials in order of number); `run` without storage
 evolution   Evolution: regularised evolution
 jointnas    JointNAS: a predictor that is pre-trained, of architectures and recipes

@@ -27,7 +27,8 @@ SEARCHERS = {  # a class that proposes, and whose arguments after problem and se
     "mnasnet": "pumice.search.mnasnet:Mnasnet",
     "jointnas": "pumice.search.jointnas:JointNAS",
 }
-KNOWN = (*SEARCHERS, *SUPERNETS)
+NETWORKS = ("netadapt", "scaling")  # begin with a network instead of a space, and keep their own records
+KNOWN = (*SEARCHERS, *SUPERNETS, *NETWORKS)
 
 
 @dataclass(frozen=True)
