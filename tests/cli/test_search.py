@@ -143,32 +143,48 @@ def test_workers_and_who_joins(pumice, table, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+ON_TABLE = ("random", *SPACE, "--table", "TABLE")
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
         (("randm", *SPACE), "there is no method 'randm'; did you mean 'random'?"),
-        (("random", "--space", "makro", "--data", "digits"), "no search space is called 'makro'; did you mean 'macro'?"),
+        (("random", "--space", "makro", "--data", "digits"), "no search space is called 'makro'; did you mean"),
         (("random",), "nothing to search; write `pumice search METHOD --space NAME --data DATA`"),
         (("random", *SPACE), "give --data, images to train on, or --table"),
-        (("random", *SPACE, "--table", "TABLE", "--data", "digits"), "give either --data"),
-        (("random", *SPACE, "--table", "TABLE", "--epochs", "2"), "--epochs and --img-size are of trainings on images; give --data"),
+        ((*ON_TABLE, "--data", "digits"), "give either --data"),
+        ((*ON_TABLE, "--epochs", "2"), "--epochs and --img-size are of trainings on images; give --data"),
+        ((*ON_TABLE, "--set", "optim.lr=1"), "--set optim.lr=1 is about trainings on images; give --data"),
         (("random", *SPACE, "--table", "none.csv"), "cannot read none.csv: No such file"),
-        (("random", *SPACE, "--table", "TABLE", "--target-madds", "10"), "no choice of macro is at or below 10 multiply-adds; the least is 1e+06: raise the target to that"),
-        (("random", *SPACE, "--table", "TABLE", "--target-madds", "1M", "--target-params", "1M"), "a search has one target"),
-        (("random", *SPACE, "--table", "TABLE", "--target-latency", "5"), "--target-latency 5 has no unit"),
-        (("random", *SPACE, "--table", "TABLE", "--reward", "soft"), "the soft reward weighs cost against a target"),
-        (("random", *SPACE, "--table", "TABLE", "--reward", "hard"), "reward='hard' is not piecewise or soft or accuracy or none"),
-        (("random", *SPACE, "--table", "TABLE", "--set", "method.population=3"), "random has no setting 'population'; it has none"),
-        (("random", *SPACE, "--table", "TABLE", "--set", "population=3"), "write SECTION.NAME=VALUE with space, method"),
-        (("random", *SPACE, "--table", "TABLE", "--set", "table.accuracy=top9"), "has no column 'top9'"),
-        (("random", "--space", "fbnet", "--table", "TABLE"), "is not about this space: a choice of fbnet has 22 numbers, not 8"),
-        (("random", *SPACE, "--table", "TABLE", "--storage", "mysql://a:b@c/d"), "mysql://a@c/d is neither sqlite:///FILE"),
-        (("random", *SPACE, "--table", "TABLE", "--storage", "postgresql://a:b@127.0.0.1:1/d"), "postgresql://a@127.0.0.1:1/d cannot be used"),
+        ((*ON_TABLE, "--target-madds", "10"), "at or below 10 multiply-adds; the least is 1e+06"),
+        ((*ON_TABLE, "--target-madds", "1M", "--target-params", "1M"), "a search has one target"),
+        ((*ON_TABLE, "--target-latency", "5"), "--target-latency 5 has no unit"),
+        ((*ON_TABLE, "--reward", "soft"), "the soft reward weighs cost against a target"),
+        ((*ON_TABLE, "--reward", "hard"), "reward='hard' is not piecewise or soft or accuracy or none"),
+        ((*ON_TABLE, "--set", "method.population=3"), "random has no setting 'population'; it has none"),
+        (
+            ("evolution", *ON_TABLE[1:], "--set", "method.populaton=3"),
+            "'populaton'; did you mean 'population'?; it has",
+        ),
+        (("evolution", *ON_TABLE[1:], "--set", "method.population=x"), "population='x' is not a whole number"),
+        ((*ON_TABLE, "--set", "population=3"), "write SECTION.NAME=VALUE with space, method"),
+        ((*ON_TABLE, "--set", "table.accuracy=top9"), "has no column 'top9'"),
+        (
+            ("random", "--space", "fbnet", *ON_TABLE[3:]),
+            "not about this space: a choice of fbnet has 22 numbers, not 8",
+        ),
+        ((*ON_TABLE, "--storage", "mysql://a:b@c/d"), "mysql://a@c/d is neither sqlite:///FILE"),
+        ((*ON_TABLE, "--storage", "postgresql://a:b@127.0.0.1:1/d"), "postgresql://a@127.0.0.1:1/d cannot be used"),
         (("--resume", "nowhere"), "nowhere holds no search"),
         (("random", "--resume", "nowhere"), "a search is resumed as it was begun"),
-        (("random", *SPACE, "--table", "TABLE", "--lut", "a.json", "--runtime", "openvino"), "give one of the two"),
+        ((*ON_TABLE, "--lut", "a.json", "--runtime", "openvino"), "give one of the two"),
+        (("dnas", *ON_TABLE[1:]), "dnas trains a supernet on images; give --data"),
+        ((*ON_TABLE, "--model", "mobilenetv2_100"), "--model is of netadapt and scaling"),
+        (("netadapt", "--data", "digits", "--target-madds", "50%"), "give --model RUN_OR_NAME and --data DATA"),
+        (("netadapt", *SPACE), "netadapt takes --model, --data"),
     ],
-)  # fmt: skip
+)
 def test_what_is_refused_leaves_nothing(pumice, table, here, args, words):
     said = pumice(
         "search", *(table if one == "TABLE" else one for one in args), *([] if "--resume" in args else ["--out", "new"])
