@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pumice.report.document import Figures, document, keep_plot, section
+from pumice.report.fields import mapping
 from pumice.report.html import Cell, esc, facts, figure_cell, flatten, table, tile, words
 from pumice.report.plots import pareto
 from pumice.report.search_records import SearchRecords, SearchTrial
@@ -40,7 +41,7 @@ def _size(size: int) -> str:
 
 def _asked(one: SearchRecords) -> str:
     size = one.about.get("size")
-    judged = one.config.get("data") or one.config.get("table") or NOTHING
+    judged = one.config.get("table") or mapping(one.config.get("training")).get("data") or NOTHING
     parts = [f"{len(one.trials)} networks" + (f" of {_size(size)}" if isinstance(size, int) else "")]
     parts += [f"judged on {judged}"]
     parts += [f"at most {_cost(one, one.target)} {'' if one.unit == 'ms' else one.unit}".strip()] if one.target else []

@@ -254,3 +254,28 @@ main()
     )
     assert done.stdout.strip() == "[]", done.stderr
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.slow
+def test_a_search_that_trains(pumice, here):
+    """Half a minute: two short trainings, the better one trained again, its network file as good as a name."""
+    begin = ["search", "random", *SPACE, "--data", "digits", "--img-size", "16", "--epochs", "1", "--trials", "2"]
+    begin += ["--set", "proxy.images=200", "--set", "optim.lr=0.01", "--retrain", "1", "--retrain-epochs", "1"]
+    found = pumice(*begin, "--out", "new", "--json").json
+    assert [one["trial"] for one in found["retrained"]] == [found["best"]["number"]]
+    config = json.loads((here / "new" / "config.json").read_text())
+    assert config["training"]["lr"] == 0.01
+    run = Path(found["retrained"][0]["out"])
+    assert json.loads((run / "config.json").read_text())["model_options"]["choice"] == found["best"]["choice"]
+    assert pumice("val", run, "--json").json["top1"] == pytest.approx(found["retrained"][0]["top1"], abs=1e-6)
+    assert pumice("search", "--resume", "new", "--json").json == found
+
+
+@pytest.mark.slow
+def test_dnas_draws_what_a_table_judges(pumice, table, here):
+    """A supernet of two epochs; what it draws are ordinary trials."""
+    begin = ["search", "dnas", *SPACE, "--data", "digits", "--img-size", "16", "--table", table, "--trials", "3"]
+    begin += ["--set", "method.epochs=2", "--set", "method.warmup=1", "--set", "method.batch_size=256"]
+    found = pumice(*begin, "--target-madds", "12M", "--out", "new", "--json").json
+    assert (found["trials"], found["finished"]) == (3, True)
+    assert len(json.loads((here / "new" / "supernet" / "supernet.json").read_text())) >= 2

@@ -1,6 +1,9 @@
+import os
 import sqlite3
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,13 +18,21 @@ from pumice.search.study.workers import is_gone, me
 
 
 @pytest.fixture
-def begin(toy, tmp_path):
+def folder(tmp_path):
+    """In memory where there is such a place: every trial waits for the disk some twenty times."""
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else tmp_path) as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def begin(toy, folder):
     """begin() -> a study on the same database as the last one."""
     opened = []
 
     def begin(name="one", **options) -> Study:
         what = options.pop("what", {"seed": 0})
-        study = open_study(toy.problem(), tmp_path / "study.db", name, what, **options)
+        study = open_study(toy.problem(), folder / "study.db", name, what, **options)
         opened.append(study)
         return study
 
@@ -260,9 +271,9 @@ def test_urls():
         read_url("mysql://me:secret@host/db")
 
 
-def test_a_locked_database_is_waited_for(toy, begin, tmp_path):
+def test_a_locked_database_is_waited_for(toy, begin, folder):
     study = begin(wait_s=5)
-    other = sqlite3.connect(tmp_path / "study.db", check_same_thread=False, isolation_level=None)
+    other = sqlite3.connect(folder / "study.db", check_same_thread=False, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     release = threading.Timer(1.0, other.rollback)
     release.start()
@@ -273,26 +284,26 @@ def test_a_locked_database_is_waited_for(toy, begin, tmp_path):
     other.close()
 
 
-def test_a_database_that_stays_locked(toy, begin, tmp_path):
+def test_a_database_that_stays_locked(toy, begin, folder):
     study = begin(wait_s=0.3)
-    other = sqlite3.connect(tmp_path / "study.db.turn", isolation_level=None)
+    other = sqlite3.connect(folder / "study.db.turn", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(BadInput, match=r"study\.db has been locked by another process for 0\.3 s; end that one"):
         searched(study, Called(toy.accuracy), 1)
     other.close()
 
 
-def test_databases_that_cannot_be_used(toy, begin, tmp_path):
+def test_databases_that_cannot_be_used(toy, begin, folder):
     with pytest.raises(BadInput, match=r"no folder .*nowhere for the database study.db"):
-        Storage(tmp_path / "nowhere" / "study.db")
-    (tmp_path / "text.db").write_text("no database at all, although it is long enough" * 30)
+        Storage(folder / "nowhere" / "study.db")
+    (folder / "text.db").write_text("no database at all, although it is long enough" * 30)
     with pytest.raises(BadInput, match=r"text.db cannot be used: file is not a database"):
-        Storage(tmp_path / "text.db")
+        Storage(folder / "text.db")
     with pytest.raises(BadInput, match=r"postgresql://me@127.0.0.1:1/x cannot be used: .*[Rr]efused"):
         Storage("postgresql://me:secret@127.0.0.1:1/x", wait_s=0.1)
     study = begin(wait_s=0.3)
     study.storage.close()
-    (tmp_path / "study.db").unlink()
+    (folder / "study.db").unlink()
     with pytest.raises(BadInput, match=r"study.db cannot be used: no such table"):
         searched(study, Called(toy.accuracy), 1)
 
