@@ -5,6 +5,7 @@ recipe   Setting: positions that are about training
 names    `space:NAME` and its options -> space, choice
 fbnet    FBNet's 22 layers of 9 candidates
 mnasnet  MnasNet's five blocks of 432 choices each, in which EfficientNet-B0 was found too
+fbnet_v3 FBNetV3's stages, input sides and recipes
 macro    NAS-Bench-Macro: 8 layers of 3, every net of which somebody trained
 
 A found net is `space:NAME` with the option `choice`: an ordinary network, rebuilt from a name like any other.
