@@ -6,6 +6,7 @@ recipe    Setting: positions that are about training
 names     `space:NAME` and its options -> space, choice
 fbnet     FBNet's 22 layers of 9 candidates
 fbnet_v2  FBNetV2's: input side, widths, expansions and blocks
+fbnet_v3  FBNetV3's stages, input sides and recipes
 mnasnet   MnasNet's five blocks of 432 choices each, in which EfficientNet-B0 was found too
 macro     NAS-Bench-Macro: 8 layers of 3, every net of which somebody trained
 
