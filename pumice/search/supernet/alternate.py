@@ -40,8 +40,8 @@ def alternate(
     (seed, epoch, i) says.
 
     Args:
-        folder: where the state is kept after each epoch; what is there is gone on from, and the result is the same to
-            the last bit.  `supernet.json` is the log.
+        folder: where the state is kept after each epoch; what is there is gone on from, and on a CPU the result is the
+            same to the last bit.  `supernet.json` is the log.
         what: JSON values that a state must agree with to be gone on from (space, data, ...).
         told: called with the record of each epoch.
 
