@@ -110,12 +110,22 @@ def test_multiply_adds_are_a_sum_over_the_layers() -> None:
 def test_a_cost_that_is_no_sum_is_refused() -> None:
     class Square(Cost):
         unit = "squares"
+        asked = 0
 
         def of(self, choice: Choice) -> float:
+            self.asked += 1
             return float(sum(choice)) ** 2 + 1
 
+    class Once(Square):  # wrong within one half alone, and seldom
+        def of(self, choice: Choice) -> float:
+            return 1.0 + sum(choice) + (choice[:2] == (2, 2))
+
+    square = Square()
     with pytest.raises(BadInput, match="is no sum over its positions"):
-        additive(Square(), TINY)
+        additive(square, TINY)
+    assert square.asked <= 10
+    with pytest.raises(BadInput, match="is no sum over its positions"):
+        additive(Once(), TINY)
 
 
 def test_the_loss_at_known_values() -> None:
@@ -256,6 +266,14 @@ def test_a_killed_search_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     assert search(tmp_path) == (whole, choice)  # a finished one changes nothing
     with pytest.raises(BadInput, match="is of a search with another seed; name another folder"):
         search(tmp_path, seed=1)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_search_on_a_gpu_draws_the_gates_of_the_cpu() -> None:
+    (first, *_), choice = search(None, device="cuda", schedule=Schedule(epochs=1, warmup=0, theta_lr=0.05))
+    (same, *_), _ = search(None, schedule=Schedule(epochs=1, warmup=0, theta_lr=0.05))
+    assert first["cost"] == pytest.approx(same["cost"], rel=1e-3)
+    assert len(choice) == 8
 
 
 def test_a_search_without_a_cost_looks_at_the_error_alone() -> None:
