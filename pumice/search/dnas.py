@@ -23,7 +23,7 @@ from pumice.search.supernet.learn import Learnt, learn
 from pumice.search.supernet.mixed import Supernet
 from pumice.search.supernet.schedule import Schedule
 
-UNITS = {"multiply-adds": 1e6, "parameters": 1e6}
+UNITS = {"multiply-adds": 1e6, "parameters": 1e6, "ms": 1e-3}  # FBNet's tables are in microseconds
 
 
 def dnas(
@@ -46,7 +46,7 @@ def dnas(
         schedule: None is FBNet's.
         feeding: None is the space's image size, batches of 192 and the default augmentation.
         unit: of the cost inside the logarithm, in units of the problem's cost; None is a million of multiply-adds or
-            parameters, and 1 ms.  It matters: the larger the numbers, the less a per cent of cost counts.
+            parameters, and a microsecond.  It matters: the larger the numbers, the less a per cent of cost counts.
         seed: of the split, the weights, the images and the gates.
         device: where it trains.
         folder: for the state; see `alternate`.

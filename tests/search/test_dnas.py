@@ -15,7 +15,7 @@ from pumice.cost.lut.additive import Additive
 from pumice.data.digits import open_digits
 from pumice.data.images import Splits
 from pumice.data.preprocess import Preprocess
-from pumice.errors import BadInput
+from pumice.errors import BadInput, CheckFailed
 from pumice.models.convnet import ConvNet
 from pumice.models.spaces.fbnet import FBNetSpace
 from pumice.models.spaces.layered import Layered
@@ -219,6 +219,23 @@ def test_theta_rests_in_the_warm_up() -> None:
     history = alternate(Surrogate(gains, None), nothing, nothing, Schedule(epochs=4, warmup=3), seed=0)
     assert [record["theta"][0] == [0, 0, 0] for record in history] == [True, True, True, False]
     assert [record["ce_theta"] is None for record in history] == [True, True, True, False]
+
+
+def test_a_pass_for_theta_leaves_the_weights_alone() -> None:
+    net = Surrogate(np.tile([0.0, 0.1, 0.2], (8, 1)), None)
+    nn.init.ones_(net.weight)
+    alternate(net, nothing, nothing, Schedule(epochs=1, warmup=0, lr=1e-12), seed=0)
+    assert float(net.weight.detach()) == pytest.approx(1, abs=1e-9)
+    assert float(net.theta[0].detach().abs().max()) > 0.05
+
+
+def test_a_loss_that_is_no_number_ends_the_search(tmp_path: Path) -> None:
+    net = Surrogate(np.full((8, 3), np.nan), None)
+    with pytest.raises(CheckFailed, match="no longer a number in epoch 0; lower its learning rate"):
+        alternate(net, nothing, nothing, Schedule(), folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(CheckFailed, match="too few images for one batch"):
+        alternate(net, lambda epoch: [], nothing, Schedule())
 
 
 def test_the_papers_schedule() -> None:

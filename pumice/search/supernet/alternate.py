@@ -164,10 +164,9 @@ def _restore(path: Path, key: Record, net: Relaxed, *optimizers: torch.optim.Opt
     from pumice.train.state import read_state
 
     state = read_state(path)
-    if state.get("key") != key:
-        other = sorted(
-            name for name in key.keys() | state.get("key", {}).keys() if key.get(name) != state["key"].get(name)
-        )
+    kept = state.get("key", {})
+    if kept != key:
+        other = sorted(name for name in {*key, *kept} if key.get(name) != kept.get(name))
         raise BadInput(f"{path} is of a search with another {' and '.join(other)}; name another folder, or remove it")
     net.load_state_dict(state["net"])
     for optimizer, name in zip(optimizers, ("weights", "theta"), strict=True):
