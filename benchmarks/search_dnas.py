@@ -75,7 +75,6 @@ def main() -> None:
             splits,
             schedule=schedule,
             feeding=feeding,
-            unit=1e6,
             seed=seed,
             folder=arguments.out / f"seed{seed}",
             told=tell,

@@ -14,7 +14,7 @@ import torch
 from pumice.data.images import Splits
 from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
-from pumice.models.spaces.fbnet_v2 import BLOCKS, FBNetV2Space
+from pumice.models.spaces.fbnet_v2 import BLOCKS, MaskableSpace
 from pumice.search.problem import Problem
 from pumice.search.supernet.alternate import Record
 from pumice.search.supernet.gates import one_hot, probabilities
@@ -51,8 +51,8 @@ def dmasking(
     """Train a masked supernet on the training images and return what it prefers.
 
     Args:
-        problem: of an FBNetV2Space; drawn networks keep its target.  The loss does not ask its cost, which knows whole
-            networks alone.
+        problem: of FBNetV2's space or another MaskableSpace; drawn networks keep its target.  The loss does not ask its
+            cost, which knows whole networks alone.
         counted: what the loss weighs against the error, multiply-adds (the paper's F and L) or parameters (its P).
         unit: of that inside the logarithm.
         schedule: None is FBNet's.
@@ -64,7 +64,7 @@ def dmasking(
         CheckFailed: see `alternate`.
     """
     space, schedule = problem.space, schedule or Schedule()
-    if not isinstance(space, FBNetV2Space):
+    if not isinstance(space, MaskableSpace):
         raise BadInput(f"dmasking searches widths, blocks and sides of the space fbnet_v2, not of {space.name}")
     feeding = feeding or Feeding(Preprocess(space.image, crop_pct=1.0))
     if feeding.preprocess.size != space.image:
@@ -85,7 +85,7 @@ def dmasking(
     return Masked(**vars(learnt), effective=effective(space, learnt.theta))
 
 
-def effective(space: FBNetV2Space, theta: Sequence[Sequence[float]]) -> dict[str, float]:
+def effective(space: MaskableSpace, theta: Sequence[Sequence[float]]) -> dict[str, float]:
     """sum_i p_i v_i of every position whose options are numbers."""
     shares = probabilities([torch.tensor(logits, dtype=torch.float64) for logits in theta])
     named = zip(space.positions, space.values, shares, strict=True)

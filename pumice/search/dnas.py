@@ -23,6 +23,8 @@ from pumice.search.supernet.learn import Learnt, learn
 from pumice.search.supernet.mixed import Supernet
 from pumice.search.supernet.schedule import Schedule
 
+UNITS = {"multiply-adds": 1e6, "parameters": 1e6, "ms": 1e-3}  # FBNet's tables are in microseconds
+
 
 def dnas(
     problem: Problem,
@@ -30,7 +32,7 @@ def dnas(
     *,
     schedule: Schedule | None = None,
     feeding: Feeding | None = None,
-    unit: float = 1.0,
+    unit: float | None = None,
     seed: int = 0,
     device: str = "cpu",
     folder: Path | None = None,
@@ -43,7 +45,8 @@ def dnas(
             while the loss weighs cost against error as alpha and beta say.
         schedule: None is FBNet's.
         feeding: None is the space's image size, batches of 192 and the default augmentation.
-        unit: of the cost inside the logarithm, in units of the problem's cost (1e6 for multiply-adds).
+        unit: of the cost inside the logarithm, in units of the problem's cost; None is a million of multiply-adds or
+            parameters, and a microsecond.  It matters: the larger the numbers, the less a per cent of cost counts.
         seed: of the split, the weights, the images and the gates.
         device: where it trains.
         folder: for the state; see `alternate`.
@@ -56,13 +59,15 @@ def dnas(
     space, schedule = problem.space, schedule or Schedule()
     if not isinstance(space, Layered):
         raise BadInput(f"dnas searches chains of layers; {space.name} is none, take another method or space")
-    costs = None if problem.cost is None else additive(problem.cost, space, scale=unit)
-    if costs is not None and (lowest := least(costs, space)) <= 1:
-        assert problem.cost is not None
-        raise BadInput(
-            f"the least cost of {space.name} is {lowest:g} times {unit:g} {problem.cost.unit}, and the loss takes the "
-            f"logarithm of a cost above 1; give a smaller unit than {lowest * unit:g}"
-        )
+    costs = None
+    if problem.cost is not None:
+        unit = UNITS.get(problem.cost.unit, 1.0) if unit is None else unit
+        costs = additive(problem.cost, space, scale=unit)
+        if (lowest := least(costs, space)) <= 1:
+            raise BadInput(
+                f"the least cost of {space.name} is {lowest:g} times {unit:g} {problem.cost.unit}, and the loss takes "
+                f"the logarithm of a cost above 1; give a smaller unit than {lowest * unit:g}"
+            )
     feeding = feeding or Feeding(Preprocess(space.image, crop_pct=1.0))
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)

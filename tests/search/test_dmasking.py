@@ -16,7 +16,7 @@ from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
 from pumice.models.convnet import ConvNet
 from pumice.models.fbnet_blocks import Pool
-from pumice.models.spaces.fbnet_v2 import BLOCKS, FBNetV2Space, Stage
+from pumice.models.spaces.fbnet_v2 import BLOCKS, FBNetV2Space, MaskableSpace, Stage
 from pumice.models.spaces.macro import MacroSpace
 from pumice.models.spaces.space import Position
 from pumice.search.dmasking import dmasking, effective
@@ -30,7 +30,7 @@ from pumice.search.supernet.relaxed import Relaxed
 from pumice.search.supernet.scattered import at_sides, dispersed, subsampled
 from pumice.search.supernet.schedule import Schedule
 
-SMALL = FBNetV2Space(
+SMALL = MaskableSpace(
     (Stage((4, 8), 1, 1), Stage((8, 12, 16), 2, 2), Stage((20, 24), 2, 1)),
     expands=(0.75, 1.5, 3.0),
     sides=(32, 48, 64),
@@ -63,7 +63,10 @@ def test_the_space_has_the_papers_candidates() -> None:
     assert space.size > 1e40
     names = [position.name for position in space.positions]
     assert names[:5] == ["input side", "stage 1 width", "layer 1 block", "layer 1 expansion", "stage 2 width"]
-    assert space.image == (256, 256)
+    assert space.positions[0].options == ("128", "160", "192", "224", "256")
+    assert (space.image, FBNetV2Space(64).image) == ((256, 256), (64, 64))
+    with pytest.raises(BadInput, match="no eighths"):
+        FBNetV2Space(7)
     assert space.image_of((1,) + (0,) * (len(names) - 1)) == (160, 160)
     choice = space.random(np.random.default_rng(3))
     with torch.device("meta"):
@@ -82,7 +85,7 @@ def test_the_rows_are_those_of_a_choice() -> None:
 
 def test_stages_that_a_residual_could_join_are_refused() -> None:
     with pytest.raises(BadInput, match="stages 1 and 2 are joined at stride 1 and can both be 16 wide"):
-        FBNetV2Space((Stage((8, 16), 1, 1), Stage((16, 24), 1, 1)))
+        MaskableSpace((Stage((8, 16), 1, 1), Stage((16, 24), 1, 1)), (3.0,), (32,), 32, Pool(40, 2))
 
 
 # --- masked widths
@@ -112,7 +115,7 @@ def test_a_mask_is_the_sum_of_its_options() -> None:
     assert float(width.effective) == pytest.approx(2.7)
 
 
-def kept_bytes(space: FBNetV2Space) -> tuple[int, int]:
+def kept_bytes(space: MaskableSpace) -> tuple[int, int]:
     """Of a training pass, the distinct storages that autograd keeps; and the parameters."""
     torch.manual_seed(0)
     net = MaskedNet(space, num_classes=5)
@@ -134,11 +137,11 @@ def kept_bytes(space: FBNetV2Space) -> tuple[int, int]:
 
 
 def test_memory_does_not_grow_with_the_number_of_widths_and_expansions() -> None:
-    def space(count: int) -> FBNetV2Space:
+    def space(count: int) -> MaskableSpace:
         widths = [tuple(range(24 - 2 * (count - 1), 25, 2)), tuple(range(32 + 24 - (count - 1), 57))]
         expands = tuple(3.0 - 0.25 * i for i in range(count))
         stages = (Stage(widths[0], 1, 1), Stage(widths[1], 2, 2))
-        return FBNetV2Space(stages, expands=expands, sides=(64,), last=64, head=Pool(40, 2))
+        return MaskableSpace(stages, expands=expands, sides=(64,), last=64, head=Pool(40, 2))
 
     (one, weights_of_one), (nine, weights_of_nine) = kept_bytes(space(1)), kept_bytes(space(9))
     assert one > 10_000_000
@@ -272,7 +275,7 @@ def test_the_best_of_all_trained_widths_is_found() -> None:
 
 # --- whole searches
 
-TINY = FBNetV2Space(
+TINY = MaskableSpace(
     (Stage((4, 8), 1, 1), Stage((12, 16), 1, 2)), expands=(0.75, 1.5), sides=(8, 16), last=24, head=Pool(24, 1)
 )
 

@@ -15,7 +15,7 @@ from pumice.cost.lut.additive import Additive
 from pumice.data.digits import open_digits
 from pumice.data.images import Splits
 from pumice.data.preprocess import Preprocess
-from pumice.errors import BadInput
+from pumice.errors import BadInput, CheckFailed
 from pumice.models.convnet import ConvNet
 from pumice.models.spaces.fbnet import FBNetSpace
 from pumice.models.spaces.layered import Layered
@@ -23,6 +23,7 @@ from pumice.models.spaces.macro import MacroSpace
 from pumice.models.spaces.space import Choice, Position, Space
 from pumice.models.spec import NetSpec
 from pumice.search.cost import Cost
+from pumice.search.costs import MAdds
 from pumice.search.dnas import dnas
 from pumice.search.problem import Problem
 from pumice.search.supernet.additive import Summed, additive, least
@@ -36,18 +37,6 @@ from pumice.search.supernet.schedule import Schedule
 
 TINY = MacroSpace(0.125)
 CHOICES: list[Choice] = [(0,) * 8, (1, 2, 0, 1, 2, 0, 1, 2), (2,) * 8]
-
-
-class MAdds(Cost):
-    """Counted, of nets at 16 pixels."""
-
-    unit = "multiply-adds"
-
-    def __init__(self, space: Space) -> None:
-        self.space = space
-
-    def of(self, choice: Choice) -> float:
-        return profile(ConvNet(self.space.spec(choice), num_classes=10), (3, 16, 16)).madds  # type: ignore[arg-type]
 
 
 def few_digits(images: int = 80) -> Splits:
@@ -110,21 +99,33 @@ def test_multiply_adds_are_a_sum_over_the_layers() -> None:
     table = additive(MAdds(TINY), TINY, scale=1e3)
     net = Supernet(TINY, table).double()
     for choice in CHOICES:
-        true = MAdds(TINY).of(choice)
+        true = profile(ConvNet(TINY.spec(choice), num_classes=10), (3, 32, 32)).madds
         assert Summed(table, "").of(choice) * 1e3 == pytest.approx(true, rel=1e-12)
         cost = net.cost([gate.double() for gate in one_hot(TINY, choice)])
         assert cost is not None
         assert float(cost) * 1e3 == pytest.approx(true, rel=1e-6)
-    assert least(table, TINY) * 1e3 == MAdds(TINY).of(CHOICES[0])
+    assert least(table, TINY) * 1e3 == pytest.approx(MAdds(TINY).of(CHOICES[0]), rel=1e-12)
 
 
 def test_a_cost_that_is_no_sum_is_refused() -> None:
-    class Square(MAdds):
+    class Square(Cost):
+        unit = "squares"
+        asked = 0
+
         def of(self, choice: Choice) -> float:
+            self.asked += 1
             return float(sum(choice)) ** 2 + 1
 
+    class Once(Square):  # wrong within one half alone, and seldom
+        def of(self, choice: Choice) -> float:
+            return 1.0 + sum(choice) + (choice[:2] == (2, 2))
+
+    square = Square()
     with pytest.raises(BadInput, match="is no sum over its positions"):
-        additive(Square(TINY), TINY)
+        additive(square, TINY)
+    assert square.asked <= 10
+    with pytest.raises(BadInput, match="is no sum over its positions"):
+        additive(Once(), TINY)
 
 
 def test_the_loss_at_known_values() -> None:
@@ -220,6 +221,23 @@ def test_theta_rests_in_the_warm_up() -> None:
     assert [record["ce_theta"] is None for record in history] == [True, True, True, False]
 
 
+def test_a_pass_for_theta_leaves_the_weights_alone() -> None:
+    net = Surrogate(np.tile([0.0, 0.1, 0.2], (8, 1)), None)
+    nn.init.ones_(net.weight)
+    alternate(net, nothing, nothing, Schedule(epochs=1, warmup=0, lr=1e-12), seed=0)
+    assert float(net.weight.detach()) == pytest.approx(1, abs=1e-9)
+    assert float(net.theta[0].detach().abs().max()) > 0.05
+
+
+def test_a_loss_that_is_no_number_ends_the_search(tmp_path: Path) -> None:
+    net = Surrogate(np.full((8, 3), np.nan), None)
+    with pytest.raises(CheckFailed, match="no longer a number in epoch 0; lower its learning rate"):
+        alternate(net, nothing, nothing, Schedule(), folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(CheckFailed, match="too few images for one batch"):
+        alternate(net, lambda epoch: [], nothing, Schedule())
+
+
 def test_the_papers_schedule() -> None:
     schedule = Schedule()
     assert schedule.tau_at(1) / schedule.tau_at(0) == pytest.approx(0.956, abs=1e-3)
@@ -265,6 +283,14 @@ def test_a_killed_search_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     assert search(tmp_path) == (whole, choice)  # a finished one changes nothing
     with pytest.raises(BadInput, match="is of a search with another seed; name another folder"):
         search(tmp_path, seed=1)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_search_on_a_gpu_draws_the_gates_of_the_cpu() -> None:
+    (first, *_), choice = search(None, device="cuda", schedule=Schedule(epochs=1, warmup=0, theta_lr=0.05))
+    (same, *_), _ = search(None, schedule=Schedule(epochs=1, warmup=0, theta_lr=0.05))
+    assert first["cost"] == pytest.approx(same["cost"], rel=1e-3)
+    assert len(choice) == 8
 
 
 def test_a_search_without_a_cost_looks_at_the_error_alone() -> None:

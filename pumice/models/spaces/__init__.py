@@ -1,6 +1,7 @@
 """Search spaces: what a searcher may choose, position by position, and the network that a choice is.
 
 space     Space, Position, Choice: what every space is
+names     `space:NAME` and its options -> space, choice
 layered   Layered: a position is a layer of a chain, as supernets want it
 recipe    Setting: positions that are about training
 names     `space:NAME` and its options -> space, choice

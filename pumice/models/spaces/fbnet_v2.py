@@ -46,7 +46,7 @@ STAGES = (
     Stage((128, 144, 160, 176, 192), 5, 2),
 )
 EXPANDS = (0.75, 1.5, 2.25, 3.0, 3.75, 4.5)
-SIDES = (128, 160, 192, 224, 256)
+SIDES = (4, 5, 6, 7, 8)  # eighths of the largest
 LAST, HEAD = 224, Pool(1984, 6)
 
 
@@ -61,7 +61,7 @@ class Place:
     expand: int
 
 
-class FBNetV2Space(Space):
+class MaskableSpace(Space):
     """Position 0 is the input side, in pixels; each stage has a width, each of its layers a block and an expansion.
 
     values: of each position, the numbers that its options are; of a block's, nothing.
@@ -71,16 +71,10 @@ class FBNetV2Space(Space):
         BadInput: two stages joined at stride 1 can have the same width, where a residual would come and go with it.
     """
 
-    name = "fbnet_v2"
+    name = "maskable"
 
     def __init__(
-        self,
-        stages: Sequence[Stage] = STAGES,
-        *,
-        expands: Sequence[float] = EXPANDS,
-        sides: Sequence[int] = SIDES,
-        last: int = LAST,
-        head: Pool = HEAD,
+        self, stages: Sequence[Stage], expands: Sequence[float], sides: Sequence[int], last: int, head: Pool
     ) -> None:
         self.stages, self.expands, self.sides = stages, expands, sides
         self.last, self.head, self.image = last, head, (max(sides), max(sides))
@@ -125,3 +119,15 @@ class FBNetV2Space(Space):
         """The side chosen."""
         side = int(self.values[0][choice[0]])
         return side, side
+
+
+class FBNetV2Space(MaskableSpace):
+    """side: the largest of the input, in pixels; the others are 4, 5, 6 and 7 eighths of it."""
+
+    name = "fbnet_v2"
+
+    def __init__(self, side: int = 256) -> None:
+        if side < 8:
+            raise BadInput(f"an input side of {side} pixels has no eighths; give 8 or more")
+        self.side = side
+        super().__init__(STAGES, EXPANDS, [side * part // 8 for part in SIDES], LAST, HEAD)

@@ -7,7 +7,7 @@ from pumice.errors import BadInput
 from pumice.models.spaces.space import Choice, Space
 from pumice.search.cost import Cost
 
-CHECKED = 20  # random choices on which the sum must be right
+HALVES, CHECKED = 3, 20  # random choices on which the sum of two halves, and the whole table, must be right
 
 
 class Summed(Cost):
@@ -36,22 +36,30 @@ def additive(cost: Cost, space: Space, *, scale: float = 1.0, tolerance: float =
     """
     if isinstance(cost, Summed):
         return Additive(cost.table.terms / scale, cost.table.constant / scale)
-    first = (0,) * len(space.positions)
+    first, rng = (0,) * len(space.positions), np.random.default_rng(0)
     constant = cost.of(first)
+    half = len(first) // 2
+    for _ in range(HALVES):  # before the many questions of the table, which take hours of a cost that is measured
+        choice = space.random(rng)
+        parts = cost.of((*choice[:half], *first[half:])), cost.of((*first[:half], *choice[half:]))
+        _agree(sum(parts) - constant, cost.of(choice), cost, space, tolerance)
     terms = np.zeros((len(space.positions), max(len(position.options) for position in space.positions)))
     for i, position in enumerate(space.positions):
         for option in range(1, len(position.options)):
             terms[i, option] = cost.of((*first[:i], option, *first[i + 1 :])) - constant
-    table, rng = Additive(terms / scale, constant / scale), np.random.default_rng(0)
+    table = Additive(terms, constant)
     for _ in range(CHECKED):
         choice = space.random(rng)
-        true, summed = cost.of(choice), scale * float(table.predict(np.asarray(choice)))
-        if abs(summed - true) > tolerance * abs(true):
-            raise BadInput(
-                f"this cost of {space.name} is no sum over its positions ({summed:g} {cost.unit} for {true:g}); "
-                f"a supernet needs one that is: multiply-adds, parameters or a lookup table"
-            )
-    return table
+        _agree(float(table.predict(np.asarray(choice))), cost.of(choice), cost, space, tolerance)
+    return Additive(terms / scale, constant / scale)
+
+
+def _agree(summed: float, true: float, cost: Cost, space: Space, tolerance: float) -> None:
+    if abs(summed - true) > tolerance * abs(true):
+        raise BadInput(
+            f"this cost of {space.name} is no sum over its positions ({summed:g} {cost.unit} for {true:g}); a supernet "
+            f"needs one that is: multiply-adds, parameters or a lookup table"
+        )
 
 
 def least(table: Additive, space: Space) -> float:

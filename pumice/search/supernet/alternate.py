@@ -40,8 +40,8 @@ def alternate(
     (seed, epoch, i) says.
 
     Args:
-        folder: where the state is kept after each epoch; what is there is gone on from, and the result is the same to
-            the last bit.  `supernet.json` is the log.
+        folder: where the state is kept after each epoch; what is there is gone on from, and on a CPU the result is the
+            same to the last bit.  `supernet.json` is the log.
         what: JSON values that a state must agree with to be gone on from (space, data, ...).
         told: called with the record of each epoch.
 
@@ -164,10 +164,9 @@ def _restore(path: Path, key: Record, net: Relaxed, *optimizers: torch.optim.Opt
     from pumice.train.state import read_state
 
     state = read_state(path)
-    if state.get("key") != key:
-        other = sorted(
-            name for name in key.keys() | state.get("key", {}).keys() if key.get(name) != state["key"].get(name)
-        )
+    kept = state.get("key", {})
+    if kept != key:
+        other = sorted(name for name in {*key, *kept} if key.get(name) != kept.get(name))
         raise BadInput(f"{path} is of a search with another {' and '.join(other)}; name another folder, or remove it")
     net.load_state_dict(state["net"])
     for optimizer, name in zip(optimizers, ("weights", "theta"), strict=True):

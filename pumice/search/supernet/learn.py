@@ -49,7 +49,7 @@ def learn(
     space = problem.space
     key = {
         "space": [space.name, [[position.name, *position.options] for position in space.positions]],
-        "width": float(getattr(space, "width", 1.0)),
+        "options": str(space.options),
         "data": [splits.source, len(splits.train)],
         "feeding": {name: str(value) for name, value in asdict(feeding).items() if name != "workers"},
         **what,

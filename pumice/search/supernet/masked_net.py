@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pumice.models.convnet import ConvNet
 from pumice.models.fbnet_blocks import IR, PoolHead, Skip
-from pumice.models.spaces.fbnet_v2 import FBNetV2Space, Place
+from pumice.models.spaces.fbnet_v2 import MaskableSpace, Place
 from pumice.models.spaces.space import Choice
 from pumice.nn.conv import set_norm
 from pumice.nn.initialise import initialise
@@ -27,7 +27,7 @@ class MaskedLayer(nn.Module):
     hidden, squeezed: the widths for each pair of input width and expansion.
     """
 
-    def __init__(self, space: FBNetV2Space, place: Place) -> None:
+    def __init__(self, space: MaskableSpace, place: Place) -> None:
         super().__init__()
         self.place = place
         before, expands = (tuple(space.values[i]) for i in (place.width_in, place.expand))
@@ -62,11 +62,11 @@ class MaskedNet(Relaxed):
     counted: what `cost` is, multiply-adds or parameters.  unit: of how many.
     """
 
-    space: FBNetV2Space
+    space: MaskableSpace
 
     def __init__(
         self,
-        space: FBNetV2Space,
+        space: MaskableSpace,
         *,
         num_classes: int | None = None,
         in_chans: int = 3,
