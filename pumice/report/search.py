@@ -121,25 +121,26 @@ def pareto_figure(one: SearchRecords) -> Any:
             "best",
             {"symbol": "star", "size": 18, "color": TEAL, "line": {"width": 1, "color": "white"}},
         )
-    if one.target:
-        line_style = {"color": ORANGE, "width": 2, "dash": "dash"}
-        figure.add_vline(
-            x=one.target,
-            line=line_style,
-            annotation={
-                **{"text": f"target {_cost(one, one.target)}", "yanchor": "bottom", "xanchor": "right"},
-                "font": {"color": ORANGE, "size": 12.5},
-            },
-            annotation_position="bottom left",
-        )
     values = [t.cost for t in placed if t.cost] + ([one.target] if one.target else [])
-    wide = max(values) > 3 * min(values)
+    wide = max(values) > 10 * min(values)
+    if one.target:
+        _target(figure, math.log10(one.target) if wide else one.target, f"target {_cost(one, one.target)}", one.target)
     scale = {"type": "log", **log_ticks(values)} if wide else {"tickformat": ".3s" if max(values) > 1e4 else ""}
     title = "latency, ms" if one.unit == "ms" else one.unit
     figure.update_layout(
         xaxis=axis(f"{title} (log scale)" if wide else title, **scale), yaxis=axis("accuracy", tickformat=".1%")
     )
     return figure
+
+
+def _target(figure: Any, place: float, label: str, x: float) -> None:
+    """place: x as an annotation takes it, on a logarithmic axis its logarithm."""
+    line = {"color": ORANGE, "width": 2, "dash": "dash"}
+    figure.add_shape(type="line", xref="x", yref="paper", x0=x, x1=x, y0=0, y1=1, line=line)
+    figure.add_annotation(
+        **{"x": place, "y": 0, "xref": "x", "yref": "paper", "text": label, "showarrow": False},
+        **{"xanchor": "right", "yanchor": "bottom", "xshift": -5, "font": {"color": ORANGE, "size": 12.5}},
+    )
 
 
 def so_far_figure(searches: Sequence[SearchRecords]) -> Any:
@@ -155,8 +156,8 @@ def so_far_figure(searches: Sequence[SearchRecords]) -> Any:
                 _dots(figure, one, members, name, {"size": 6, "color": shade, "opacity": 0.5}, by_number=True)
         x, y, best = [], [], 0.0
         for trial in trials:
-            if trial.within:
-                best = max(best, trial.accuracy)
+            best = max(best, trial.accuracy) if trial.within else best
+            if best:
                 x.append(trial.number + 1)
                 y.append(best)
         style = {"color": TEAL if len(searches) == 1 else colour, "width": 2.5, "shape": "hv"}

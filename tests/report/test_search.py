@@ -64,7 +64,7 @@ def test_figures_equal_the_records(tmp_path):
     }
     assert "layer 0 large, layer 1 none, layer 2 gated" in placed["best"]["text"][0]
     best = next(t for t in figures_of(text)["search0-best"]["data"] if t["name"] == "best so far")
-    assert best["y"] == [0.5, 0.7, 0.7], "what is over the target or failed is no best"
+    assert best["y"] == [0.5, 0.7, 0.7, 0.7], "what is over the target or failed is no best"
     assert "1 that could not be trained are left out" in text
     assert "failed: the loss is not a number" in text
     assert "stopped at epoch 1" in text

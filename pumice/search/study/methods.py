@@ -25,7 +25,7 @@ SEARCHERS = {  # a class that proposes, and whose arguments after problem and se
     "random": "pumice.search.searcher:Random",
     "evolution": "pumice.search.evolution:Evolution",
     "mnasnet": "pumice.search.mnasnet:Mnasnet",
-    "jointnas": "pumice.search.jointnas:JointNAS",
+    "jointnas": "pumice.search.jointnas.searcher:JointNAS",
 }
 NETWORKS = ("netadapt", "scaling")  # begin with a network instead of a space, and keep their own records
 KNOWN = (*SEARCHERS, *SUPERNETS, *NETWORKS)

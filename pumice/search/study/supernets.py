@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from pumice.search.searcher import Searcher
 
 FOLDER = "supernet"
-UNITS = {"latency": 1e-3, "madds": 1e6, "params": 1e6}
-"""Of the cost inside the loss's logarithm, which must be above 1: microseconds, as FBNet's tables; millions."""
 
 
 def supernet_searcher(config: SearchConfig, problem: "Problem", out: Path) -> "Searcher":
@@ -63,7 +61,8 @@ def supernet_searcher(config: SearchConfig, problem: "Problem", out: Path) -> "S
     )
     on_gpu = training.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
     common: dict[str, Any] = {
-        **{"schedule": schedule, "feeding": feeding, "unit": fitted.get("unit", UNITS[config.cost])},
+        **{"schedule": schedule, "feeding": feeding},
+        **({"unit": fitted["unit"]} if "unit" in fitted else {}),
         **{"seed": config.seed, "device": "cuda" if on_gpu else "cpu", "folder": out / FOLDER},
     }
     splits = open_for(training)
