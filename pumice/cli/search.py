@@ -39,6 +39,7 @@ def command(
     target_latency: Annotated[str | None, typer.Option(metavar="TIME", help="Of one image: 5ms.")] = None,
     target_madds: Annotated[str | None, typer.Option(metavar="COUNT", help="Multiply-adds: 60M.")] = None,
     target_params: Annotated[str | None, typer.Option(metavar="COUNT", help="Parameters: 2M.")] = None,
+    phi: Annotated[str, typer.Option(metavar="A,B", help="Of scaling: cost doubles with each.")] = "1,2,3",
     lut: Lut = None,
     runtime: Annotated[str | None, typer.Option(metavar="NAME", help="Measure latencies here, in this.")] = None,
     reward: Annotated[
@@ -93,11 +94,22 @@ def command(
             json=json,
         )
         return
-    if resume is not None and (resume / "netadapt.json").is_file():
+    if method == "scaling":
+        from pumice.cli.search_networks import scaling
+
+        of_spaces = (space, table, target_latency, target_madds, target_params, lut, runtime, reward, trials)
+        if any(one is not None for one in (*of_spaces, time, workers, storage)):
+            raise BadInput("scaling takes --model, --data, --phi, --epochs, --img-size, --seed, "
+                           "--set method.NAME=VALUE and --out")  # fmt: skip
+        place = out or show.fresh_folder("search")
+        sizes = {"epochs": epochs, "img_size": img_size}
+        scaling(model, data, phi, **sizes, seed=seed, pairs=list(set or []), out=place, json=json)
+        return
+    if resume is not None:
         from pumice.cli.search_networks import resumed
 
-        resumed(resume, json)
-        return
+        if resumed(resume, json):
+            return
     extent = {"trials": trials, "workers": workers, "time_s": seconds(time)}
     extent = {k: v for k, v in extent.items() if v is not None}
     if resume is not None:

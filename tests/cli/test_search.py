@@ -182,6 +182,10 @@ ON_TABLE = ("random", *SPACE, "--table", "TABLE")
         (("dnas", *ON_TABLE[1:]), "dnas trains a supernet on images; give --data"),
         ((*ON_TABLE, "--model", "mobilenetv2_100"), "--model is of netadapt and scaling"),
         (("netadapt", "--data", "digits", "--target-madds", "50%"), "give --model RUN_OR_NAME and --data DATA"),
+        (("scaling", "--data", "digits"), "give --model NAME and --data DATA"),
+        (("scaling", *SPACE), "scaling takes --model, --data, --phi"),
+        (("scaling", "--model", "mobilenetv2_100", "--data", "digits", "--phi", "x"), "write 1,2,3"),
+        (("scaling", "--model", "mobilenetv2_10", "--data", "digits"), "no network is called 'mobilenetv2_10'"),
         (("netadapt", *SPACE), "netadapt takes --model, --data"),
     ],
 )
