@@ -220,7 +220,7 @@ def retrained(result: "Searched") -> list[dict[str, Any]]:
     from pumice.search.study.run import ranked
 
     config, found = result.config, []
-    if not config.retrain or not result.finished:
+    if not config.retrain:
         return []
     from pumice.report.tables import write_card
     from pumice.train.config import TrainConfig

@@ -200,6 +200,14 @@ def test_what_is_refused_leaves_nothing(pumice, table, here, args, words):
     assert not list(here.iterdir())
 
 
+def test_a_time_limit_ends_before_the_trials_do(pumice, table, tmp_path):
+    begin = ["search", "random", *SPACE, "--table", table, "--trials", "500", "--time", "1s", "--json"]
+    said = pumice(*begin, "--out", tmp_path / "short")
+    assert (said.code, said.json["finished"]) == (0, False)
+    assert 0 < said.json["trials"] < 500
+    assert len(trials_of(tmp_path / "short")) == said.json["trials"]
+
+
 def test_folders_that_hold_something(pumice, table, whole, here):
     begin = ["search", "random", *SPACE, "--table", table, "--trials", "1", "--out"]
     said = pumice(*begin, whole)

@@ -1,4 +1,7 @@
-"""A space of 81 choices with a known objective, and one worker on it: `python toy.py URL NAME TRIALS SECONDS GRACE`."""
+"""A space of 81 choices with a known objective, and one worker on it: `python toy.py URL NAME TRIALS SECONDS GRACE`.
+
+SECONDS are those of its first trial, its second and so on, with commas; the last ones repeat.
+"""
 
 import sys
 import time
@@ -33,9 +36,11 @@ def problem(target: float | None = 5.0) -> Problem:
 
 
 def main(url: str, name: str, trials: str, seconds: str, grace: str) -> None:
+    naps = [float(one) for one in seconds.split(",")]
+
     def judge(choice: Choice) -> float:
         print("judges", *choice, flush=True)
-        time.sleep(float(seconds))
+        time.sleep(naps.pop(0) if len(naps) > 1 else naps[0])
         return accuracy(choice)
 
     study = open_study(problem(), url, name, {"seed": 0}, beat_s=1, grace_s=int(grace))

@@ -28,7 +28,7 @@ class Searched:
     """judged: every trial that is finished.  best: the most accurate within the target.  front: see `folder.front`.
 
     words, recipes: of the choice of each trial, by its number; see `Space.words` and `Space.recipe`.
-    finished: whether all trials are; a time limit may have ended the search before.
+    finished: whether nothing is left to judge; a time limit may have ended the search before.
     """
 
     out: Path
@@ -91,7 +91,7 @@ def open_built(config: SearchConfig, out: Path, url: str | None) -> tuple[Study,
 def _search(config: SearchConfig, out: Path, tell: Tell, url: str | None) -> Searched:
     with terminated():
         study, built = open_built(config, out, url)
-        written = time.monotonic()
+        began = written = time.monotonic()
         try:
             left = max(0, config.trials - len(study.judged()))
             for one in track(_trials(config, out, study, built, url), f"search {config.method}", total=left):
@@ -111,6 +111,8 @@ def _search(config: SearchConfig, out: Path, tell: Tell, url: str | None) -> Sea
     trials = [one.trial for one in judged]
     problem, found = built.problem, front(trials)
     words = {one.number: problem.space.words(one.choice) for one in trials}
+    late = config.time_s is not None and time.monotonic() - began >= config.time_s
+    finished = not late or len(judged) >= config.trials
     recipes = {one.number: problem.space.recipe(one.choice) for one in trials}
     unit = "" if problem.cost is None else problem.cost.unit
     return Searched(
