@@ -245,6 +245,11 @@ def retrained(result: "Searched") -> list[dict[str, Any]]:
     return found
 
 
+def amount(cost: float | None) -> str:
+    """A cost: counts as 1.23 M, times as 1.23."""
+    return show.count(cost) if cost is None or cost >= 1000 else f"{cost:.3g}"
+
+
 def summary(result: "Searched") -> dict[str, Any]:
     """For machines."""
 
@@ -279,7 +284,7 @@ def told(result: "Searched", trained: list[dict[str, Any]]) -> None:
             (
                 f"{trial.number}{'*' if best is not None and trial.number == best.number else ''}",
                 show.percent(trial.accuracy),
-                show.count(trial.cost),
+                amount(trial.cost),
                 *([show.percent(tops.get(trial.number))] if tops else []),
                 ".".join(map(str, trial.choice)),
             )
@@ -288,7 +293,7 @@ def told(result: "Searched", trained: list[dict[str, Any]]) -> None:
     )
     typer.echo("")
     if best is None:
-        pairs = [("best", f"no trial keeps the target of {show.count(result.config.target)} {unit}")]
+        pairs = [("best", f"no trial keeps the target of {amount(result.config.target)} {unit}")]
     else:
         words = ", ".join(f"{k} {v}" for k, v in result.words[best.number].items())
         pairs = [("best (*)", f"trial {best.number}: {show.percent(best.accuracy)}"), ("that is", words)]
