@@ -1,6 +1,5 @@
 """`pumice search`: a network of a search space for a budget, by the methods of the literature."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -141,6 +140,8 @@ def command(
         fields |= target(target_latency, target_madds, target_params)
         config = configured(method, space, fields, training(data, epochs, img_size), list(set or []))
         result = search(config, out or show.fresh_folder("search"), say, url=storage)
+    from pumice.cli.search_retrain import retrained
+
     trained = retrained(result)
     if json:
         show.emit({**summary(result), "retrained": trained})
@@ -213,36 +214,6 @@ def configured(
     elif others:
         raise BadInput(f"--set {others[0]} is about trainings on images; give --data")
     return SearchConfig(**whole)
-
-
-def retrained(result: "Searched") -> list[dict[str, Any]]:
-    """Train the best of the front at length, each in a run folder below the search's; those that are there stay."""
-    from pumice.search.study.run import ranked
-
-    config, found = result.config, []
-    if not config.retrain:
-        return []
-    from pumice.report.tables import write_card
-    from pumice.train.config import TrainConfig
-    from pumice.train.run import resume, train
-
-    short = TrainConfig.from_json(config.training)
-
-    for trial in ranked(result)[: config.retrain]:
-        folder = result.out / f"trial-{trial.number}"
-        options = {**config.space_options, "choice": list(trial.choice)}
-        if (folder / "config.json").exists():
-            run = resume(folder)
-        else:
-            longer = replace(short, epochs=config.retrain_epochs, seed=config.seed, model_options=options)
-            run = train(replace(longer, **result.recipes[trial.number]), folder)
-        if run.interrupted:
-            raise KeyboardInterrupt(f"{run.sentence}; `pumice search --resume {result.out}` goes on with all")
-        if not (folder / "README.md").exists():
-            write_card(folder)
-        top1 = run.scores.to_json()["top1"] if run.scores else None
-        found.append({"trial": trial.number, "out": str(folder), "top1": top1, "proxy": trial.accuracy})
-    return found
 
 
 def amount(cost: float | None) -> str:

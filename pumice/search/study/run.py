@@ -115,9 +115,7 @@ def _search(config: SearchConfig, out: Path, tell: Tell, url: str | None) -> Sea
     finished = not late or len(judged) >= config.trials
     recipes = {one.number: problem.space.recipe(one.choice) for one in trials}
     unit = "" if problem.cost is None else problem.cost.unit
-    return Searched(
-        out, config, unit, judged, problem.best(trials), found, words, recipes, len(judged) >= config.trials
-    )
+    return Searched(out, config, unit, judged, problem.best(trials), found, words, recipes, finished)
 
 
 def _trials(config: SearchConfig, out: Path, study: Study, built: Built, url: str | None) -> Iterator[Judged]:
