@@ -55,7 +55,7 @@ def grid(step: float = 0.05, most: float = 1.4, tolerance: float = 0.1) -> list[
     Raises:
         BadInput: there are none.
     """
-    if not 0 < step <= most - 1:
+    if not 0 < step < most - 1 + 1e-9:
         raise BadInput(f"a grid of steps of {step:g} from 1 to {most:g} is empty; give steps such as 0.05")
     values = [round(1 + i * step, 6) for i in range(int((most - 1) / step + 1e-9) + 1)]
     found = [
