@@ -42,6 +42,6 @@ class Listed(Cost):
         return self.costs[choice]
 
     @cached_property
-    def least(self) -> float:  # type: ignore[override]  # worked out once
+    def least(self) -> float:  # worked out once
         """The lowest of all."""
         return min(self.costs.values())

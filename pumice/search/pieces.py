@@ -1,4 +1,4 @@
-"""The rows of a space's networks, each looked at once: what one costs at a given input does not depend on what is before.
+"""The rows of a space's networks, each looked at once: what one costs at an input does not depend on what is before.
 
 Exact, because a network is its rows one after the other; a search asks for hundreds of thousands of networks that are
 made of some hundred different rows.
@@ -15,7 +15,7 @@ from torch import nn
 from pumice.graph.records import Graph, Shape
 from pumice.graph.trace import trace
 from pumice.models.heads import HeadRow
-from pumice.models.rows import Strided
+from pumice.models.rows import Row
 from pumice.models.spaces.space import Choice, Space
 from pumice.models.spec import NetSpec
 
@@ -34,19 +34,20 @@ class Pieces(Generic[T]):
         self, space: Space, num_classes: int, look: Callable[[nn.Module, Graph], T], in_chans: int = 3
     ) -> None:
         self.space, self.num_classes, self.look, self.in_chans = space, num_classes, look, in_chans
-        self._seen: dict[tuple[Strided | HeadRow, Shape], tuple[T, Shape]] = {}
+        self._seen: dict[tuple[Row | HeadRow, Shape], tuple[T, Shape]] = {}
 
     def of(self, choice: Choice) -> list[T]:
         """Of the network of a choice: its rows, then its head."""
         spec, at = self.space.spec(choice), self._image(choice)
         found = []
-        for part in (*spec.rows, spec.head):
+        parts: tuple[Row | HeadRow, ...] = (*spec.rows, spec.head)
+        for part in parts:
             known = self._seen.get((part, at)) or self._look(part, at)
             found.append(known[0])
             at = known[1]
         return found
 
-    def at(self, place: int, row: Strided, choice: Choice) -> T:
+    def at(self, place: int, row: Row, choice: Choice) -> T:
         """Of another row at that place of a network."""
         shape = self._image(choice)
         for before in self.space.spec(choice).rows[:place]:
@@ -56,7 +57,7 @@ class Pieces(Generic[T]):
     def _image(self, choice: Choice) -> Shape:
         return (self.in_chans, *self.space.image_of(choice))
 
-    def _look(self, part: Strided | HeadRow, at: Shape) -> tuple[T, Shape]:
+    def _look(self, part: Row | HeadRow, at: Shape) -> tuple[T, Shape]:
         with torch.random.fork_rng(devices=[]):  # fresh weights, which a search must not draw from others' numbers
             module = part.build(at[0], self.num_classes, None) if isinstance(part, HeadRow) else part.build(at[0])
         graph = trace(module.eval(), at)
@@ -73,7 +74,7 @@ class OneByOne:
     """
 
     places: tuple[int | None, ...]
-    rows: tuple[tuple[Strided, ...], ...]
+    rows: tuple[tuple[Row, ...], ...]
 
 
 def one_by_one(space: Space) -> OneByOne | None:
@@ -81,7 +82,7 @@ def one_by_one(space: Space) -> OneByOne | None:
     first = (0,) * len(space.positions)
     base = space.spec(first)
     places: list[int | None] = []
-    rows: list[tuple[Strided, ...]] = []
+    rows: list[tuple[Row, ...]] = []
     for i, position in enumerate(space.positions):
         choices = [(*first[:i], option, *first[i + 1 :]) for option in range(len(position.options))]
         if any(space.image_of(choice) != space.image_of(first) for choice in choices):

@@ -48,6 +48,10 @@ class Space(ABC):
     def spec(self, choice: Choice) -> NetSpec:
         """The network of a choice that `check` has passed."""
 
+    def network(self, choice: Choice) -> tuple[str, dict[str, Any]]:
+        """Name and options that `create_model` makes the network of a choice from."""
+        return f"space:{self.name}", {**self.options, "choice": list(choice)}
+
     def recipe(self, choice: Choice) -> dict[str, Any]:
         """Fields of `TrainConfig` that the choice sets; {} in spaces of architectures alone."""
         return {}
