@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def retrained(result: "Searched") -> list[dict[str, Any]]:
-    """Train the best that keep the target at length, each in a run folder below the search's; those that are there stay."""
+    """Train the best within the target at length, each in a run folder below the search's; what is there stays."""
     from pumice.search.study.run import ranked
 
     config, found = result.config, []

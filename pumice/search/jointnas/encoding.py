@@ -11,8 +11,11 @@ from pumice.models.spaces.space import Choice, Position, Space
 Rows = NDArray[np.float32]
 
 
+FEW = 8  # options; numbers that are not more are words too, because what is best among few is seldom at an end
+
+
 class Encoding:
-    """Words are one-hot; options that are three or more numbers are one value, from 0 for the first to 1 for the last.
+    """Options are one-hot; more than eight that are numbers are one value, from 0 for the first to 1 for the last.
 
     Grids may be of equal steps or of equal ratios: whoever made the space laid them out evenly, so places count, not
     values.
@@ -41,7 +44,7 @@ class Encoding:
 def _table(position: Position) -> Rows:
     """(options, numbers)."""
     options = len(position.options)
-    if options > 2 and all(_is_number(option) for option in position.options):
+    if options > FEW and all(_is_number(option) for option in position.options):
         return np.linspace(0, 1, options, dtype=np.float32)[:, None]
     return np.eye(options, dtype=np.float32)
 

@@ -15,7 +15,8 @@ EMBEDDING = 24  # as in the paper
 HIDDEN = 64
 KNOWN, BATCH, PRETRAINING = 4096, 256, (400, 0.005)  # architectures, those of a step, steps and rate
 HEAD, ALL = (10, 0.003), (150, 0.01)  # steps and rate: the head on a frozen embedding, everything
-EMPHASIS = 3.0  # on statistics, which are few, beside the one-hot columns
+EMPHASIS = 10.0  # on statistics, which are few, beside the one-hot columns
+SMALL = 0.1  # what the embedding is multiplied with before labels come: large, the head learns them by heart from it
 LEAST = 1e-6
 
 
@@ -40,10 +41,10 @@ class Predictor:
         self.embed = MLP((nets.shape[1], HIDDEN, EMBEDDING), rng)
         self.proxy = MLP((EMBEDDING, known.shape[1]), rng)
         self.head = MLP((EMBEDDING + self.encoding.recipes(choices[:1]).shape[1], HIDDEN, 1), rng)
-        self.start = self.embed, self.head
-        self.middle, self.spread = 0.0, 1.0
         if pretrained:
             self._pretrain(nets, known, rng)
+        self.start = self.embed, self.head
+        self.middle, self.spread = 0.0, 1.0
 
     def _pretrain(self, nets: Array, known: Array, rng: np.random.Generator) -> None:
         steps, rate = PRETRAINING
@@ -54,6 +55,8 @@ class Predictor:
             outer = self.proxy.forward(inner[-1])
             of_proxy, gradient = self.proxy.backward(outer, huber(outer[-1], known[drawn]))
             descent.step([*self.embed.backward(inner, gradient)[0], *of_proxy])
+        for last in self.embed.parameters[-2:]:
+            last *= np.float32(SMALL)
 
     def fit(self, choices: Sequence[Choice], accuracies: Sequence[float]) -> None:
         """Begin anew from the pre-trained weights and learn all of these: the head first, then everything."""
