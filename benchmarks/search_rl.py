@@ -108,7 +108,8 @@ def show(budget: float | None, runs: list[dict[str, Any]]) -> float:
     for i, name in enumerate(names):
         a, b = ours[:, i], theirs[:, i]
         words = [f"{x.mean():.3f} +- {x.std(ddof=1):.3f}" for x in (a, b)]
-        print(f"  {name:>16} queries: regret {words[0]}, random {words[1]}, ratio {a.mean() / b.mean():.2f}", end="")
+        print(f"  {name:>16} queries: regret {words[0]}, random {words[1]}", end="")
+        print(f", ratio {a.mean() / b.mean():.2f}" if b.any() else "", end="")
         print(f", p better {greater(b, a):.1e}, worse {greater(a, b):.1e}")
     return p
 
