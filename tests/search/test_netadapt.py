@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,9 @@ def test_every_step_narrows_one_group_wherever_it_lies(
     record = read_json(tmp_path / "out" / "netadapt.json")
     steps = record["steps"]
     first = steps[0]["cost"]
-    assert first == price({HIDDEN[0]: 24, HIDDEN[1]: 36, TRUNK: 6} | widths_in(seed))
+    assert first == price(widths_in(seed))
     assert len(steps) > 2
-    for before, after in zip(steps[:-2], steps[1:-1], strict=True):
+    for before, after in pairwise(steps[:-1]):
         assert before["cost"] - after["cost"] >= 0.1 * first
     assert steps[-1]["cost"] <= 90.0 < steps[-2]["cost"]
     assert all(0 <= len(step["proposals"]) <= 3 for step in steps)
@@ -140,7 +141,7 @@ def test_going_on_after_a_kill_gives_the_same_nets(
     seed: Path, digits: Splits, told: type[Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(seed, digits, tmp_path / "whole")
-    monkeypatch.setattr(Told, "killed_at", 2)  # within every step, between proposals
+    monkeypatch.setattr(Told, "killed_at", 4)  # between the proposals of a step
     for _ in range(20):
         try:
             run(seed, digits, tmp_path / "killed")
@@ -160,12 +161,13 @@ def test_going_on_after_a_kill_gives_the_same_nets(
     again = (tmp_path / "killed" / "best.safetensors").stat().st_mtime_ns
     run(seed, digits, tmp_path / "killed")  # finished: nothing happens
     assert (tmp_path / "killed" / "best.safetensors").stat().st_mtime_ns == again
-    with pytest.raises(BadInput, match="whose target_madds is 90.0, not 80"):
+    with pytest.raises(BadInput, match="whose target_madds is 90"):
         run(seed, digits, tmp_path / "killed", target=80.0)
     with pytest.raises(BadInput, match="price of your own"):
         resume(tmp_path / "killed")
 
 
+@pytest.mark.slow
 def test_a_measured_net_ends_at_most_five_percent_below_its_target(
     seed: Path, digits: Splits, told: type[Told], tmp_path: Path
 ) -> None:
@@ -173,7 +175,8 @@ def test_a_measured_net_ends_at_most_five_percent_below_its_target(
     full = trace(load_checkpoint(seed)[0], SIZE).madds
 
     def beside(one: nn.Module, other: nn.Module) -> tuple[float, float, bool]:
-        return tuple(5.0 + 5.0 * trace(net, SIZE).madds / full for net in (other, one)) + (False,)  # type: ignore[return-value]
+        ms, seed_ms = (5.0 + 5.0 * trace(net, SIZE).madds / full for net in (other, one))
+        return ms, seed_ms, False
 
     settings = replace(QUICK, step=0.15, round_to=8)
     result = run(

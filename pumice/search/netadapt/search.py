@@ -53,6 +53,7 @@ class Search:
     unit: str
     violation: float = 0.0
     beside: Beside | None = None
+    _full: nn.Module | None = None  # the net of that name, uncut
 
     def check(self, net: nn.Module) -> None:
         """See that the search can come to something, before anything is trained; measure the seed.
@@ -180,7 +181,9 @@ class Search:
         assert config is not None
         settle(small, net, self.settings.new_weights, mix(self.tuner.config.seed, number, 2) & 0xFFFFFFFF)
         follow_classifier(small, net)
-        describe(small, replace(config, widths=widths_of(small, rebuild(replace(config, widths={})))))
+        if self._full is None:
+            self._full = rebuild(replace(config, widths={}))
+        describe(small, replace(config, widths=widths_of(small, self._full)))
         self.tuner.estimate(small, number)
         before = self.tuner.accuracy(small)
         after = self.tuner.tune(small, number)
