@@ -90,9 +90,9 @@ def cut(model: nn.Module, groups: Sequence[Group], kept: Kept) -> nn.Module:
     for path, parts in layers.items():
         _resize(small.get_submodule(path), parts)
     like = next(small.parameters())
-    for path, ends in passages.items():
+    for path, pairs in passages.items():
         adapting: Any = small.get_submodule(path)
-        adapting.narrow(*(torch.stack(masks).all(0) for masks in zip(*ends, strict=True)))
+        adapting.narrow(*(torch.stack(masks).all(0) for masks in zip(*pairs, strict=True)))
         adapting.to(like.device, like.dtype)
     return small
 
