@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pumice.graph.channel_ids import NONE, Spread, Ties, nothing, spread
+from pumice.graph.channel_ids import Spread, Ties, nothing, spread
 from pumice.graph.records import Graph, Leaf, Node, Ref, Shape
 
 MOST = 1 << 16  # elements of a parameter that is followed element by element
@@ -27,15 +27,16 @@ class Touch:
     ids: Tensor
     makes: bool = False
     reads: bool = False
+    seen: Shape = ()
 
 
 class Flow:
     """The ids of every value of a graph.
 
-    rules: by the operator's name, else by its kind.
+    rules, kinds: by the operator's name, else by its kind.  whole: weights of convolutions that lose whole groups.
 
-    touches: where ids lie in parameters and buffers.  shares: for each constraint ids as (parts, size); all parts keep
-    equally many.  passages: for modules that adapt themselves, by path, the ids at their input and at their result.
+    touches: where ids lie in parameters and buffers.  shares: names and ids as (parts, size), of which all parts keep
+    equally many.  passages: for modules that adapt themselves, by path, ids at their input and at their result.
     """
 
     def __init__(
@@ -43,11 +44,12 @@ class Flow:
         graph: Graph,
         rules: Mapping[str, Callable[["Flow", Node], None]],
         kinds: Mapping[str, Callable[["Flow", Node], None]],
+        whole: frozenset[str],
     ) -> None:
-        self.graph = graph
+        self.graph, self.whole = graph, whole
         self.ties = Ties()
         self.touches: list[Touch] = []
-        self.shares: list[Tensor] = []
+        self.shares: list[tuple[str, Tensor]] = []
         self.passages: dict[str, tuple[Tensor, Tensor]] = {}
         self._rules, self._kinds = rules, kinds
         self._spreads: dict[int, Spread] = {}
@@ -128,12 +130,16 @@ class Flow:
             self._made[name] = (ids, self.ties.fresh((count,)))
         return self._made[name][1]
 
-    def share(self, ids: Tensor, parts: int, path: str) -> None:
+    def made(self, name: str) -> Tensor:
+        """Ids of the outputs of the layer with that weight, which ran before."""
+        return self._made[name][1]
+
+    def share(self, ids: Tensor, parts: int, name: str) -> None:
         """All parts of these ids keep equally many."""
         if bool((ids >= 0).all()):
-            self.shares.append(ids.reshape(parts, -1))
+            self.shares.append((name, ids.reshape(parts, -1)))
         else:
-            self.ties.freeze(ids, f"in groups of {path} with channels that stay")
+            self.ties.freeze(ids, f"in groups of {name} with channels that stay")
 
     def tie(self, one: Tensor, other: Tensor, reason: str) -> None:
         """Tie ids one by one, or freeze them where they do not match."""
@@ -193,19 +199,20 @@ class Flow:
     def _join(self, acc: Spread, mine: Spread, reason: str) -> Spread:
         """Both together; one that is spread over the other stays whole."""
         shape = torch.broadcast_shapes(acc.shape, mine.shape)
-        wide, flat = (acc, mine) if acc.axes else (mine, acc)
-        if not wide.axes:
-            if int(acc.core) >= 0 and int(mine.core) >= 0:
+        axes = set(acc.axes) | set(mine.axes)
+        if axes and all(min(acc.shape[axis], mine.shape[axis]) > 1 for axis in axes):
+            low = torch.broadcast_shapes(acc.core.shape, mine.core.shape)
+            self.ties.tie(acc.core.expand(low), mine.core.expand(low), reason)
+            return Spread(acc.core.expand(low), shape)
+        if not axes:
+            if acc.shape == mine.shape:
                 self.ties.tie(acc.core, mine.core, reason)
             return Spread(torch.maximum(acc.core, mine.core), shape)
-        if acc.axes == mine.axes:
-            self.tie(acc.core, mine.core, reason)
-        else:
-            self.ties.freeze(flat.core, reason)
-            if any(flat.shape[axis] > 1 for axis in wide.axes):
-                self.ties.freeze(wide.core, reason)
-            if flat.axes:
-                return nothing(shape)
+        wide, flat = (acc, mine) if acc.axes else (mine, acc)
+        self.ties.freeze(flat.core, reason)
+        if flat.axes:
+            self.ties.freeze(wide.core, reason)
+            return nothing(shape)
         return Spread(wide.core, shape)
 
     # How the graph is read.

@@ -19,10 +19,15 @@ Rule = Callable[[Flow, Node], None]
 def _convolution(flow: Flow, node: Node) -> None:
     shape, name = flow.shape(node), flow.plain_name(node, "weight")
     if not name and node.leaf is not None and node.leaf.rule == "made kernel":
-        return _made_kernel(flow, node)
+        _made_kernel(flow, node)
+        return
+    if node.leaf is not None and node.path == f"{node.leaf.path}.generate" and node.leaf.rule == "made kernel":
+        flow.give(node)  # the kernel's elements, which `_made_kernel` takes together
+        return
     ids = flow.along(flow.given(node, "input"), 1)
     if ids is None or not name:
-        return flow.opaque(node, "" if name else f"a computed kernel in {node.path or 'the model'}")
+        flow.opaque(node, "" if name else f"a computed kernel in {node.path or 'the model'}")
+        return
     weight = flow.graph.values[node.inputs[1]].shape
     transposed, groups = bool(node.arguments["transposed"]), int(node.arguments["groups"])
     bias = flow.plain_name(node, "bias")
@@ -30,17 +35,22 @@ def _convolution(flow: Flow, node: Node) -> None:
     outs = weight[made] * (groups if transposed else 1)
     if groups > 1 and weight[read] == (groups if transposed else 1):
         if transposed and weight[1] > 1:
-            return flow.opaque(node)
+            flow.opaque(node)
+            return
         out = ids.repeat_interleave(outs // len(ids))
         touches = [Touch(name, 0, out)]
     elif groups > 1 and transposed:
-        return flow.opaque(node)
+        flow.opaque(node)
+        return
     else:
         out = flow.make(name, ids, outs)
         touches = [Touch(name, made, out, makes=True), Touch(name, read, ids, reads=True)]
-        if groups > 1:
-            flow.share(ids, groups, node.path)
-            flow.share(out, groups, node.path)
+        if groups > 1 and name in flow.whole:
+            both = torch.cat((ids.view(groups, -1), out.view(groups, -1)), 1)
+            flow.tie(both[:, :1].expand_as(both), both, f"in groups of {node.path} with channels that stay")
+        elif groups > 1:
+            flow.share(ids, groups, name)
+            flow.share(out, groups, name)
     if bias:
         touches.append(Touch(bias, 0, out, makes=touches[0].makes))
     flow.touches += touches
@@ -48,8 +58,9 @@ def _convolution(flow: Flow, node: Node) -> None:
 
 
 def _made_kernel(flow: Flow, node: Node) -> None:
-    """`pumice.nn.WeightNetConv`: one 1 x 1 convolution makes sigmoids, several for each output; a grouped one makes of
-    them the kernel, its outputs in the order (output, input, pixel)."""
+    """`pumice.nn.WeightNetConv`: a 1 x 1 convolution makes sigmoids, several for each output, and a grouped one makes
+    the kernel of them, its outputs in the order (output, input, pixel).
+    """
     assert node.leaf is not None
     path, shape = node.leaf.path, flow.shape(node)
     names = {value.name: value.shape for value in flow.graph.values if value.producer < 0}
@@ -62,16 +73,15 @@ def _made_kernel(flow: Flow, node: Node) -> None:
     depthwise = groups == outs and inside == 1
     fits = rows == outs * inside * prod(kernel) and (depthwise or (groups == 1 and parts and inside % parts == 0))
     if ids is None or len(ids) != inside * groups or not fits:
-        return flow.opaque(node, f"a computed kernel in {node.path}")
-    sigmoids = names[f"{attend}.weight"][0]
+        flow.opaque(node, f"a computed kernel in {node.path}")
+        return
     out = ids if depthwise else flow.make(f"{generate}.weight", ids, outs)
-    flow.touches += [
-        Touch(f"{generate}.weight", 0, out.repeat_interleave(rows // outs), makes=not depthwise),
-        *(Touch(f"{attend}.{own}", 0, out.repeat_interleave(sigmoids // outs)) for own in ("weight", "bias")),
-    ]
+    sigmoids = flow.made(f"{attend}.weight")
+    flow.tie(sigmoids, out.repeat_interleave(len(sigmoids) // outs), attend)
+    seen = (outs, inside, prod(kernel), *names[f"{generate}.weight"][1:])
+    flow.touches.append(Touch(f"{generate}.weight", 0, out, makes=not depthwise, seen=seen))
     if not depthwise:
-        each = ids.repeat_interleave(prod(kernel)).repeat(outs)
-        flow.touches.append(Touch(f"{generate}.weight", 0, each, reads=True))
+        flow.touches.append(Touch(f"{generate}.weight", 1, ids, reads=True, seen=seen))
         if parts > 1:
             flow.share(ids, parts, path)
     flow.enter(node, node.inputs[0])
@@ -89,7 +99,8 @@ def _product(left: str, right: str, bias: str) -> Rule:
         ids = flow.along(flow.given(node, left), 1)
         added = flow.plain_name(node, bias) if bias else ""
         if ids is None or not known or (bias and not added):
-            return flow.opaque(node)
+            flow.opaque(node)
+            return
         made, read = (1, 0) if turned is None else (0, 1)
         out = flow.make(value.name, ids, shape[-1])
         flow.touches += [Touch(value.name, made, out, makes=True), Touch(value.name, read, ids, reads=True)]
@@ -104,12 +115,14 @@ def _batch_norm(flow: Flow, node: Node) -> None:
     given = flow.given(node, "input", "self")
     ids = flow.along(given, 1)
     if ids is None:
-        return flow.opaque(node)
+        flow.opaque(node)
+        return
     for role in ("weight", "bias", "running_mean", "running_var"):
         if node.ref(role) is not None:
             name = flow.plain_name(node, role)
             if not name:
-                return flow.opaque(node)
+                flow.opaque(node)
+                return
             flow.touches.append(Touch(name, 0, ids))
     flow.give(node, given)
 
@@ -123,7 +136,8 @@ def _spatial(flow: Flow, node: Node) -> None:
     ranks = [int(d) for d in "123" if f"{d}d" in node.op]
     pooled = set(changed) | {len(shape) - 1 - i for i in range(ranks[0] if ranks else len(shape))}
     if len(shape) != len(given.shape) or pooled & set(given.axes):
-        return flow.opaque(node)
+        flow.opaque(node)
+        return
     flow.give(node, Spread(given.core, shape))
 
 
@@ -133,7 +147,8 @@ def _reduction(flow: Flow, node: Node) -> None:
     dims = range(len(given.shape)) if dims is None or dims == () else dims
     gone = {d % len(given.shape) for d in ((dims,) if isinstance(dims, int) else dims)} if given.shape else set()
     if gone & set(given.axes):
-        return flow.opaque(node)
+        flow.opaque(node)
+        return
     core = given.core
     if len(shape) != len(given.shape):
         core = core.reshape([size for axis, size in enumerate(core.shape) if axis not in gone])
@@ -143,7 +158,8 @@ def _reduction(flow: Flow, node: Node) -> None:
 def _softmax(flow: Flow, node: Node) -> None:
     given = flow.given(node, "self")
     if node.arguments["dim"] % max(1, len(given.shape)) in given.axes:
-        return flow.opaque(node)
+        flow.opaque(node)
+        return
     flow.give(node, given)
 
 
@@ -169,8 +185,9 @@ def _reshape(flow: Flow, node: Node) -> None:
     if not flow.passing(node) and len(made.axes) > 1:
         # Channels as a table of a fixed number of rows; a narrower net has as many rows, all as much shorter.
         if len(made.axes) > 2 or len(given.axes) != 1:
-            return flow.opaque(node)
-        flow.ties.tie(made.core.narrow(made.axes[0], 0, 1).expand_as(made.core), made.core, "")
+            flow.opaque(node)
+            return
+        flow.ties.tie(made.core.narrow(made.axes[0], 0, 1).expand_as(made.core), made.core, flow.place(node))
         made = flow.root(made)
     flow.give(node, made)
 
@@ -197,9 +214,11 @@ def _concatenation(flow: Flow, node: Node) -> None:
     across = {other for part in parts for other in part.axes} - {axis}
     if not across:
         cores = [part.core.expand([part.shape[i] if i == axis else 1 for i in range(len(shape))]) for part in parts]
-        return flow.give(node, Spread(spread(torch.cat(cores, axis)).core, shape))
+        flow.give(node, Spread(spread(torch.cat(cores, axis)).core, shape))
+        return
     if any(set(part.axes) != across for part in parts):
-        return flow.opaque(node)
+        flow.opaque(node)
+        return
     for part in parts[1:]:
         flow.tie(parts[0].core, part.core, flow.place(node))
     flow.give(node, Spread(flow.ties.find(parts[0].core), shape))
@@ -212,7 +231,8 @@ def _pad(flow: Flow, node: Node) -> None:
         amounts = list(node.arguments["pad"])
         amounts = [n if given.core.shape[-1 - i // 2] > 1 else 0 for i, n in enumerate(amounts)]
         core = torch.constant_pad_nd(given.core, amounts, NONE)
-        return flow.give(node, Spread(core, shape))
+        flow.give(node, Spread(core, shape))
+        return
     flow.give(node, Spread(given.core, shape))
 
 
@@ -220,15 +240,19 @@ def _index_select(flow: Flow, node: Node) -> None:
     given, shape = flow.given(node, "self"), flow.shape(node)
     axis = int(node.arguments["dim"]) % len(shape)
     if axis not in given.axes:
-        return flow.give(node, Spread(given.core, shape))
+        flow.give(node, Spread(given.core, shape))
+        return
     ids, name = given.along(axis), flow.plain_name(node, "index")
     if ids is None or not name:
-        return flow.opaque(node)
+        flow.opaque(node)
+        return
     if flow.passing(node) and name in flow.graph.indices:
-        return flow.give(node, along(ids[list(flow.graph.indices[name])], axis, shape))
+        flow.give(node, along(ids[list(flow.graph.indices[name])], axis, shape))
+        return
     if flow.adapting(node) and shape[axis] % len(ids) == 0:
         # The module renumbers its index, so each place goes with the channel that stands there.
-        return flow.give(node, along(ids.repeat(shape[axis] // len(ids)), axis, shape))
+        flow.give(node, along(ids.repeat(shape[axis] // len(ids)), axis, shape))
+        return
     flow.ties.freeze(ids, f"chosen by an index in {node.path}")
     out = flow.make(name, ids, shape[axis])
     flow.touches.append(Touch(name, 0, out, makes=True))
@@ -239,9 +263,9 @@ def _created(flow: Flow, node: Node) -> None:
     flow.give(node, *(nothing(flow.graph.values[value].shape) for value in node.outputs))
 
 
-def follow(graph: Graph) -> Flow:
-    """The ids of every value of a graph."""
-    return Flow(graph, RULES, KINDS)
+def follow(graph: Graph, whole: frozenset[str] = frozenset()) -> Flow:
+    """The ids of every value of a graph; convolutions with these weights lose whole groups."""
+    return Flow(graph, RULES, KINDS, whole)
 
 
 def _named(names: str, rule: Rule) -> dict[str, Rule]:

@@ -9,13 +9,15 @@ Parameters and buffers are sliced; torch's layers are told their new sizes, and 
 """
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pumice.errors import BadInput
 from pumice.graph.channels import Group, Use
+from pumice.graph.records import Shape
 
 Kept = Mapping[str, Sequence[int]]
 
@@ -63,35 +65,35 @@ def cut(model: nn.Module, groups: Sequence[Group], kept: Kept) -> nn.Module:
     check_kept(groups, kept)
     chosen = {name: set(channels) for name, channels in kept.items()}
     small = copy.deepcopy(model)
-    slices: dict[str, dict[int, list[Tensor]]] = {}
+    slices: dict[tuple[str, Shape], dict[int, list[Tensor]]] = {}
     passages: dict[str, list[tuple[Tensor, Tensor]]] = {}
     for group in groups:
         if len(chosen.get(group.name, range(group.channels))) == group.channels:
             continue
         for use in group.uses:
-            slices.setdefault(use.tensor, {}).setdefault(use.dim, []).append(_stays(use.channels, chosen[group.name]))
+            stays = _stays(use.channels, chosen[group.name])
+            slices.setdefault((use.tensor, use.seen), {}).setdefault(use.dim, []).append(stays)
         for passage in group.passages:
-            ends = tuple(_stays(end, chosen[group.name]) for end in (passage.channels, passage.made))
+            ends = _stays(passage.channels, chosen[group.name]), _stays(passage.made, chosen[group.name])
             passages.setdefault(passage.module, []).append(ends)
-    modules: dict[str, nn.Module] = {}
-    for name, dims in slices.items():
+    layers: dict[str, int] = {}
+    for (name, seen), dims in slices.items():
         path, _, own = name.rpartition(".")
-        modules[path] = small.get_submodule(path)
-        old: Tensor = getattr(modules[path], own)
-        new = old.detach()
-        for dim, masks in dims.items():
-            new = _sliced(new, dim, torch.stack(masks).all(0), rows=dims.get(0))
+        old: Tensor = getattr(small.get_submodule(path), own)
+        both = {dim: torch.stack(masks).all(0) for dim, masks in dims.items()}
+        new, parts = _sliced(old.detach().view(seen or old.shape), both)
+        new = new.flatten(0, len(seen) - old.dim()) if seen else new
         if 0 in new.shape:
             raise BadInput(f"{path} would be left without channels; keep more of them")
+        layers[path] = max(parts, layers.get(path, 0))
         _replace(small, old, new.clone())
-    for path, module in modules.items():
-        _resize(module, path)
-    device = next(small.parameters()).device
-    for path, both in passages.items():
-        module = small.get_submodule(path)
-        narrow: Callable[[Tensor, Tensor], None] = getattr(module, "narrow")
-        narrow(*(torch.stack(ends).all(0) for ends in zip(*both, strict=True)))
-        module.to(device)
+    for path, parts in layers.items():
+        _resize(small.get_submodule(path), parts)
+    like = next(small.parameters())
+    for path, pairs in passages.items():
+        adapting: Any = small.get_submodule(path)
+        adapting.narrow(*(torch.stack(masks).all(0) for masks in zip(*pairs, strict=True)))
+        adapting.to(like.device, like.dtype)
     return small
 
 
@@ -110,8 +112,8 @@ def masked(model: nn.Module, groups: Sequence[Group], kept: Kept) -> nn.Module:
         chosen = set(kept.get(group.name, range(group.channels)))
         for use in group.uses:
             if use.reads:
-                weight = full.get_parameter(use.tensor)
-                _zero(weight.detach(), use, _stays(use.channels, chosen))
+                weight = full.get_parameter(use.tensor).detach()
+                _zero(weight.view(use.seen or weight.shape), use, _stays(use.channels, chosen))
         for passage in group.passages:
             hidden = _stays(passage.channels, chosen)
             if not bool(hidden.all()):
@@ -135,18 +137,22 @@ def _stays(channels: Iterable[int], chosen: set[int]) -> Tensor:
     return torch.tensor([c < 0 or c in chosen for c in channels])
 
 
-def _sliced(tensor: Tensor, dim: int, stays: Tensor, rows: list[Tensor] | None) -> Tensor:
-    """The tensor without what does not stay along `dim`.
+def _sliced(tensor: Tensor, stays: Mapping[int, Tensor]) -> tuple[Tensor, int]:
+    """The tensor without what does not stay along each dimension, and of how many groups of rows it is.
 
-    rows: what stays along dimension 0, which is cut first.  A grouped convolution's inputs are told for all groups in
-    order; there each group of rows picks its own.
+    The inputs of a grouped convolution are told for all groups in order: each group of rows picks its own, and a group
+    without any is gone.  0 groups: not told so.
     """
-    stays = stays.to(tensor.device)
-    if len(stays) == tensor.shape[dim]:
-        return tensor[(slice(None),) * dim + (stays,)]
-    groups = len(stays) // tensor.shape[dim]
-    parts = zip(tensor.chunk(groups), stays.chunk(groups), strict=True)
-    return torch.cat([part[:, own] for part, own in parts])
+    columns = stays.get(1)
+    if columns is not None and len(columns) != tensor.shape[1]:
+        groups = len(columns) // tensor.shape[1]
+        rows = stays.get(0, torch.ones(len(tensor), dtype=torch.bool))
+        parts = zip(tensor.chunk(groups), rows.chunk(groups), columns.chunk(groups), strict=True)
+        kept = [part[row.to(part.device)][:, column.to(part.device)] for part, row, column in parts if bool(row.any())]
+        return torch.cat(kept), len(kept)
+    for dim, mask in stays.items():
+        tensor = tensor[(slice(None),) * dim + (mask.to(tensor.device),)]
+    return tensor, 0
 
 
 def _zero(weight: Tensor, use: Use, stays: Tensor) -> None:
@@ -163,18 +169,20 @@ def _replace(model: nn.Module, old: Tensor, new: Tensor) -> None:
     """Put a tensor in the place of another, under all of its names."""
     tensor = nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new
     for module in model.modules():
-        for own in (module._parameters, module._buffers):
+        places: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
+        for own in places:
             for name, value in own.items():
                 if value is old:
                     own[name] = tensor
 
 
-def _resize(module: nn.Module, path: str) -> None:
-    """Tell a layer of torch the sizes that its weights now have."""
+def _resize(module: nn.Module, groups: int) -> None:
+    """Tell a layer of torch the sizes that its weights now have; groups: of a grouped convolution, 0 if as before."""
     if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        multiplier = module.out_channels // module.groups
-        if module.groups == module.in_channels > 1:
-            module.groups = module.weight.shape[0] // multiplier
+        if groups:
+            module.groups = groups
+        elif module.groups == module.in_channels > 1:
+            module.groups = module.weight.shape[0] // (module.out_channels // module.groups)
         module.out_channels, module.in_channels = module.weight.shape[0], module.weight.shape[1] * module.groups
     elif isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
         if module.groups == module.in_channels > 1:

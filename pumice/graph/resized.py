@@ -42,7 +42,6 @@ class Resized:
 
     graph: as it is.
     widths: of the groups that can be narrower, by name.
-    traced: those of them whose narrower networks are traced, one by one.
 
     Args:
         model: as it is to be counted; with norms folded, say.
@@ -67,9 +66,8 @@ class Resized:
         self.widths = {name: self._groups[name].channels for name, widths in options.items() if widths}
         self._base = _sizes(self.graph)
         self._traced: dict[tuple[str, int], Graph] = {}
-        found = {name: self._line(name, max(options[name])) for name in self.widths}
-        self._lines = {name: line for name, line in found.items() if line is not None}
-        self.traced = tuple(name for name in self.widths if name not in self._lines)
+        self._first = {name: max(options[name]) for name in self.widths}
+        self._known: dict[str, Line | None] = {}
 
     def at(self, widths: Mapping[str, int]) -> Graph:
         """The graph at these widths; groups that are not named keep theirs.
@@ -83,22 +81,29 @@ class Resized:
         changed = {name: widths[name] for name, now in self.widths.items() if widths.get(name, now) != now}
         if not changed:
             return self.graph
-        for name, width in changed.items():
-            if name in self._lines:
-                continue
-            if len(changed) > 1:
-                raise BadInput(f"{self.graph.name} is traced where {name} changes, so that only it can change")
-            return self._trace(name, width)
         sizes = self._base.copy()
         for name, width in changed.items():
-            line, gone = self._lines[name], self.widths[name] - width
+            line, gone = self._line(name), self.widths[name] - width
+            if line is None and len(changed) > 1:
+                raise BadInput(f"{self.graph.name} is traced where {name} changes, so that only it can change")
+            if line is None:
+                return self._trace(name, width)
             if gone < 0 or width < 1 or (line.gone * gone % line.removed).any():
                 raise BadInput(f"channel group {name} cannot have {width} of its {self.widths[name]} channels")
             sizes -= line.gone * gone // line.removed
         return _graph(self.graph, sizes)
 
-    def _line(self, name: str, width: int) -> Line | None:
+    def traced(self, name: str) -> bool:
+        """Whether narrower networks are traced for a group, one by one."""
+        return self._line(name) is None
+
+    def _line(self, name: str) -> Line | None:
         """None where it matters which channels stay, or what runs is not the same."""
+        if name not in self._known:
+            self._known[name] = self._drawn(name, self._first[name])
+        return self._known[name]
+
+    def _drawn(self, name: str, width: int) -> Line | None:
         group = self._groups[name]
         stays = set(self._keep(name, width))
         count = width // len(group.cells)

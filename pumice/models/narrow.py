@@ -4,12 +4,15 @@
     narrow(full, widths)                    the same shape, in place; the weights come from a file
 
 Of each module that differs: the numbers that it keeps of its sizes, and the shapes of its tensors where these numbers
-do not say them.  What a narrower network needs other values of, and a wide one works out for itself (indices of
-channels, mostly), becomes part of the state dict, so that it lies beside the weights and not in the record.
+do not say them; of a buffer that only the cut module has, its type and shape.  What a narrower network needs other
+values of, and a wide one works out for itself (indices of channels, mostly), becomes part of the state dict, so that it
+lies beside the weights and not in the record.
 """
 
+import copy
 from collections.abc import Iterator
-from typing import Any
+from math import prod
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +21,9 @@ from torch.nn.modules.conv import _ConvNd
 
 from pumice.errors import BadInput
 
-Sizes = dict[str, int | list[int]]
+Sizes = dict[str, int | list[Any]]
 Widths = dict[str, Sizes]
+MOST = 1 << 20  # elements of a buffer that only a cut module has
 
 
 def widths_of(model: nn.Module, full: nn.Module) -> Widths:
@@ -69,13 +73,15 @@ def replace_classifier(model: nn.Module, num_classes: int) -> bool:
     """Give a network another last layer for what reaches it now, in place; whether it says which layer that is."""
     last = classifier_of(model)
     path = next((path for path, module in model.named_modules() if module is last), "")
-    new: nn.Module
+    new = copy.deepcopy(last)  # which may be of a class of its library
     if num_classes == 0:
         new = nn.Identity()
-    elif isinstance(last, nn.Linear):
-        new = nn.Linear(last.in_features, num_classes, last.bias is not None)
-    elif isinstance(last, nn.Conv2d) and last.kernel_size == (1, 1):
-        new = nn.Conv2d(last.in_channels, num_classes, 1, bias=last.bias is not None)
+    elif isinstance(new, nn.Linear):
+        fresh = nn.Linear(new.in_features, num_classes, new.bias is not None)
+        new.weight, new.bias, new.out_features = fresh.weight, fresh.bias, num_classes
+    elif isinstance(new, nn.Conv2d) and new.kernel_size == (1, 1):
+        made = nn.Conv2d(new.in_channels, num_classes, 1, bias=new.bias is not None)
+        new.weight, new.bias, new.out_channels = made.weight, made.bias, num_classes
     else:
         return False
     model.set_submodule(path, new.to(next(model.parameters())))
@@ -106,7 +112,9 @@ def _differing(module: nn.Module, full: nn.Module) -> Sizes:
     for name, tensor in _tensors(module):
         whole = getattr(full, name)
         values = name in module._buffers and name in full._non_persistent_buffers_set
-        if tuple(tensor.shape) != tuple(whole.shape):
+        if whole is None:
+            sizes[name] = ["float32" if tensor.is_floating_point() else "int64", *tensor.shape]
+        elif tuple(tensor.shape) != tuple(whole.shape):
             if values or implied.get(name) != tuple(tensor.shape):
                 sizes[name] = list(tensor.shape)
         elif values and not torch.equal(tensor.cpu(), whole.cpu()):
@@ -117,28 +125,40 @@ def _differing(module: nn.Module, full: nn.Module) -> Sizes:
 def _check(module: nn.Module | None, path: str, sizes: Any) -> None:
     if module is None or not isinstance(sizes, dict):
         raise BadInput(f"this record of a pruned network names {path!r}, which the network does not have")
-    known, tensors = dict(_numbers(module)), dict(_tensors(module))
+    known, tensors, absent = dict(_numbers(module)), dict(_tensors(module)), _absent(module)
     for name, value in sizes.items():
-        numbers = value if isinstance(value, list) else [value]
-        right = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers)
-        if name in tensors:
+        if isinstance(value, list) and value[:1] in (["int64"], ["float32"]):
+            held = list(tensors[name].shape) if name in tensors else value[1:]
+            right = name in absent or name in tensors
+            right = right and _whole(value[1:]) and prod(value[1:]) <= MOST and held == value[1:]
+        elif name in tensors:
             shape = tensors[name].shape
-            right = right and len(numbers) == len(shape) and all(n <= s for n, s in zip(numbers, shape, strict=True))
+            right = isinstance(value, list) and _whole(value) and len(value) == len(shape)
+            right = right and all(n <= s for n, s in zip(value, shape, strict=True))
         else:
-            right = right and name in known and isinstance(value, list) == isinstance(known[name], tuple | list)
+            right = name in known and isinstance(value, list) == isinstance(known[name], tuple | list)
+            right = right and _whole(value if isinstance(value, list) else [value])
             # Tensors are made by these; a narrower network has none that is wider.
             right = right and (name not in _MAKES or 0 < value <= known[name])
         if not right:
             raise BadInput(f"this record of a pruned network gives {path}.{name} the impossible size {value}")
 
 
+def _whole(numbers: list[Any]) -> bool:
+    return all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers)
+
+
 def _narrow(module: nn.Module, sizes: Sizes) -> None:
+    for name in _absent(module) & sizes.keys():
+        kind, *shape = cast("list[Any]", sizes[name])
+        module.register_buffer(name, torch.zeros(shape, dtype=getattr(torch, kind)))
     tensors = dict(_tensors(module))
     for name, value in sizes.items():
         if name not in tensors:
             kind = type(module.__dict__[name])
             module.__dict__[name] = kind(value) if isinstance(value, list) else value
-    given = {name: tuple(value) for name, value in sizes.items() if isinstance(value, list) and name in tensors}
+    listed = {name: value for name, value in sizes.items() if isinstance(value, list) and name in tensors}
+    given = {name: tuple(n for n in value if not isinstance(n, str)) for name, value in listed.items()}
     for name, shape in (_implied(module) | given).items():
         tensor = tensors.get(name)
         if tensor is not None and tuple(tensor.shape) != shape:
@@ -167,6 +187,11 @@ def _numbers(module: nn.Module) -> Iterator[tuple[str, Any]]:
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for tensors in (module._parameters, module._buffers):
         yield from ((name, tensor) for name, tensor in tensors.items() if tensor is not None)
+
+
+def _absent(module: nn.Module) -> set[str]:
+    """Buffers that only a cut module has."""
+    return {name for name, tensor in module._buffers.items() if tensor is None}
 
 
 _MAKES = ("groups", "in_channels", "out_channels", "in_features", "out_features", "num_features", "num_parameters")

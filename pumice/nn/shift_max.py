@@ -66,7 +66,9 @@ class Shifting:
         """JK coefficients, each to be broadcast over (N, C, H, W) -> the maximum, rectified if need be."""
         if self.present is not None:
             there = self.present.chunk(self.copies - 1)
-            coefficients = [c * there[i % self.copies - 1] if i % self.copies else c for i, c in enumerate(coefficients)]
+            coefficients = [
+                c * there[i % self.copies - 1] if i % self.copies else c for i, c in enumerate(coefficients)
+            ]
         y = shift_max(x, coefficients, self.shift, self.copies)
         return y if self.rectifier is None else self.rectifier(y)
 

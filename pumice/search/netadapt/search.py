@@ -1,7 +1,7 @@
 """The search itself: step after step until the price keeps the goal, then corrections by measuring."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -53,6 +53,7 @@ class Search:
     unit: str
     violation: float = 0.0
     beside: Beside | None = None
+    _full: nn.Module | None = None  # the net of that name, uncut
 
     def check(self, net: nn.Module) -> None:
         """See that the search can come to something, before anything is trained; measure the seed.
@@ -154,10 +155,12 @@ class Search:
             round_to = max(1, round_to >> (len(self.record.measured) - 1))
         still = folded(net, self.size)
         while True:
-            open_ones = [groups[g] for g in parent.kept if g in groups and not groups[g].frozen]
-            options = {group.name: narrower(group, round_to) for group in open_ones}
+            # Where a cut has tied channels anew, the group of that name is another one and stays as it is.
+            same = [g for name, kept in parent.kept.items() if (g := groups.get(name)) and g.channels == len(kept)]
+            options = {group.name: narrower(group, round_to) for group in free(same)}
             sizes = Resized(still, self.size, options, lambda name, width: strongest(groups[name], net, width))
             found = proposals(sizes.widths, options, partial(self.prices.of, at=sizes.at), limit)
+            found = [one for one in found if _possible(net, groups, one)]
             if found:
                 break
             if round_to == 1:
@@ -174,13 +177,14 @@ class Search:
         self, net: nn.Module, groups: dict[str, Group], proposal: Proposal, number: int
     ) -> tuple[Judged, nn.Module]:
         began = time.monotonic()
-        group = groups[proposal.group]
-        small = cut(net, tuple(groups.values()), {group.name: strongest(group, net, proposal.width)})
+        small = _cut(net, groups, proposal)
         config = config_of(net)
         assert config is not None
         settle(small, net, self.settings.new_weights, mix(self.tuner.config.seed, number, 2) & 0xFFFFFFFF)
         follow_classifier(small, net)
-        describe(small, replace(config, widths=widths_of(small, rebuild(replace(config, widths={})))))
+        if self._full is None:
+            self._full = rebuild(replace(config, widths={}))
+        describe(small, replace(config, widths=widths_of(small, self._full)))
         self.tuner.estimate(small, number)
         before = self.tuner.accuracy(small)
         after = self.tuner.tune(small, number)
@@ -268,3 +272,19 @@ class Search:
 
     def _penalty(self, graph: Graph) -> float:
         return self.violation * self.record.steps[SEED].cost * violations(graph)
+
+
+def _cut(net: nn.Module, groups: Mapping[str, Group], proposal: Proposal) -> nn.Module:
+    kept = strongest(groups[proposal.group], net, proposal.width)
+    return cut(net, tuple(groups.values()), {proposal.group: kept})
+
+
+def _possible(net: nn.Module, groups: Mapping[str, Group], proposal: Proposal) -> bool:
+    """Whether it can be cut so: a module between layers may be left without a part."""
+    if not groups[proposal.group].passages:
+        return True
+    try:
+        _cut(net, groups, proposal)
+    except BadInput:
+        return False
+    return True

@@ -36,7 +36,7 @@ class Settings:
     seed_epochs: train the net to begin with for so many epochs; 0 takes its weights as they are.
     long_epochs: of long-term tuning of the last net; 0 for none.
     retrain_epochs: of training the last net from scratch, on all training images; 0 for none.
-    training: fields of `TrainConfig` that all training differs in from the recipe for small data.
+    training: fields of `TrainConfig` in which all training differs from `pumice.search.netadapt.start.BASE`.
     """
 
     form: Form = "v3"

@@ -12,12 +12,16 @@ from pumice.models.checkpoint import load_checkpoint, manifest_of
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.manifest import ModelConfig
 from pumice.models.source import load_source
-from pumice.recipes.small_data import classify
 from pumice.search.netadapt.settings import Settings
 from pumice.train.config import TrainConfig
 
 if TYPE_CHECKING:
     from pumice.data.images import Splits
+
+
+BASE: dict[str, Any] = {"warmup_epochs": 2.0, "grad_clip": 1.0, "ema_decay": 0.99, "bn_momentum": 0.1}
+FRESH_LR, ADAPTED_LR = 0.005, 0.0005
+"""As `pumice.recipes.small_data` trains, which lies above this package; whoever calls can say otherwise."""
 
 
 @dataclass
@@ -95,9 +99,9 @@ class Start:
             "model_options": self.model.options,
             **self.settings.training,
         }
-        began = None if weights is None or fresh else str(weights)
-        config = classify(self.asked["data"], self.model.name, weights=began, **changes)
-        return replace(config, weights=None if weights is None else str(weights))
+        rate = FRESH_LR if fresh or weights is None else ADAPTED_LR
+        named = {"data": self.asked["data"], "model": self.model.name, "lr": rate}
+        return TrainConfig(**{**BASE, **named, **changes, "weights": None if weights is None else str(weights)})
 
     def tuning(self) -> TrainConfig:
         """How proposals are tuned: as any training from weights, at a constant rate and without a moving average."""

@@ -58,7 +58,8 @@ def strongest(group: Group, model: nn.Module, width: int) -> tuple[int, ...]:
     strength = torch.zeros(group.channels, dtype=torch.float64)
     for use in group.uses:
         tensor = tensors[use.tensor].detach()
-        if not use.makes or tensor.dim() < 2:
+        tensor = tensor.view(use.seen or tensor.shape)
+        if not use.makes or tensor.dim() < 2 or tensor.shape[use.dim] != len(use.channels):
             continue
         squares = tensor.double().cpu().square().transpose(0, use.dim).flatten(1).sum(1)
         channels = torch.tensor(use.channels)

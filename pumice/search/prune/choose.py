@@ -82,4 +82,4 @@ class Chooser:
             return -float("inf")
         if self.ranking == "global":
             return menu.gains[now + 1]
-        return 1 - menu.counts[now] * len(menu.order) / menu.group.channels
+        return 1 - menu.share(now)

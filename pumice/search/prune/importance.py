@@ -76,7 +76,8 @@ def _sum(
     """Elements of the tensors added up by channel, to the power 1 / power; each of mean 1 if they count alike."""
     total = np.zeros(group.channels)
     for use in uses:
-        rows = _rows(values(use).double(), use.dim, len(use.channels)).cpu().numpy()
+        elements = values(use).double()
+        rows = _rows(elements.reshape(use.seen or elements.shape), use.dim, len(use.channels)).cpu().numpy()
         channels = np.asarray(use.channels)
         own = np.bincount(channels[channels >= 0], rows[channels >= 0], group.channels) ** (1 / power)
         total += own / own.mean() if alike and own.mean() > 0 else own

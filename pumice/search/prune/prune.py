@@ -52,7 +52,7 @@ def prune(
 
     Args:
         model: any network of one image tensor: of `create_model`, or a user's own.
-        target_madds: what may remain of the multiply-adds, at most: "50%", 0.5, or a count such as "20M".
+        target_madds: what may remain of the multiply-adds, at most: "50%" or 0.5, "20M" or 20_000_000.
         target_latency: upper bound of the latency of one image: "3ms", or ms.
         input_size: (C, H, W); None takes what the model declares.
         importance: "l1", "l2", "bn" or "taylor", see `pumice.search.prune.importance`; Taylor needs `tuning`.

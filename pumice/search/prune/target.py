@@ -37,7 +37,7 @@ class Target:
 
 
 def read_target(target_madds: str | float | None, target_latency: str | float | None) -> Target:
-    """`("50%", None)` -> half of the multiply-adds; `("20M", None)`; `(None, "3ms")`; numbers are shares and ms.
+    """`("50%", None)` or 0.5 -> half of the multiply-adds; `("20M", None)` or 20_000_000; `(None, "3ms")` or 3.0.
 
     Raises:
         BadInput: neither or both are given, or one cannot be read; the sentence shows a right example.
@@ -57,6 +57,10 @@ def read_target(target_madds: str | float | None, target_latency: str | float | 
                 raise BadInput(f"target-madds {target_madds.strip()} has no unit; write 50%, or a count as 20M")
             return Target(madds=parse_count(target_madds, "target-madds"))
         share, said = float(found[1]) / 100, target_madds.strip()
+    elif isinstance(target_madds, int):
+        if target_madds < 1:
+            raise BadInput(f"target-madds {target_madds} cannot remain of a network; give at least 1")
+        return Target(madds=target_madds)
     else:
         share, said = float(target_madds), f"{100 * target_madds:g}%"
     if not 0 < share < 1:
