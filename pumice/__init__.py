@@ -11,6 +11,7 @@ benchmark       honest latency of any module or file in any runtime
 export          a network as ONNX or OpenVINO file, checked
 open_session    any network or file, ready to run
 verify          whether a file computes and describes what its checkpoint does
+prune           a network that loses channels until it keeps a target
 fit             images and a budget -> a run folder with the model file
 BadInput, CheckFailed      what the functions raise
 """
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pumice.models.create import create_model as create_model
     from pumice.models.source import load_source as load_source
     from pumice.models.weights import load_weights as load_weights
+    from pumice.search.prune.prune import prune as prune
 
 __version__ = "0.1.0"
 _HOMES = {
@@ -45,6 +47,7 @@ _HOMES = {
     "load_weights": "pumice.models.weights",
     "open_session": "pumice.deploy.session",
     "profile": "pumice.cost.count",
+    "prune": "pumice.search.prune.prune",
     "verify": "pumice.deploy.verify",
 }
 __all__ = [*_HOMES, "__version__"]

@@ -63,6 +63,7 @@ def measurement_key(
             "in_chans": model.in_chans,
             "options": model.options,
             "padding": model.padding,
+            **({"widths": model.widths} if model.widths else {}),
         },
         "input_size": list(input_size),
         "threads": threads,

@@ -29,6 +29,7 @@ spaces          search spaces; space:NAME
 network_file    a network as a JSON file: what a search found
 external        timm:NAME, torchvision:NAME, pytorchcv:NAME
 described       how a built network carries its config
+narrow          how a pruned network is narrower than the one of its name
 manifest        what travels inside every checkpoint and exported file
 weights         weights of any origin into our networks
 conversion      how tensors of other libraries become ours, a file per family

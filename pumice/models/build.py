@@ -15,6 +15,7 @@ from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.external import create_external, is_external
 from pumice.models.families import spec_of, variant
 from pumice.models.manifest import ModelConfig, Padding
+from pumice.models.narrow import Widths, narrow, replace_classifier
 from pumice.models.net import Net
 from pumice.models.plainnet import PlainNet
 from pumice.models.spaces.names import canonical, chosen, is_space
@@ -113,8 +114,19 @@ def rebuild(config: ModelConfig, *, drop_rate: float | None = None, drop_path_ra
         **config.options,
     }
     if is_external(config.name):
-        return create_external(config.name, **settings)
-    return build(config.name, padding=config.padding, bn_eps=config.bn_eps, **settings)
+        model = create_external(config.name, **settings)
+    else:
+        model = build(config.name, padding=config.padding, bn_eps=config.bn_eps, **settings)
+    become(model, config.widths)
+    return model
+
+
+def become(model: nn.Module, widths: Widths) -> None:
+    """Make a network of `create_model` the pruned one that its widths say, in place, and let its config say so."""
+    config = config_of(model)
+    if widths and config is not None:
+        narrow(model, widths)
+        describe(model, replace(config, widths=widths))
 
 
 def reset_classes(model: nn.Module, num_classes: int) -> nn.Module:
@@ -131,7 +143,9 @@ def reset_classes(model: nn.Module, num_classes: int) -> nn.Module:
         raise BadInput(f"{type(model).__name__} was not made by create_model, so its classifier is not known")
     changed = replace(config, num_classes=num_classes)
     reset = getattr(model, "reset_classifier", None)
-    if callable(reset):
+    if config.widths and is_external(config.name) and replace_classifier(model, num_classes):
+        pass  # other libraries' ways of doing it trust their own widths
+    elif callable(reset):
         reset(num_classes)
     else:
         fresh = rebuild(changed)

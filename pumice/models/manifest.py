@@ -19,6 +19,7 @@ class ModelConfig:
     padding: "same" is TensorFlow's rule, which depends on the input size.
     bn_eps: None leaves the network's own.
     output_stride: below 32, strides became dilation: the same tensors, another function.
+    widths: how a pruned network is narrower than the named one, see `pumice.models.narrow`.
     """
 
     name: str
@@ -28,6 +29,7 @@ class ModelConfig:
     padding: Padding = "symmetric"
     bn_eps: float | None = None
     output_stride: int = 32
+    widths: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

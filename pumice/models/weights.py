@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pumice.errors import BadInput
-from pumice.models.build import build, set_eps
+from pumice.models.build import become, build, set_eps
 from pumice.models.catalogue import entry
 from pumice.models.checkpoint import read_manifest
 from pumice.models.conversion.rule import Settings
@@ -23,6 +23,7 @@ from pumice.models.dense.names import is_dense
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.external import create_external
 from pumice.models.families import family_of, variants
+from pumice.models.manifest import Manifest
 from pumice.models.peers import PEERS, Source
 from pumice.nn.conv import set_padding
 
@@ -92,6 +93,8 @@ def load_weights(
 ) -> Loaded:
     """Load weights into a network in place, and take over their padding, eps and preprocessing.
 
+    A checkpoint of a pruned network prunes the network likewise.
+
     Args:
         model: a network of `create_model`.
         weights: a file (`read_state_dict`) or a state dict.
@@ -104,6 +107,11 @@ def load_weights(
     """
     state = weights if isinstance(weights, Mapping) else read_state_dict(weights)
     origin = "these weights" if isinstance(weights, Mapping) else str(weights)
+    config = config_of(model)
+    made = None if isinstance(weights, Mapping) else _record(weights)
+    if made is not None and config is not None and made.model.name == config.name and not config.widths:
+        become(model, made.model.widths)
+        config = config_of(model)
     if source == "auto":
         source = source_of(state, model)
     fitted = match(model, state, source, origin=origin, strict=strict)
@@ -112,7 +120,6 @@ def load_weights(
         raise BadInput(f"{origin}: not weights of {_name(model)}: {missing[0]} is missing")
     model.load_state_dict(fitted, strict=False)
 
-    config = config_of(model)
     settings = None
     if source != "pumice":
         settings = conversion(_family(model), source, _name(model)).settings
@@ -121,8 +128,8 @@ def load_weights(
         if not _classifies(model):
             kept |= {"crop_pct": own.crop_pct, "resize": own.resize}
         settings = replace(settings, preprocess=replace(settings.preprocess, **kept))
-    elif not isinstance(weights, Mapping):
-        settings = _recorded(weights)
+    elif made is not None:
+        settings = Settings(made.model.padding, made.model.bn_eps, made.preprocess)
     if settings is not None and config is not None and _family(model):
         changed = replace(config, padding=settings.padding, bn_eps=settings.bn_eps)
         set_padding(model, settings.padding)
@@ -182,10 +189,9 @@ def _classifies(model: nn.Module) -> bool:
     return not is_dense(name) and (name not in variants() or variants()[name].task == "classify")
 
 
-def _recorded(path: str | Path) -> Settings | None:
-    """The settings that a checkpoint of ours carries."""
-    made = read_manifest(path) if Path(path).suffix == ".safetensors" else None
-    return None if made is None else Settings(made.model.padding, made.model.bn_eps, made.preprocess)
+def _record(path: str | Path) -> Manifest | None:
+    """What a checkpoint of ours says of itself; None of any other file."""
+    return read_manifest(path) if Path(path).suffix == ".safetensors" else None
 
 
 def registered(keys: list[str], name: str) -> list[str]:

@@ -76,6 +76,16 @@ class RunRecords:
         return mapping(self.metrics.get("manifest"))
 
     @property
+    def pruned(self) -> bool:
+        """Whether the network is narrower than the one of its name, so that what was published of that is not its."""
+        return bool(mapping(self.manifest.get("model")).get("widths"))
+
+    @property
+    def title(self) -> str:
+        """What a page calls the network, or the run that has none."""
+        return f"{self.model or self.name}{', pruned' if self.pruned else ''}"
+
+    @property
     def shipped(self) -> Record:
         """The candidate that ships, empty if none."""
         return next((c for c in self.candidates if c.get("status") == "shipped"), {})

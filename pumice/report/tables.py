@@ -26,12 +26,15 @@ MOST_CLASSES = 20  # that the card has a line for
 
 def card(run: RunRecords) -> str:
     """The model card of a run in Markdown.  A part without records is left out."""
-    title = f"{run.model or run.name}" + (f" at {image_size(run.input_size)}" if run.input_size else "")
+    title = f"{run.title}" + (
+        f" at {image_size(run.input_size)}" if run.input_size else ""
+    )
     parts = [
         f"# {_line(title)}",
         _use(run),
         _part("Numbers", _numbers(run)),
         _part("Budget", _budget(run)),
+        _part("Pruning", _pruning(run)),
         _part("How to load it", _loading(run)),
         _part("Input", _input(run)),
         _part("Classes", _classes(run.classes)),
@@ -125,6 +128,23 @@ def _budget(run: RunRecords) -> str:
     return f"{answer}\n\n" + _table(("", "limit", "figure", "within", "what is compared"), rows) if rows else ""
 
 
+def _pruning(run: RunRecords) -> str:
+    """What it was cut from, of a run of `pumice prune`."""
+    done = mapping(run.metrics.get("pruned"))
+    before, after, top1 = (number(done, key) for key in ("madds_before", "madds_after", "accuracy_before"))
+    if before is None or after is None:
+        return ""
+    asked = text(run.config, "target_latency") or text(run.config, "target_madds")
+    parts = [
+        f"Channels were cut: of {_exact(before)} multiply-adds {percent(after / before)} remain; asked for: {asked}.",
+        f"Importance: {text(run.config, 'importance')}, {text(run.config, 'ranking')}, {text(run.config, 'policy')}; "
+        f"widths are multiples of {_exact(number(run.config, 'round'))} where there is room.",
+        "" if top1 is None else f"Before, top-1 was {percent(top1)}.",
+        "Which channels stay is in prune.json.",
+    ]
+    return " ".join(part for part in parts if part)
+
+
 def _loading(run: RunRecords) -> str:
     if not run.file:
         return ""
@@ -214,7 +234,7 @@ def _provenance(run: RunRecords) -> str:
     entry = run.metrics.get("catalogue")
     if not isinstance(entry, dict):
         return ""
-    published: dict[str, Any] = entry.get("published") or {}
+    published: dict[str, Any] = {} if run.pruned else entry.get("published") or {}
     pairs: list[tuple[str, Any]] = [
         ("family", entry.get("family")),
         ("paper", entry.get("paper") or entry.get("citation")),

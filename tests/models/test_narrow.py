@@ -1,0 +1,137 @@
+"""A pruned network is built again from its record: in files, with other classes, and never from a record of another."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pumice.errors import BadInput
+from pumice.graph.channels import channel_groups
+from pumice.graph.cut import cut
+from pumice.graph.trace import trace
+from pumice.models.build import become, rebuild, reset_classes
+from pumice.models.checkpoint import load_checkpoint, manifest_of, save_checkpoint
+from pumice.models.create import create_model
+from pumice.models.described import config_of
+from pumice.models.manifest import Manifest, ModelConfig
+from pumice.models.narrow import narrow, widths_of
+from pumice.models.source import load_source
+from pumice.search.prune.prune import describe_cut
+
+SIZE = (3, 32, 32)
+# Indices that a cut numbers anew: Shift-Max, shuffles; selections of channels; a head of two layers; others' nets.
+NETS = (
+    "micronet_m0",
+    "condensenet50_cifar",
+    "mobilenetv3_small_035",
+    "timm:mobilenetv3_small_050",
+    "torchvision:resnet18",
+)
+
+
+def halved(model: nn.Module) -> nn.Module:
+    """Every other channel of each cell gone, the first ones, so that numbers of channels change."""
+    groups = channel_groups(trace(model, SIZE))
+    kept = {
+        g.name: sorted(c for cell in g.cells for c in cell[len(cell) // 2 :])
+        for g in groups
+        if not g.frozen and len({len(cell) for cell in g.cells}) == 1
+    }
+    small = cut(model, groups, kept)
+    describe_cut(small, model)
+    return small.eval()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_file_gives_the_same_network_again(
+    name: str, tmp_path: Path, realistic: Callable[..., nn.Module], images: Callable[..., torch.Tensor]
+) -> None:
+    model = create_model(name, num_classes=10)
+    small = halved(realistic(model, SIZE, batches=1))
+    record = manifest_of(small, classes=tuple("abcdefghij"))
+    assert sum(p.numel() for p in small.parameters()) < 0.7 * sum(p.numel() for p in model.parameters())
+    assert len(record.dumps()) < 20_000
+    file = save_checkpoint(tmp_path / "small.safetensors", small.float(), record)
+    x = images(2, SIZE, 5).float()
+    want = small(x)
+    assert float((want[0] - want[1]).abs().max()) > 1e-3 * float(want.abs().max())
+
+    again, manifest = load_checkpoint(file)
+    assert manifest == record
+    assert torch.equal(again(x), want)
+    by_name = create_model(name, num_classes=10, checkpoint_path=str(file)).eval()
+    assert torch.equal(by_name(x), want)
+    assert config_of(by_name) == config_of(small)
+
+    other = reset_classes(again, 7).eval()
+    assert other(x).shape == (2, 7)
+    assert config_of(other) == replace(record.model, num_classes=7)
+    # The trunk is the same: what reaches the classifier.
+    twice = halved(other)
+    assert twice(x).shape == (2, 7)
+    save_checkpoint(tmp_path / "twice.safetensors", twice, manifest_of(twice))
+    assert torch.equal(load_source(tmp_path / "twice.safetensors")[0](x), twice(x))
+
+
+def test_the_record_says_what_differs_and_nothing_else() -> None:
+    model = create_model("mobilenetv2_035", num_classes=10)
+    assert widths_of(model, rebuild(config_of(model) or ModelConfig(""))) == {}
+    small = halved(model)
+    widths = widths_of(small, model)
+    assert widths["head.classifier"] == {"in_features": 640}
+    assert widths["head"] == {"num_features": 640}
+    assert all(isinstance(value, int) for sizes in widths.values() for value in sizes.values())
+    assert json.loads(json.dumps(widths)) == widths
+    before = {name: p.shape for name, p in small.named_parameters()}
+    narrow(small, widths)  # what is narrow already stays
+    assert {name: p.shape for name, p in small.named_parameters()} == before
+
+
+def test_a_record_without_widths_is_read_as_before() -> None:
+    manifest = manifest_of(create_model("mobilenetv2_035"))
+    old = manifest.to_json()
+    del old["model"]["widths"]
+    assert Manifest.from_json(old) == manifest
+
+
+@pytest.mark.parametrize(
+    "widths",
+    [
+        {"nowhere": {"in_channels": 4}},
+        {"head.classifier": {"in_features": 4_000}},
+        {"head.classifier": {"in_features": -1}},
+        {"head.classifier": {"in_features": True}},
+        {"head.classifier": {"forward": 3}},
+        {"head.classifier": {"weight": [10]}},
+        {"head.classifier": {"weight": ["int64", 1 << 40]}},
+        {"head.classifier": [3]},
+        {"blocks.0.conv": {"groups": 0}},
+    ],
+)
+def test_a_record_of_another_network_is_refused_and_changes_nothing(widths: Any) -> None:
+    model = create_model("mobilenetv2_035", num_classes=10)
+    before = {name: value.shape for name, value in model.state_dict().items()}
+    good = {"head.classifier": {"in_features": 8}}
+    with pytest.raises(BadInput, match="pruned network"):
+        narrow(model, {**good, **widths} if "head.classifier" not in widths else widths)
+    assert {name: value.shape for name, value in model.state_dict().items()} == before
+
+
+def test_a_pruned_network_takes_no_weights_of_another_width(tmp_path: Path) -> None:
+    model = create_model("mobilenetv2_035", num_classes=10)
+    small = halved(model)
+    file = save_checkpoint(tmp_path / "small.safetensors", small, manifest_of(small))
+    full = save_checkpoint(tmp_path / "full.safetensors", model, manifest_of(model))
+    with pytest.raises(BadInput, match="not weights of"):
+        create_model("mobilenetv2_050", num_classes=10, checkpoint_path=str(file))
+    again = create_model("mobilenetv2_035", num_classes=10)
+    become(again, (config_of(small) or ModelConfig("")).widths)
+    from pumice.models.weights import load_weights
+
+    with pytest.raises(BadInput, match="not weights of"):
+        load_weights(again, full)
