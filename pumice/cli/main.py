@@ -23,6 +23,7 @@ VERBS = {  # in the order in which people need them; a line has room for 63 char
     "train": "Train one network on images.",
     "val": "Accuracy of a run or file on images.",
     "predict": "Classes of images.",
+    "search": "The network of a search space that fits a budget best.",
     "prune": "Cut a network to a latency or share of its multiply-adds.",
     "export": "Write a network as ONNX or OpenVINO file.",
     "verify": "Does a file compute what its checkpoint does?",

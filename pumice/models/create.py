@@ -50,7 +50,8 @@ def create_model(
         checkpoint_path: a `.safetensors` or weights-only `.pth` file to load.
         padding: "same" is TensorFlow's rule.
         bn_eps: eps of every batch norm; None is the paper's own, mostly torch's 1e-5.
-        options: the family's own (`pumice info NAME` lists them), `width=0.6` say.
+        options: the family's own (`pumice info NAME` lists them), `width=0.6` say; `depth=1.4` of every
+            network that is a chain of rows.
 
     Raises:
         BadInput: an unknown name, option or value; no published weights.

@@ -31,6 +31,7 @@ from pumice.models import (
     squeezenext,
     weightnet,
 )
+from pumice.models.depth import deeper
 from pumice.models.spaces.names import CHOICE, chosen, defaults_of, is_space, space_class
 from pumice.models.spec import NetSpec, PlainSpec, Variant
 
@@ -57,6 +58,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     fbnet_v2,
     fbnet_v3,
 )
+DEPTH = "depth"
 
 
 @cache
@@ -113,12 +115,20 @@ def lacks(value: Any, default: Any, kind: Any) -> str:
 def spec_of(name: str, options: dict[str, Any]) -> NetSpec | PlainSpec:
     """The rows and head of a network with some options changed.
 
+    Every chain of rows has the option `depth`, by the rule of `deeper` where its family has no rule of its own.
+
     Raises:
         BadInput: an option that the family does not have, or a value that it cannot take.
     """
     if is_space(name):
         return _of_space(name, **options)
     known = options_of(name)
+    if DEPTH in options and DEPTH not in known:
+        wanted = lacks(depth := options[DEPTH], 1.0, float)
+        spec = spec_of(name, {key: value for key, value in options.items() if key != DEPTH})
+        if wanted or not isinstance(spec, NetSpec):
+            raise BadInput(f"{name}: option depth must be {wanted or 'left out, as this net is no chain of rows'}")
+        return deeper(spec, depth)
     for key, value in options.items():
         if key not in known:
             takes = f"it takes {', '.join(known)}" if known else "it takes none"

@@ -115,10 +115,17 @@ class IR(Row):
         """out_channels."""
         return self.out_channels
 
+    def hidden(self, in_channels: int) -> int:
+        """Width after the expansion."""
+        return rounded(in_channels * self.expand)
+
+    def squeeze(self, in_channels: int) -> int:
+        """Width inside the gate."""
+        return rounded(int(self.hidden(in_channels) * (0.25 / self.expand if self.se == "input" else 0.25)))
+
     def build(self, in_channels: int) -> nn.Module:
         """InvertedResidual, its SE before the projection."""
-        hidden = rounded(in_channels * self.expand)
-        squeeze = rounded(int(hidden * (0.25 / self.expand if self.se == "input" else 0.25)))
+        hidden, squeeze = self.hidden(in_channels), self.squeeze(in_channels)
         return InvertedResidual(
             *(in_channels, hidden, self.out_channels, self.kernel_size, self.stride),
             act=self.act,

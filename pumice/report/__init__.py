@@ -19,6 +19,8 @@ page.css     how the page looks: light, dark, on paper, on a phone
 page.js      what the page does: draw the plots, sort tables
 theme.py     colours, fonts and safe text that all plots share
 plots.py     plotly figures of candidates by cost and accuracy, of one run and of several
+search_records.py  the folder of a search, read
+search.py    the page of a search: trials by accuracy and cost, the best so far, the front in words
 tradeoff.py  accuracy against multiply-adds and latency of many networks, and how well the two agree in rank
 timings.py   the page of `pumice benchmark`: a dot with its interval for each measurement
 curves.py    plotly figures of training

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pumice.errors import BadInput
 from pumice.files import write_text
-from pumice.report import dense, listings, mistakes, sections
+from pumice.report import dense, listings, mistakes, search, sections
 from pumice.report.comparison import comparison
 from pumice.report.confusion import confusion_figure, is_square
 from pumice.report.curves import rungs_figure, training_figure
@@ -16,6 +16,7 @@ from pumice.report.layers import layers_figure
 from pumice.report.plots import candidates_figure
 from pumice.report.reading import read_run
 from pumice.report.records import RunRecords
+from pumice.report.search_records import is_search, read_search
 from pumice.report.theme import plotly
 from pumice.report.verdict import verdict
 
@@ -23,7 +24,7 @@ MOST_CLASSES = 150  # of a confusion matrix that is drawn
 
 
 def write_page(runs: Sequence[str | Path], out: str | Path) -> Path:
-    """Write the report of run folders to one HTML file; equal records give equal bytes.
+    """Write the report of run folders, or of those of searches, to one file; equal records give equal bytes.
 
     Raises:
         BadInput: no run was given, a folder is no run, a record cannot be read, or plotly is not installed.
@@ -31,8 +32,13 @@ def write_page(runs: Sequence[str | Path], out: str | Path) -> Path:
     if not runs:
         raise BadInput("a report needs at least one run folder")
     plotly()
-    records = [read_run(folder) for folder in runs]
-    write_text(out, render(records))
+    searches = [is_search(folder) for folder in runs]
+    if all(searches):
+        write_text(out, search.render([read_search(folder) for folder in runs]))
+    elif any(searches):
+        raise BadInput("a report is of runs or of searches; give the folders of one sort")
+    else:
+        write_text(out, render([read_run(folder) for folder in runs]))
     return Path(out)
 
 

@@ -11,7 +11,13 @@ proxy       ProxyTraining: a short training of each choice
 found       a trial as a network file, which every verb takes
 reward      from accuracy and cost to one number: accuracy, MnasNet's soft and piecewise forms
 prune       channels cut from a trained network, until it keeps a target
+dnas        FBNet's: a supernet of candidates and their probabilities
+dmasking    FBNetV2's: widths, expansions and input sides too, as masks
+supernet/   networks that hold a whole space, and how they are trained
+study/      a search that is kept: trials in a database, workers, resume, the run folder
 searcher    Searcher: a function of (seed, finished trials in order of number); `run` without storage
+evolution   Evolution: regularised evolution
+jointnas    JointNAS: a predictor that is pre-trained, of architectures and recipes
 controller  the LSTM that MnasNet's search draws choices from
 policy      how it learns from rewards: PPO, REINFORCE
 mnasnet     MnasNet's search by reinforcement learning

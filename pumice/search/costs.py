@@ -161,8 +161,8 @@ class Measured(Cost):
         """The measurement that counts."""
         height, width = self.space.image_of(choice)
         size = (3, height, width)
-        options = {**self.space.options, "choice": list(choice)}
-        config = ModelConfig(f"space:{self.space.name}", self.num_classes, options=options)
+        name, options = self.space.network(choice)
+        config = ModelConfig(name, self.num_classes, options=options)
         key = measurement_key(config, runtime=self.runtime, input_size=size, threads=self.threads)
         kept = lookup(key, allow_busy=True)
         if kept is not None:

@@ -31,13 +31,5 @@ def write_found(
         "words": space.words(trial.choice),
         **more,
     }
-    options = {**space.options, "choice": list(trial.choice)}
     size = (3, *space.image_of(trial.choice))
-    return NetworkFile(f"space:{space.name}", options, num_classes, 3, size, search).write(path)
-
-
-def write_scaled(
-    path: str | Path, model: str, options: dict[str, Any], side: int, *, num_classes: int, **search: Any
-) -> Path:
-    """Write `NAME.json` of a network of a family with options and another input, as compound scaling finds them."""
-    return NetworkFile(model, options, num_classes, 3, (3, side, side), search).write(path)
+    return NetworkFile(*space.network(trial.choice), num_classes, 3, size, search).write(path)

@@ -81,11 +81,12 @@ class ProxyTraining(Objective):
         """How a choice is trained."""
         height, width = self.space.image_of(choice)
         size = height if height == width else (height, width)
+        name, options = self.space.network(choice)
         digest = sha256(f"{self.seed} {'.'.join(map(str, choice))}".encode()).digest()
         return replace(
             self.config,
-            model=f"space:{self.space.name}",
-            model_options={**self.space.options, "choice": list(choice)},
+            model=name,
+            model_options=options,
             img_size=size if self.config.img_size is None else self.config.img_size,
             seed=int.from_bytes(digest[:4], "big") >> 1,
             **self.space.recipe(choice),

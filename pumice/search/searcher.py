@@ -55,10 +55,13 @@ def fresh(problem: Problem, rng: np.random.Generator, seen: Collection[Choice], 
     return None
 
 
-def run(searcher: Searcher, objective: Objective, trials: int) -> Iterator[Trial]:
-    """Judge so many choices one after the other, in this process, keeping nothing."""
-    finished: list[Trial] = []
-    for number in range(trials):
+def run(searcher: Searcher, objective: Objective, trials: int, finished: Sequence[Trial] = ()) -> Iterator[Trial]:
+    """Judge choices one after the other, in this process, keeping nothing, until there are so many with those finished.
+
+    finished: in order of number, from 0 on, without gaps.
+    """
+    finished = list(finished)
+    for number in range(len(finished), trials):
         choice = searcher.propose(number, finished)
         if choice is None:
             return

@@ -37,7 +37,8 @@ class TrainConfig:
     mean, std, channels: of the input, in units of [0, 1]; None takes those of the weights, or of ImageNet.
     model: a name of `create_model`; of a network file its content is kept, under `model`, `model_options`, `img_size`.
     model_options: further arguments of `create_model` (`model.width=0.6`).
-    pretrained, weights: start from published weights or from a file; the head is made anew for the data's classes.
+    pretrained, weights: start from published weights or from a file; the head is made anew for the data's classes,
+        unless a checkpoint is for just these.
     freeze: "none"; "backbone" trains the last layer only; a number freezes the backbone for so many epochs.
     freeze_norm: batch norms keep the running statistics that they begin with and normalise by them; their weights and
         biases are trained.

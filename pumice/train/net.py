@@ -43,7 +43,7 @@ def build_net(config: TrainConfig, classes: tuple[str, ...]) -> nn.Module:
     if config.weights is None:
         net = create_model(config.model, pretrained=config.pretrained, num_classes=outputs, **settings)
     else:
-        net = _started(config, Path(config.weights), outputs, settings)
+        net = _started(config, Path(config.weights), outputs, settings, classes)
     if config.bn_momentum is not None:
         for module in net.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -62,8 +62,11 @@ def fed(config: TrainConfig, preprocess: Preprocess) -> Preprocess:
     return replace(preprocess, **{k: v for k, v in named.items() if v is not None})
 
 
-def _started(config: TrainConfig, path: Path, num_classes: int, settings: dict[str, Any]) -> nn.Module:
-    """The network with the weights of a file, or with the trunk of one that it is built on, and a new head."""
+def _started(
+    config: TrainConfig, path: Path, num_classes: int, settings: dict[str, Any], classes: tuple[str, ...]
+) -> nn.Module:
+    """The network with the weights of a file, or with the trunk of one that it is built on; its head is new unless the
+    file says that it is for these classes."""
     if config.pretrained:
         raise BadInput("pretrained weights and a weights file exclude each other; give one of them")
     manifest = read_manifest(path) if path.suffix == ".safetensors" else None
@@ -72,7 +75,9 @@ def _started(config: TrainConfig, path: Path, num_classes: int, settings: dict[s
         net = create_model(config.model, num_classes=num_classes, **{**settings, **of_file})
         if load_begun(net, read_state_dict(path), manifest):
             return net
-    return reset_classes(with_weights(config.model, path, config.model_options, settings), num_classes)
+    net = with_weights(config.model, path, config.model_options, settings)
+    same = manifest is not None and config.task == CLASSIFY and manifest.classes == classes
+    return net if same else reset_classes(net, num_classes)
 
 
 def with_weights(name: str, path: Path, options: dict[str, Any], settings: dict[str, Any] | None = None) -> nn.Module:

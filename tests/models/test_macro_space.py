@@ -30,4 +30,4 @@ def test_a_net_of_half_the_width_runs() -> None:
     space = MacroSpace(width=0.5)
     net = ConvNet(space.spec((0, 1, 2, 0, 1, 0, 2, 0)), num_classes=space.num_classes).eval()
     assert net(torch.zeros(1, 3, *space.image)).shape == (1, 10)
-    assert [block.shape[1] for block in (net.blocks[0](torch.zeros(1, 3, 32, 32)),)] == [16]
+    assert [row.width(0) for row in space.spec((1,) * 8).rows] == [16, 32, 32, 64, 64, 64, 128, 128, 128, 1280]

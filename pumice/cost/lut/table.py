@@ -142,11 +142,23 @@ class Lut(Origin):
         Raises:
             BadInput: there are no blocks.
         """
-        if not blocks:
-            raise BadInput("a network without work has no latency to predict; give one with layers")
-        keys = [block.key for block in blocks]
-        missing = {key: block for key, block in zip(keys, blocks, strict=True) if self.ms(key) is None}
+        return self.predict_all([blocks])[0]
+
+    def predict_all(self, networks: Sequence[Sequence[Block]]) -> list[Prediction]:
+        """`predict` of many networks, whose blocks without an entry are inferred all together: hundreds take as long.
+
+        Raises:
+            BadInput: one of them has no blocks.
+        """
+        keyed = [[(block.key, block) for block in blocks] for blocks in networks]
+        missing = {key: block for blocks in keyed for key, block in blocks if self.ms(key) is None}
         self._infer(missing.values())
+        return [self._sum(blocks) for blocks in keyed]
+
+    def _sum(self, keyed: Sequence[tuple[str, Block]]) -> Prediction:
+        if not keyed:
+            raise BadInput("a network without work has no latency to predict; give one with layers")
+        blocks, keys = [block for _, block in keyed], [key for key, _ in keyed]
         found = [self._block(key) for key in keys]
         total = sum(ms for ms, _, _ in found)
         own = sum((ms * spread) ** 2 for ms, spread, _ in found)

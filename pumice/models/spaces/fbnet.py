@@ -4,7 +4,9 @@ The order of the candidates is that of the public latency tables of this space.
 """
 
 from pumice.models.fbnet import K3_E1, K3_E1_G2, K3_E3, K3_E6, K5_E1, K5_E1_G2, K5_E3, K5_E6, MACRO, SKIP, searched
-from pumice.models.spaces.space import Choice, Position, Space
+from pumice.models.rows import Row
+from pumice.models.spaces.layered import Layered
+from pumice.models.spaces.space import Choice, Position
 from pumice.models.spec import NetSpec
 
 CANDIDATES = {
@@ -20,7 +22,7 @@ CANDIDATES = {
 }
 
 
-class FBNetSpace(Space):
+class FBNetSpace(Layered):
     """width: of all channels; the paper searched smaller nets at 0.35 and 0.5."""
 
     name = "fbnet"
@@ -33,3 +35,9 @@ class FBNetSpace(Space):
         """Stem, the layers chosen, a last convolution of 1984."""
         taken = list(CANDIDATES.values())
         return searched([taken[i] for i in choice], self.width)
+
+    def rows(self, layer: int) -> tuple[Row, ...]:
+        """The nine candidates of a layer, counted from 0."""
+        return tuple(
+            searched([taken] * len(self.positions), self.width).rows[1 + layer] for taken in CANDIDATES.values()
+        )

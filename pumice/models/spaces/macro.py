@@ -8,7 +8,8 @@ from pumice.models.fbnet_blocks import Skip
 from pumice.models.heads import PoolLinear
 from pumice.models.mbconv import MBConv
 from pumice.models.rows import Conv, Row
-from pumice.models.spaces.space import Choice, Position, Space
+from pumice.models.spaces.layered import Layered
+from pumice.models.spaces.space import Choice, Position
 from pumice.models.spec import NetSpec
 
 CANDIDATES = ("identity", "k3_e3", "k5_e6")
@@ -16,7 +17,7 @@ STEM, STAGES, LAST = 32, ((64, 2), (128, 3), (256, 3)), 1280  # channels, layers
 PLACES = [(channels, 2 if i == 0 else 1) for channels, layers in STAGES for i in range(layers)]
 
 
-class MacroSpace(Space):
+class MacroSpace(Layered):
     """width: of all channels but the last; the table is of 1."""
 
     name = "macro"

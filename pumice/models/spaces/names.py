@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 SPACES = {  # name -> module and class
     "fbnet": "pumice.models.spaces.fbnet:FBNetSpace",
+    "fbnet_v2": "pumice.models.spaces.fbnet_v2:FBNetV2Space",
+    "fbnet_v3": "pumice.models.spaces.fbnet_v3:FBNetV3Space",
     "mnasnet": "pumice.models.spaces.mnasnet:MnasnetSpace",
     "macro": "pumice.models.spaces.macro:MacroSpace",
 }

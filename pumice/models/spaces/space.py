@@ -5,12 +5,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pumice.errors import BadInput
-from pumice.models.spec import NetSpec
+
+if TYPE_CHECKING:  # a searcher of a table needs no torch
+    from pumice.models.spec import NetSpec
 
 Choice = tuple[int, ...]
 """The option taken at each position, counted from 0."""
@@ -45,8 +47,12 @@ class Space(ABC):
     num_classes: int = 1000
 
     @abstractmethod
-    def spec(self, choice: Choice) -> NetSpec:
+    def spec(self, choice: Choice) -> "NetSpec":
         """The network of a choice that `check` has passed."""
+
+    def network(self, choice: Choice) -> tuple[str, dict[str, Any]]:
+        """Name and options that `create_model` makes the network of a choice from."""
+        return f"space:{self.name}", {**self.options, "choice": list(choice)}
 
     def recipe(self, choice: Choice) -> dict[str, Any]:
         """Fields of `TrainConfig` that the choice sets; {} in spaces of architectures alone."""

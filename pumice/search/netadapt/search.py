@@ -1,0 +1,290 @@
+"""The search itself: step after step until the price keeps the goal, then corrections by measuring."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from torch import nn
+
+from pumice.data.order import mix
+from pumice.deploy.network import folded
+from pumice.errors import BadInput
+from pumice.graph.channels import Group, channel_groups
+from pumice.graph.cut import Kept, cut
+from pumice.graph.records import Graph
+from pumice.graph.resized import Resized
+from pumice.graph.trace import model_name, trace
+from pumice.models.build import rebuild
+from pumice.models.checkpoint import load_checkpoint
+from pumice.models.described import config_of, describe
+from pumice.models.narrow import follow_classifier, widths_of
+from pumice.progress import track
+from pumice.search.netadapt.prices import Prices, violations
+from pumice.search.netadapt.propose import Judged, Proposal, proposals, take
+from pumice.search.netadapt.record import SEED, Measured, Record, Step
+from pumice.search.netadapt.settings import Settings
+from pumice.search.netadapt.tune import Tuner, settle
+from pumice.search.netadapt.widths import chosen, free, kind_of, narrower, strongest
+
+SLACK = 0.05  # a measured net may be so much quicker than the target
+AIM = 0.975  # of the target, for corrections
+CORRECTIONS = 8
+Size = tuple[int, int, int]
+Beside = Callable[[nn.Module, nn.Module], tuple[float, float, bool]]
+"""Measures (the seed, another net): ms of the other, ms of the seed in the same series, whether the machine is busy."""
+
+
+@dataclass
+class Search:
+    """One search; its `record` is all that it remembers.
+
+    size: (C, H, W) that nets read.  target: as people gave it, in `unit`, which is ms where nets are measured.
+    violation: what each violation of a guideline counts as when proposals are compared, as a share of the seed's cost.
+    beside: None where nothing can be measured.
+    """
+
+    record: Record
+    size: Size
+    prices: Prices
+    tuner: Tuner
+    settings: Settings
+    target: float
+    unit: str
+    violation: float = 0.0
+    beside: Beside | None = None
+    _full: nn.Module | None = None  # the net of that name, uncut
+
+    def check(self, net: nn.Module) -> None:
+        """See that the search can come to something, before anything is trained; measure the seed.
+
+        Raises:
+            BadInput: no group can be shrunk, or the net keeps the target already, or none narrower than it does.
+        """
+        name, groups = model_name(net), channel_groups(trace(net, self.size))
+        if not free(groups):
+            raise BadInput(f"no channel group of {name} can be narrowed, so netadapt has nothing to do with it")
+        cost = self._price(net, groups)
+        if not self.record.measured and self.beside is not None:
+            ms, _, busy = self.beside(net, net)
+            self.record.measured.append(Measured(SEED, ms, ms, ms, self.target * cost / ms, busy))
+        scale = self.target / self._goal()
+        smallest = {g.name: strongest(g, net, len(g.cells)) for g in free(groups)}
+        try:
+            least = self._price(cut(net, groups, smallest), groups, smallest)
+        except BadInput:  # a part of it would be empty: how near one can come is not known
+            least = 0.0
+        if cost * scale <= self.target:
+            raise BadInput(f"{name} takes {cost * scale:.4g} {self.unit}, which keeps the target; give a lower one")
+        if least * scale > self.target:
+            raise BadInput(
+                f"{name} cannot be narrowed to {self.target:.4g} {self.unit}; the narrowest that it can become takes "
+                f"{least * scale:.4g}: raise the target to that"
+            )
+
+    def begin(self, net: nn.Module) -> None:
+        """Record the trained seed."""
+        graph = trace(net, self.size)
+        groups = channel_groups(graph)
+        cost, self.record.unit = self._price(net, groups), self.prices.unit
+        kept = {g.name: tuple(range(g.channels)) for g in free(groups)}
+        seed = Step(SEED, SEED, kept, None, cost, graph.madds, graph.params, self.tuner.accuracy(net))
+        self.record.add(seed, net, self.tuner.splits.classes)
+
+    def run(self) -> Step:
+        """The net that keeps the target; a search that was stopped goes on where it was.
+
+        Raises:
+            BadInput: no proposal goes on before the target is reached.
+        """
+        while self.record.best is None:
+            last, goal = self._last(), self._goal()
+            if last.cost > goal and len(self.record.steps) <= self.settings.max_steps:
+                self._advance(last, goal)
+            elif last.cost > goal or self.beside is None:
+                self._settle(last)
+            else:
+                self._measure(last)
+        return self.record.steps[self.record.best]
+
+    # Steps.
+
+    def _advance(self, parent: Step, goal: float) -> None:
+        """Take the next step from `parent`."""
+        began = time.monotonic()
+        number = len(self.record.steps)
+        net = self._net(parent)
+        groups = {g.name: g for g in channel_groups(trace(net, self.size))}
+        limit = max(goal, parent.cost - self.settings.share(self._depth(parent)) * self.record.steps[SEED].cost)
+        offered = self._offers(parent, net, groups, limit)
+        known = self.record.judged(offered)
+        for proposal in track(offered[len(known) :], f"step {number}: {parent.cost:.4g} {self.prices.unit}, proposals"):
+            one, small = self._judge(net, groups, proposal, number)
+            known = [*known, one]
+            self.record.note(known, small if self._taken(known, parent) is one else None)
+        best = self._taken(known, parent)
+        group = groups[best.proposal.group]
+        small, _ = load_checkpoint(self.record.winner)
+        counted = trace(small, self.size)
+        self.record.add(
+            Step(
+                number=number,
+                parent=parent.number,
+                kept=chosen(parent.kept, group.name, strongest(group, net, best.proposal.width)),
+                limit=limit,
+                cost=best.proposal.cost,
+                madds=counted.madds,
+                params=counted.params,
+                accuracy=best.accuracy,
+                group=group.name,
+                kind=kind_of(group, net),
+                before=group.channels,
+                width=best.proposal.width,
+                proposals=tuple(self._line(one, groups, net) for one in known),
+                penalty=best.proposal.penalty,
+                seconds=round(time.monotonic() - began, 3),
+            ),
+            small,
+            self.tuner.splits.classes,
+        )
+
+    def _offers(self, parent: Step, net: nn.Module, groups: dict[str, Group], limit: float) -> list[Proposal]:
+        """The proposals of a step."""
+        round_to = self.settings.round_to
+        if len(self.record.measured) > 1:  # corrections are small
+            round_to = max(1, round_to >> (len(self.record.measured) - 1))
+        still = folded(net, self.size)
+        while True:
+            # Where a cut has tied channels anew, the group of that name is another one and stays as it is.
+            same = [g for name, kept in parent.kept.items() if (g := groups.get(name)) and g.channels == len(kept)]
+            options = {group.name: narrower(group, round_to) for group in free(same)}
+            sizes = Resized(still, self.size, options, lambda name, width: strongest(groups[name], net, width))
+            found = proposals(sizes.widths, options, partial(self.prices.of, at=sizes.at), limit)
+            found = [one for one in found if _possible(net, groups, one)]
+            if found:
+                break
+            if round_to == 1:
+                raise BadInput(
+                    f"at step {len(self.record.steps)} no channel group alone takes off what the step asks; "
+                    "set a smaller step, or raise the target"
+                )
+            round_to //= 2
+        if not self.violation:
+            return found
+        return [replace(p, penalty=self._penalty(sizes.at({p.group: p.width}))) for p in found]
+
+    def _judge(
+        self, net: nn.Module, groups: dict[str, Group], proposal: Proposal, number: int
+    ) -> tuple[Judged, nn.Module]:
+        began = time.monotonic()
+        small = _cut(net, groups, proposal)
+        config = config_of(net)
+        assert config is not None
+        settle(small, net, self.settings.new_weights, mix(self.tuner.config.seed, number, 2) & 0xFFFFFFFF)
+        follow_classifier(small, net)
+        if self._full is None:
+            self._full = rebuild(replace(config, widths={}))
+        describe(small, replace(config, widths=widths_of(small, self._full)))
+        self.tuner.estimate(small, number)
+        before = self.tuner.accuracy(small)
+        after = self.tuner.tune(small, number)
+        return Judged(proposal, after, before, round(time.monotonic() - began, 3)), small
+
+    def _taken(self, judged: Sequence[Judged], parent: Step) -> Judged:
+        return take(judged, parent.accuracy, parent.cost, self.settings.rule, parent.penalty)
+
+    def _line(self, one: Judged, groups: dict[str, Group], net: nn.Module) -> dict[str, object]:
+        group = groups[one.proposal.group]
+        return {
+            "group": group.name,
+            "kind": kind_of(group, net),
+            "before": group.channels,
+            "width": one.proposal.width,
+            "cost": one.proposal.cost,
+            "accuracy_cut": one.before,
+            "accuracy": one.accuracy,
+            "seconds": one.seconds,
+            **({"penalty": one.proposal.penalty} if self.violation else {}),
+        }
+
+    # Measuring.
+
+    def _measure(self, step: Step) -> None:
+        """Measure a net that keeps the goal; settle on it, or correct the goal and go on."""
+        assert self.beside is not None
+        seed = self._net(self.record.steps[SEED])
+        ms, seed_ms, busy = self.beside(seed, self._net(step))
+        scaled = ms * self.record.measured[0].ms / seed_ms
+        goal = AIM * self.target * step.cost / scaled
+        self.record.measured.append(Measured(step.number, ms, seed_ms, scaled, goal, busy))
+        self.record.write()
+        if self._keeps(scaled) or len(self.record.measured) > CORRECTIONS:
+            self._settle(step)
+
+    def _keeps(self, ms: float) -> bool:
+        return (1 - SLACK) * self.target <= ms <= self.target
+
+    def _settle(self, step: Step) -> None:
+        """End: with the measured net that is nearest below the target; with `step` where none is, or none was."""
+        within = [one for one in self.record.measured if one.number != SEED and one.scaled_ms <= self.target]
+        best = max(within, key=lambda one: one.scaled_ms, default=None)
+        self.record.best = step.number if best is None else best.number
+        self.record.write()
+
+    def within(self, step: Step) -> bool:
+        """Whether a net keeps the target."""
+        measured = [one.scaled_ms for one in self.record.measured if one.number == step.number]
+        return measured[-1] <= self.target if measured else step.cost <= self._goal()
+
+    def _goal(self) -> float:
+        """What a net may cost by the prices now."""
+        return self.record.measured[-1].goal if self.record.measured else self.target
+
+    def _last(self) -> Step:
+        """The net to go on from: the last, or the latest before it that is not too quick by what was measured."""
+        step = self.record.steps[-1]
+        measured = self.record.measured[-1] if self.record.measured else None
+        if measured is not None and measured.number == step.number and measured.scaled_ms < self.target:
+            while step.number != SEED and step.cost <= measured.goal:
+                step = self.record.steps[step.parent]
+        return step
+
+    # Small questions.
+
+    def _depth(self, step: Step) -> int:
+        """Steps from the seed to a net."""
+        depth = 0
+        while step.number != SEED:
+            step, depth = self.record.steps[step.parent], depth + 1
+        return depth
+
+    def _net(self, step: Step) -> nn.Module:
+        return load_checkpoint(self.record.weights(step.number))[0]
+
+    def _price(self, net: nn.Module, groups: Sequence[Group], kept: Kept | None = None) -> float:
+        """What a net costs as it is.
+
+        groups, kept: of it; or of the net that it was cut from, and what stayed.
+        """
+        graph = trace(folded(net, self.size), self.size)
+        widths = {g.name: len((kept or {}).get(g.name, range(g.channels))) for g in groups}
+        return self.prices.of([widths], lambda _: graph)[0]
+
+    def _penalty(self, graph: Graph) -> float:
+        return self.violation * self.record.steps[SEED].cost * violations(graph)
+
+
+def _cut(net: nn.Module, groups: Mapping[str, Group], proposal: Proposal) -> nn.Module:
+    kept = strongest(groups[proposal.group], net, proposal.width)
+    return cut(net, tuple(groups.values()), {proposal.group: kept})
+
+
+def _possible(net: nn.Module, groups: Mapping[str, Group], proposal: Proposal) -> bool:
+    """Whether it can be cut so: a module between layers may be left without a part."""
+    if not groups[proposal.group].passages:
+        return True
+    try:
+        _cut(net, groups, proposal)
+    except BadInput:
+        return False
+    return True

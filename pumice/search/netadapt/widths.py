@@ -1,0 +1,78 @@
+"""The widths that each channel group may have, and which of its channels stay.
+
+In MobileNetV3's words (section 4.3) a proposal shrinks an expansion, or a bottleneck in all blocks that share its size.
+Both are channel groups: an expansion is private to one block, a bottleneck reaches beyond it.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import lcm
+from typing import Literal
+
+import torch
+from torch import nn
+
+from pumice.graph.channels import Group
+
+Kind = Literal["expansion", "bottleneck"]
+
+
+def free(groups: Sequence[Group]) -> tuple[Group, ...]:
+    """The groups of which something can go."""
+    return tuple(g for g in groups if not g.frozen and smallest(g) > 1)
+
+
+def smallest(group: Group) -> int:
+    """Channels of its smallest cell."""
+    return min(len(cell) for cell in group.cells)
+
+
+def kind_of(group: Group, model: nn.Module) -> Kind:
+    """What the paper calls it: by whether all that it touches lies in one module that is no mere chain of others."""
+    paths = [use.tensor.split(".")[:-1] for use in group.uses]
+    owner: nn.Module = model
+    for parts in zip(*paths, strict=False):
+        if len(set(parts)) > 1:
+            break
+        owner = owner.get_submodule(parts[0])
+        if not isinstance(owner, nn.Sequential | nn.ModuleList | nn.ModuleDict):
+            return "expansion"
+    return "bottleneck"
+
+
+def narrower(group: Group, round_to: int) -> tuple[int, ...]:
+    """The widths below its present one, the widest first.
+
+    Every cell keeps equally many.  They are multiples of `round_to` too where the group has room for two such.
+    """
+    cells = len(group.cells)
+    step = lcm(cells, round_to)
+    if group.channels < 2 * step:
+        step = cells
+    widest = min(group.channels - 1, cells * smallest(group))
+    return tuple(range(widest // step * step, 0, -step))
+
+
+def strongest(group: Group, model: nn.Module, width: int) -> tuple[int, ...]:
+    """The channels that stay: in every cell those whose making filters have the largest L2 norm together."""
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    strength = torch.zeros(group.channels, dtype=torch.float64)
+    for use in group.uses:
+        tensor = tensors[use.tensor].detach()
+        tensor = tensor.view(use.seen or tensor.shape)
+        if not use.makes or tensor.dim() < 2 or tensor.shape[use.dim] != len(use.channels):
+            continue
+        squares = tensor.double().cpu().square().transpose(0, use.dim).flatten(1).sum(1)
+        channels = torch.tensor(use.channels)
+        mine = channels >= 0
+        strength.index_add_(0, channels[mine], squares[mine])
+    count = width // len(group.cells)
+    kept: list[int] = []
+    for cell in group.cells:
+        ordered = sorted(cell, key=lambda channel: (-float(strength[channel]), channel))
+        kept += ordered[:count]
+    return tuple(sorted(kept))
+
+
+def chosen(before: Mapping[str, Sequence[int]], group: str, kept: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Channels that stay, in the seed's numbers, after `kept` of those that were left of one group."""
+    return {name: tuple(old[i] for i in kept) if name == group else tuple(old) for name, old in before.items()}
