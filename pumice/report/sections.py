@@ -12,9 +12,7 @@ def heading(run: RunRecords) -> str:
     """What ships, in one line."""
     if run.candidates and not run.shipped:
         return "Nothing ships"
-    return f"{run.title}" + (
-        f" at {image_size(run.input_size)}" if run.input_size else ""
-    )
+    return f"{run.title}" + (f" at {image_size(run.input_size)}" if run.input_size else "")
 
 
 def asked(run: RunRecords) -> str:

@@ -26,9 +26,7 @@ MOST_CLASSES = 20  # that the card has a line for
 
 def card(run: RunRecords) -> str:
     """The model card of a run in Markdown.  A part without records is left out."""
-    title = f"{run.title}" + (
-        f" at {image_size(run.input_size)}" if run.input_size else ""
-    )
+    title = f"{run.title}" + (f" at {image_size(run.input_size)}" if run.input_size else "")
     parts = [
         f"# {_line(title)}",
         _use(run),
