@@ -5,6 +5,7 @@ problem     Problem: a space, what counts (reward), what it costs (cost) and how
 cost        Cost: what a choice costs, as a number; MAdds, parameters, tables, measurements, guideline violations
 objective   Objective: how good a choice is; a callable, a table, a short training
 reward      from accuracy and cost to one number: accuracy, MnasNet's soft and piecewise forms
+netadapt    a trained network narrowed step by step until it keeps a budget, accuracy choosing where
 prune       channels cut from a trained network, until it keeps a target
 searcher    Searcher: a function of (seed, finished trials in order of number); `run` without storage
 """
