@@ -1,4 +1,4 @@
-"""The two ways in which a command of Pumice ends without success."""
+"""The ways in which a command of Pumice ends without success."""
 
 import errno
 
@@ -15,6 +15,10 @@ class CheckFailed(RuntimeError):
 
     The command line prints it and ends with exit code 1.
     """
+
+
+class Diverged(CheckFailed):
+    """Training came to numbers that are not finite."""
 
 
 def nearest(word: str, known: list[str]) -> str:

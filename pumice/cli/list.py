@@ -41,18 +41,27 @@ def command(
         bool, typer.Option("--pareto", help="Only nets that no smaller (or faster) one beats in accuracy.")
     ] = False,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Only nets with published weights.")] = False,
+    found_in: Annotated[
+        str | None, typer.Option("--from", metavar="PLACE", help="Networks that searches found: a folder, '*.json'.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Networks, with sizes, published accuracy and, where asked for, latency on this machine or a table's."""
     from pumice.cost.budget import parse_count, parse_latency
 
     limit = None if max_latency is None else parse_latency(max_latency, "--max-latency")
-    found = select(
-        filter,
-        max_madds=None if max_madds is None else parse_count(max_madds, "--max-madds"),
-        max_params=None if max_params is None else parse_count(max_params, "--max-params"),
-        pretrained=pretrained,
-    )
+    most_madds = None if max_madds is None else parse_count(max_madds, "--max-madds")
+    most_params = None if max_params is None else parse_count(max_params, "--max-params")
+    if found_in is not None:
+        if any((max_latency, runtime, lut, threads, measured, csv, pretrained)):
+            raise BadInput(
+                "--from shows what searches found, by size; it goes with --max-madds, --max-params, --pareto"
+            )
+        from pumice.cli.list_found import show_found
+
+        show_found(found_in, filter, most_madds, most_params, pareto, json)
+        return
+    found = select(filter, max_madds=most_madds, max_params=most_params, pretrained=pretrained)
     if csv is not None and not measured:
         raise BadInput("--csv writes measurements; add --measured")
     if measured and lut is not None:

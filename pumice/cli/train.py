@@ -110,16 +110,22 @@ def configured(
     Raises:
         BadInput: an unknown recipe, network or setting, or data that cannot be read.
     """
+    from pumice.models.network_file import is_network_file
     from pumice.recipes.names import SMALL_DATA, published_recipe
     from pumice.recipes.scale import scaled, sentence
     from pumice.recipes.small_data import classify
     from pumice.recipes.small_dense import dense
     from pumice.tasks.names import CLASSIFY, task_class, task_of_net
+    from pumice.train.config import TrainConfig
     from pumice.train.open import open_for
     from pumice.train.settings import SECTIONS, read_overrides
 
-    check_name(model)
     fields, options, of_task = read_overrides(pairs)
+    if is_network_file(model):
+        found = TrainConfig(model=model)
+        model, changes = found.model, {"img_size": found.img_size, **changes}
+        options = {**found.model_options, **options}
+    check_name(model)
     wanted = fields.get("task", task) or task_of_net(model)
     if wanted != CLASSIFY:
         task_class(wanted)  # refuses an unknown one
@@ -128,7 +134,7 @@ def configured(
             raise BadInput(f"augment.{for_classes[0]} is for task=classify; to {wanted}, set a task.NAME")
     if recipe == SMALL_DATA:
         small = classify(data, model, **changes) if wanted == CLASSIFY else dense(wanted, data, model, **changes)
-        config = small.with_overrides(pairs)
+        config = replace(small.with_overrides(pairs), model_options=options)
     else:
         published = published_recipe(recipe, data, model, wanted)
         if wanted != published.task:
@@ -155,8 +161,11 @@ def frozen(text: str | None) -> Any:
 def check_name(name: str) -> None:
     """Refuse an unknown name at once, before torch is imported."""
     from pumice.models.catalogue import entry
+    from pumice.models.spaces.names import is_space, space_class
     from pumice.tasks.names import LIBRARIES
 
     *prefixes, own = name.split(":")
+    if prefixes and is_space(":".join([prefixes[-1], own])):
+        space_class(own)
     if not {*prefixes} & {*LIBRARIES}:
         entry(own)

@@ -25,6 +25,8 @@ families        the tuple of families
 dense           heads for dense tasks on any backbone, HEAD:BACKBONE
 build           networks with fresh weights
 create          create_model: build, then weights
+spaces          search spaces; space:NAME
+network_file    a network as a JSON file: what a search found
 external        timm:NAME, torchvision:NAME, pytorchcv:NAME
 described       how a built network carries its config
 narrow          how a pruned network is narrower than the one of its name

@@ -18,6 +18,7 @@ from pumice.models.manifest import ModelConfig, Padding
 from pumice.models.narrow import Widths, narrow, replace_classifier
 from pumice.models.net import Net
 from pumice.models.plainnet import PlainNet
+from pumice.models.spaces.names import canonical, chosen, is_space
 from pumice.models.spec import NetSpec, PlainSpec
 from pumice.nn.conv import set_norm, set_padding
 
@@ -39,6 +40,7 @@ def build(
     Raises:
         BadInput: an unknown name, option or value.
     """
+    options = canonical(name, options)
     spec, classes, preprocess = plan_of(name, options, output_stride)
     classes = classes if num_classes is None else num_classes
     if classes < 0 or in_chans < 1:
@@ -83,6 +85,9 @@ def plan_of(
     if is_dense(name):
         spec = dense_spec(name, options, output_stride)
         return spec, spec.plan.num_classes, Preprocess(spec.plan.input_size, crop_pct=1.0, resize="stretch")
+    if is_space(name):
+        space, choice = chosen(name, options)
+        return space.spec(choice), space.num_classes, Preprocess(space.image_of(choice))
     published = variant(name)
     resize: Resize = "crop" if published.task == "classify" else "stretch"
     preprocess = Preprocess(published.image, crop_pct=published.crop_pct, resize=resize)

@@ -1,6 +1,7 @@
 """`create_model`: a network by name, with timm's arguments."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -9,9 +10,10 @@ from pumice.errors import BadInput
 from pumice.models.build import build
 from pumice.models.dense.backbone import load_backbone
 from pumice.models.dense.names import is_dense
-from pumice.models.described import describe
+from pumice.models.described import describe, preprocess_of
 from pumice.models.external import create_external, is_external
 from pumice.models.manifest import Padding
+from pumice.models.network_file import is_network_file, read_network
 from pumice.models.pretrained import load_pretrained
 from pumice.models.weights import load_weights
 
@@ -35,7 +37,8 @@ def create_model(
     """Build a network: (N, in_chans, H, W) -> logits (N, num_classes), or maps with features_only.
 
     Args:
-        name: a name of `list_models()`, or `timm:NAME`, `torchvision:NAME`, `pytorchcv:NAME`, or `HEAD:BACKBONE`.
+        name: a name of `list_models()`, or `timm:NAME`, `torchvision:NAME`, `pytorchcv:NAME`, `HEAD:BACKBONE`,
+            `space:NAME` with the option `choice`, or a network file, whose weights this leaves to `load_source`.
         pretrained: load published weights, a dense net's backbone alone; this is the one argument that may download.
         num_classes: that of the published net (1000 of most) if not given; 0 leaves pooled features.
         in_chans: channels of the input.
@@ -52,6 +55,26 @@ def create_model(
     Raises:
         BadInput: an unknown name, option or value; no published weights.
     """
+    if is_network_file(name):
+        file = read_network(name)
+        found = create_model(
+            file.model,
+            pretrained=pretrained,
+            num_classes=file.num_classes if num_classes is None else num_classes,
+            in_chans=file.in_chans if in_chans == 3 else in_chans,
+            features_only=features_only,
+            out_indices=out_indices,
+            output_stride=output_stride,
+            drop_rate=drop_rate,
+            drop_path_rate=drop_path_rate,
+            checkpoint_path=checkpoint_path,
+            padding=padding,
+            bn_eps=bn_eps,
+            **{**file.options, **options},
+        )
+        _, height, width = file.input_size
+        describe(found, preprocess=replace(preprocess_of(found), size=(height, width)))
+        return found
     if is_external(name):
         if padding != "symmetric" or bn_eps is not None:
             raise BadInput(f"{name} keeps its own padding and eps; they are settings of Pumice's networks only")

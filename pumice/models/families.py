@@ -2,7 +2,8 @@
 
 import inspect
 import math
-from functools import cache
+import sys
+from functools import cache, partial
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
@@ -30,6 +31,7 @@ from pumice.models import (
     squeezenext,
     weightnet,
 )
+from pumice.models.spaces.names import CHOICE, chosen, defaults_of, is_space, space_class
 from pumice.models.spec import NetSpec, PlainSpec, Variant
 
 FAMILIES: tuple[ModuleType, ...] = (
@@ -64,16 +66,21 @@ def variants() -> dict[str, Variant]:
 
 
 def family_of(name: str) -> ModuleType:
-    """The family file of a network."""
+    """The family file of a network; of `space:NAME` that of the space."""
+    if is_space(name):
+        return sys.modules[space_class(name).__module__]
     return next(family for family in FAMILIES if name in family.VARIANTS)
 
 
 def variant(name: str) -> Variant:
-    """The variant of that name.
+    """The variant of that name; of `space:NAME` what all its networks share.
 
     Raises:
         BadInput: no network has the name; the nearest is suggested.
     """
+    if is_space(name):
+        space = space_class(name)
+        return Variant(partial(_of_space, name), input_size=space.image, num_classes=space.num_classes)
     if name not in variants():
         near = nearest(name, list(variants())) or "; `pumice list` names them all"
         raise BadInput(f"no network is called {name!r}{near}")
@@ -82,9 +89,11 @@ def variant(name: str) -> Variant:
 
 def options_of(name: str) -> dict[str, Any]:
     """The options that a network takes, with the values that its name stands for."""
-    chosen = variant(name)
-    defaults = {p.name: p.default for p in inspect.signature(chosen.net).parameters.values()}
-    return {**defaults, **chosen.options}
+    if is_space(name):
+        return {CHOICE: None, **defaults_of(name)}
+    own = variant(name)
+    defaults = {p.name: p.default for p in inspect.signature(own.net).parameters.values()}
+    return {**defaults, **own.options}
 
 
 def lacks(value: Any, default: Any, kind: Any) -> str:
@@ -107,6 +116,8 @@ def spec_of(name: str, options: dict[str, Any]) -> NetSpec | PlainSpec:
     Raises:
         BadInput: an option that the family does not have, or a value that it cannot take.
     """
+    if is_space(name):
+        return _of_space(name, **options)
     known = options_of(name)
     for key, value in options.items():
         if key not in known:
@@ -116,3 +127,8 @@ def spec_of(name: str, options: dict[str, Any]) -> NetSpec | PlainSpec:
         if wanted:
             raise BadInput(f"{name}: option {key} must be {wanted}, not {value!r}")
     return variant(name).net(**{**known, **options})
+
+
+def _of_space(name: str, **options: Any) -> NetSpec:
+    space, choice = chosen(name, options)
+    return space.spec(choice)

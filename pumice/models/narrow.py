@@ -138,8 +138,8 @@ def _check(module: nn.Module | None, path: str, sizes: Any) -> None:
         else:
             right = name in known and isinstance(value, list) == isinstance(known[name], tuple | list)
             right = right and _whole(value if isinstance(value, list) else [value])
-            # Tensors are made by these; a narrower network has none that is wider.
-            right = right and (name not in _MAKES or 0 < value <= known[name])
+            if right and name in _MAKES:  # a layer's tensors are made by these, and none is wider than before
+                right = 0 < value <= (known[name] if _implied(module) else value)
         if not right:
             raise BadInput(f"this record of a pruned network gives {path}.{name} the impossible size {value}")
 

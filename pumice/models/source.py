@@ -10,13 +10,17 @@ from pumice.errors import BadInput
 from pumice.models.checkpoint import load_checkpoint, manifest_of
 from pumice.models.create import create_model
 from pumice.models.manifest import Manifest
+from pumice.models.network_file import is_network_file, read_network, weights_beside
+
+FILES = (".pth", ".pt", ".onnx", ".xml", ".tflite")
 
 
 def load_source(source: str | Path, *, pretrained: bool = False) -> tuple[nn.Module, Manifest]:
     """The network in evaluation mode and its manifest.
 
     Args:
-        source: a run folder (its best.safetensors, else last.safetensors), a `.safetensors` file, or a model name.
+        source: a run folder (its best.safetensors, else last.safetensors), a `.safetensors` file, a model name, or
+            a network file, whose weights are a `.safetensors` file of the same stem, fresh without it.
         pretrained: for a name, load published weights.
 
     Raises:
@@ -32,8 +36,16 @@ def load_source(source: str | Path, *, pretrained: bool = False) -> tuple[nn.Mod
         )
     if path.suffix == ".safetensors":
         return load_checkpoint(path)
-    if path.is_file() or path.suffix in (".pth", ".pt", ".onnx", ".xml", ".tflite") or "/" in str(source):
-        raise BadInput(f"{path} is neither a run folder, a .safetensors checkpoint nor a model name")
+    if (weights := weights_beside(path)) is not None:
+        model, manifest = load_checkpoint(weights)
+        described, found = manifest.model, read_network(path)
+        if (described.name, described.options) != (found.model, found.options):
+            raise BadInput(
+                f"{weights} holds another network than {path} describes; keep the two of one search together"
+            )
+        return model, manifest
+    if not is_network_file(path) and (path.is_file() or path.suffix in FILES or "/" in str(source)):
+        raise BadInput(f"{path} is neither a run folder, a checkpoint, a network file nor a model name")
     model = create_model(str(source), pretrained=pretrained).eval()
     manifest = manifest_of(model)
     if pretrained and manifest.model.num_classes == len(imagenet_classes()):

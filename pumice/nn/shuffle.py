@@ -37,7 +37,7 @@ class ChannelShuffle(nn.Module):
         """Shuffle only the channels that stay, into the order that they have among all."""
         before = self(torch.arange(len(stays)).view(1, -1, 1, 1)).flatten()
         order = (stays.cumsum(0) - 1)[before[stays[before]]]
-        columns, self.order = len(stays) // self.groups, None
+        columns, self.order = max(1, len(stays) // self.groups), None
         for groups in (self.groups, len(order) // columns):
             if groups and len(order) % groups == 0:
                 self.groups = groups

@@ -13,6 +13,11 @@ class Cost(ABC):
 
     unit: str
 
+    @property
+    def least(self) -> float | None:
+        """The lowest of all choices; None where nobody knows it without asking for very many."""
+        return None
+
     @abstractmethod
     def of(self, choice: Choice) -> float:
         """What the network of a choice costs; the same number whenever it is asked."""
@@ -37,6 +42,6 @@ class Listed(Cost):
         return self.costs[choice]
 
     @cached_property
-    def least(self) -> float:
+    def least(self) -> float:  # worked out once
         """The lowest of all."""
         return min(self.costs.values())

@@ -18,12 +18,25 @@ class Problem:
     """cost, target: what a net may cost, in the cost's unit; both or neither.
 
     reward: what the searcher maximises.
+
+    Raises:
+        BadInput: no choice keeps the target, where the cost knows its least.
     """
 
     space: Space
     cost: Cost | None = None
     target: float | None = None
     reward: Reward = field(default_factory=Accuracy)
+
+    def __post_init__(self) -> None:
+        if self.cost is None or self.target is None:
+            return
+        least = self.cost.least
+        if least is not None and least > self.target:
+            raise BadInput(
+                f"no choice of {self.space.name} is at or below {self.target:g} {self.cost.unit}; "
+                f"the least is {least:g}: raise the target to that"
+            )
 
     def feasible(self, choice: Choice) -> bool:
         """Whether the choice keeps the target."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 GOLDEN = 0.618034  # of a circle of hues: neighbours in the list of classes are far apart in colour
+SHADES = ((0.85, 1.0), (0.85, 0.6), (0.4, 1.0))  # saturation and value in turn, for where hues come near each other
 VEIL = 0.55  # how much a mask covers of the picture
 Colour = tuple[int, int, int]
 
@@ -16,8 +17,7 @@ Colour = tuple[int, int, int]
 @cache
 def colour(index: int) -> Colour:
     """Of class number `index`."""
-    value = 1.0 if index % 2 == 0 else 0.75
-    red, green, blue = colorsys.hsv_to_rgb(index * GOLDEN % 1, 0.85, value)
+    red, green, blue = colorsys.hsv_to_rgb(index * GOLDEN % 1, *SHADES[index % len(SHADES)])
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
@@ -51,6 +51,27 @@ def with_classes(image: Image.Image, classes: NDArray[np.uint8], void: int) -> I
     tint = np.array([colour(i) for i in range(256)], np.float32)[classes]
     mixed = (1 - VEIL) * pixels + VEIL * tint
     return Image.fromarray(np.where((classes == void)[..., None], pixels, mixed).astype(np.uint8))
+
+
+def with_legend(picture: Image.Image, classes: Sequence[str]) -> Image.Image:
+    """A copy with a strip below it that names the colours of all classes, equally high for pictures of one size."""
+    font = ImageFont.load_default(max(10, 5 * _thickness(picture)))
+    pen = ImageDraw.Draw(picture)
+    line = round(1.5 * pen.textbbox((0, 0), "Ag", font=font)[3])
+    places, x, y = [], 0, picture.height
+    for name in classes:
+        needed = 2 * line + round(pen.textlength(name, font=font))
+        if x and x + needed > picture.width:
+            x, y = 0, y + line
+        places.append((x, y))
+        x += needed
+    longer = Image.new("RGB", (picture.width, y + line), "white")
+    longer.paste(picture)
+    pen = ImageDraw.Draw(longer)
+    for index, (name, (x, y)) in enumerate(zip(classes, places, strict=True)):
+        pen.rectangle((x + line // 4, y + line // 4, x + line, y + line - line // 4), fill=colour(index))
+        pen.text((x + 1.25 * line, y), name, fill="black", font=font)
+    return longer
 
 
 def with_joints(

@@ -25,7 +25,7 @@ _READERS = {
     "segment": "pumice.tasks.segment.found:SegmentReader",
     "keypoints": "pumice.tasks.keypoints.found:KeypointsReader",
 }
-LIBRARIES = ("timm", "torchvision", "pytorchcv")
+LIBRARIES = ("timm", "torchvision", "pytorchcv", "space")  # prefixes of networks that the catalogue does not list
 OPTIONS = "options"  # of the task, in `Manifest.decode`
 HEADS = {"detect": "ssdlite", "segment": "lraspp", "keypoints": "heatmap"}
 DENSE = tuple(_CLASSES)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_type_hints
 
 from pumice.errors import BadInput, nearest
+from pumice.models.network_file import is_network_file, read_network
+from pumice.models.spaces.names import canonical
 from pumice.tasks.names import CLASSIFY, TaskName, network_for
 from pumice.train.rules import check_rules
 from pumice.train.settings import read_overrides
@@ -33,6 +35,7 @@ class TrainConfig:
     img_size: pixels of the square that the network reads, or its height and width; None takes the network's own.
     crop_pct: share of the shorter side that validation sees; None takes that of the weights.
     mean, std, channels: of the input, in units of [0, 1]; None takes those of the weights, or of ImageNet.
+    model: a name of `create_model`; of a network file its content is kept, under `model`, `model_options`, `img_size`.
     model_options: further arguments of `create_model` (`model.width=0.6`).
     pretrained, weights: start from published weights or from a file; the head is made anew for the data's classes,
         unless a checkpoint is for just these.
@@ -175,6 +178,8 @@ class TrainConfig:
         hints = get_type_hints(TrainConfig)
         for f in fields(self):
             object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), hints[f.name]))
+        self._read_network_file()
+        object.__setattr__(self, "model_options", canonical(self.model, self.model_options))
         if self.task != CLASSIFY:
             listed = {k: list(v) if isinstance(v, tuple) else v for k, v in self.task_options.items()}
             object.__setattr__(self, "task_options", listed)
@@ -182,6 +187,17 @@ class TrainConfig:
         check_rules(self)
         if self.task != CLASSIFY:
             object.__setattr__(self, "label_smoothing", 0.0)
+
+    def _read_network_file(self) -> None:
+        """Put what a network file says in the place of its name, so that the run does not need the file again."""
+        if not is_network_file(self.model):
+            return
+        found = read_network(self.model)
+        object.__setattr__(self, "model", found.model)
+        object.__setattr__(self, "model_options", {**found.options, **self.model_options})
+        if self.img_size is None:
+            _, height, width = found.input_size
+            object.__setattr__(self, "img_size", height if height == width else (height, width))
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput
 from pumice.models.checkpoint import manifest_of
 from pumice.models.described import preprocess_of
+from pumice.models.network_file import weights_beside
 from pumice.models.source import load_source
 from pumice.train.config import TrainConfig
 from pumice.train.net import with_weights
@@ -102,7 +103,7 @@ def load_teacher(config: TrainConfig, classes: tuple[str, ...]) -> nn.Module:
     """
     name, file = config.teacher, config.teacher_weights
     assert name is not None
-    if Path(name).is_dir() or Path(name).suffix == ".safetensors":
+    if Path(name).is_dir() or Path(name).suffix == ".safetensors" or weights_beside(name) is not None:
         if file is not None or config.teacher_pretrained:
             raise BadInput(f"the teacher {name} has weights; leave out teacher_weights and teacher_pretrained")
         net, manifest = load_source(name)

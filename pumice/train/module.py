@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pumice.errors import BadInput, CheckFailed
+from pumice.errors import BadInput, Diverged
 from pumice.models.condense import group_lasso
 from pumice.train.config import TrainConfig
 from pumice.train.culprit import bad_parameter, failure, in_words, lower_rate
@@ -199,7 +199,7 @@ class Learner(pl.LightningModule):  # type: ignore[misc]
         be found; on a GPU this waits for the forward pass.
 
         Raises:
-            CheckFailed: it, or the partner's, is not a finite number.
+            Diverged: it, or the partner's, is not a finite number.
         """
         losses = self.losses_of(batch)
         own = {whose: float(loss.detach()) for whose, loss in losses.items()}
@@ -209,7 +209,7 @@ class Learner(pl.LightningModule):  # type: ignore[misc]
         if not all(map(math.isfinite, values.values())):
             part = batch_idx % self.config.accumulate
             seed_step(self.config.seed, self.steps_done, self.global_rank * self.config.accumulate + part)
-            raise CheckFailed(failure(self, values, own, batch, before, part))
+            raise Diverged(failure(self, values, own, batch, before, part))
         self.losses = (self.losses[0] + values["network"], self.losses[1] + 1)
         return torch.stack(list(losses.values())).sum()
 
@@ -232,11 +232,11 @@ class Learner(pl.LightningModule):  # type: ignore[misc]
         """See that the last step has left finite weights, before they are judged or saved.
 
         Raises:
-            CheckFailed: it has not; names the first such parameter and the files of the batch.
+            Diverged: it has not; names the first such parameter and the files of the batch.
         """
         if (name := bad_parameter(self)) is not None:
             what = f"step {self.steps_done} made the weights {name} infinite or no number"
-            raise CheckFailed(f"{what}, with {in_words(self.stream, self.place)}; {lower_rate(self.config)}")
+            raise Diverged(f"{what}, with {in_words(self.stream, self.place)}; {lower_rate(self.config)}")
 
     def on_train_batch_end(self, outputs: Any, batch: tuple[Tensor, Any], batch_idx: int) -> None:
         """Count the images; make ready for the processes that validation forks."""

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 
@@ -42,6 +42,19 @@ class Restore(pl.Callback):  # type: ignore[misc]
         """Put them back."""
         assert isinstance(pl_module, Learner)
         restore(trainer, pl_module, self.state)
+
+
+class EachEpoch(pl.Callback):  # type: ignore[misc]
+    """Tells somebody the row of every epoch, and ends training where the answer is to stop."""
+
+    def __init__(self, tell: Callable[[dict[str, float]], bool]) -> None:
+        self.tell = tell
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell, and stop."""
+        assert isinstance(pl_module, Learner)
+        if self.tell(pl_module.history[-1]):
+            trainer.should_stop = True
 
 
 def run_epochs(
@@ -149,6 +162,7 @@ def train_once(
     *,
     state: State | None = None,
     until_epoch: int | None = None,
+    each_epoch: Callable[[dict[str, float]], bool] | None = None,
 ) -> tuple[State, list[dict[str, float]]]:
     """Train a network in place without a run folder, as the rungs of successive halving do.
 
@@ -158,6 +172,7 @@ def train_once(
         config: `epochs` is the length of the schedule; `data`, `model` and `weights` are not looked at.
         state: what an earlier call returned for this network, to go on from.
         until_epoch: stop after this epoch of the schedule; the weights are those of an uninterrupted run.
+        each_epoch: told every epoch's row; whether to stop there.
 
     Returns:
         the state, which `train(..., state=)` accepts too (`judged_weights` are those to keep), and a row per epoch.
@@ -168,7 +183,10 @@ def train_once(
     """
     try:
         with Interrupt() as interrupt:
-            trainer, module = run_epochs(net, splits, config, interrupt, state=state, until_epoch=until_epoch)
+            more = () if each_epoch is None else (EachEpoch(each_epoch),)
+            trainer, module = run_epochs(
+                net, splits, config, interrupt, state=state, until_epoch=until_epoch, more=more
+            )
             if state is not None and module.global_step == 0:
                 return state, list(state["history"])
             return deepcopy(capture(trainer, module)), module.history

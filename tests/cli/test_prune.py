@@ -80,7 +80,14 @@ def test_training_goes_on_from_it_and_it_can_be_cut_again(pumice: Any, pruned_ru
     assert pumice("profile", here / "again", "--json").json["madds"] == again.json["madds_after"]
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2_035", "ssdlite:mobilenetv3_small_100", "timm:resnet18"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenetv2_035",
+        pytest.param("ssdlite:mobilenetv3_small_100", marks=pytest.mark.slow),
+        pytest.param("timm:resnet18", marks=pytest.mark.slow),
+    ],
+)
 def test_a_name_without_data(pumice: Any, name: str, here: Path) -> None:
     said = pumice("prune", name, *HALF, "--out", here / "small", "--json")
     assert said.code == 0, said.err

@@ -67,14 +67,7 @@ def audit_graph(graph: Graph, costs: Costs) -> Audit:
     if len(costs.nodes) != len(graph.nodes):
         raise BadInput(f"{len(costs.nodes)} costs do not fit the {len(graph.nodes)} nodes of {graph.name}")
     total = sum(costs.nodes)
-    channels = Channels(graph)
-    found: list[Proposal] = [
-        *unequal.proposals(graph, channels),
-        *grouped.proposals(graph, channels),
-        *fragments.proposals(graph, channels),
-        *elementwise.proposals(graph),
-    ]
-    tried = [_best(graph, proposal, costs.nodes) for proposal in track(found, "trying edits")]
+    tried = [_best(graph, proposal, costs.nodes) for proposal in track(_proposals(graph), "trying edits")]
     helping = [one for one in tried if isinstance(one, _Tried)]
     findings = [_finding(graph, one, total) for one in _together(graph, helping, costs.nodes, total)]
     findings.sort(key=lambda finding: -finding.saving)
@@ -82,6 +75,21 @@ def audit_graph(graph: Graph, costs: Costs) -> Audit:
     findings.append(fragments.pieces(graph, costs.nodes))
     findings += [_without_edit(same) for same in grouped_by(hopeless, lambda one: one.sort).values()]
     return Audit(graph.name, graph.input_size, graph.madds, costs.unit, costs.runtime, total, tuple(findings))
+
+
+def violations(graph: Graph) -> int:
+    """How often the guidelines are broken: every layer once for each sort of edit that would mend it, tried or not."""
+    return sum(len({place.layer for place in proposal.places}) for proposal in _proposals(graph))
+
+
+def _proposals(graph: Graph) -> list[Proposal]:
+    channels = Channels(graph)
+    return [
+        *unequal.proposals(graph, channels),
+        *grouped.proposals(graph, channels),
+        *fragments.proposals(graph, channels),
+        *elementwise.proposals(graph),
+    ]
 
 
 def _best(graph: Graph, proposal: Proposal, costs: Sequence[float]) -> _Tried | Proposal:

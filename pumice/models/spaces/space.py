@@ -1,5 +1,6 @@
 """What a search space is: positions, each with options, and the network that a choice of them is."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Position:
 class Space(ABC):
     """Positions, and the network of every choice.
 
+    Arguments of the constructor are the options of `space:NAME`; all have defaults, and are kept as attributes.
+
     name: what `--space` and `space:NAME` call it.
     positions: in the order of a choice.
     image: (height, width) that its networks are made for.
@@ -52,6 +55,12 @@ class Space(ABC):
     def image_of(self, choice: Choice) -> tuple[int, int]:
         """(height, width) that the network of a choice is made for."""
         return self.image
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `space:NAME` takes for this space beside the choice: constructor arguments that are not the default."""
+        parameters = inspect.signature(type(self)).parameters.values()
+        return {p.name: value for p in parameters if (value := getattr(self, p.name)) != p.default}
 
     @property
     def size(self) -> int:

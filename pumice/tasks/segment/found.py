@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pumice.data.masks import VOID, MaskSet
 from pumice.data.tiles import Tile, tile_pixels, tiles
 from pumice.errors import CheckFailed
-from pumice.tasks.drawing import palette, with_classes
+from pumice.tasks.drawing import palette, with_classes, with_legend
 from pumice.tasks.found import Box, Found, Reader
 from pumice.tasks.names import OPTIONS, create_task
 from pumice.tasks.segment.decode import class_map
@@ -38,8 +38,8 @@ class FoundClasses(Found):
         return [[name, f"{100 * share:.1f} %"] for name, share in shares]
 
     def drawn(self, image: "Image.Image") -> "Image.Image":
-        """Tinted."""
-        return with_classes(image, self.pixels, VOID)
+        """Tinted, the colours named below."""
+        return with_legend(with_classes(image, self.pixels, VOID), self.classes)
 
     def map(self) -> "Image.Image":
         """The numbers of the classes, in their colours."""
