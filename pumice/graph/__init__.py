@@ -15,5 +15,6 @@ channels  `channel_groups(graph)`: channels that stand or fall together
 cut       `cut(model, groups, kept)`: the network without the others, and `masked`, which it must equal
 trace     `trace(model, input_size) -> Graph`
 edit      `apply(graph, changes)`: operators bypassed, swapped or of another width, every shape inferred anew
+resized   `Resized`: the graph at other widths of its channel groups, mostly by arithmetic
 fold      `fold_norms(model)`: batch norms folded into the layers that feed them, where that is exact
 """

@@ -258,3 +258,24 @@ def test_tuning_trains_and_is_the_same_again(digits: Splits) -> None:
     assert all(torch.equal(once[k], again[k]) for k in once)
     assert not torch.equal(once["classifier.weight"], other["classifier.weight"])
     assert int(none["norm.num_batches_tracked"]) == 3  # a plain mean of as many batches
+
+
+def test_narrowed_layers_may_begin_anew_and_violations_count(
+    seed: Path, digits: Splits, told: type[Told], tmp_path: Path
+) -> None:
+    settings = replace(QUICK, new_weights="random", max_steps=1)
+    run(seed, digits, tmp_path / "out", settings=settings, violations=0.01)
+    step = read_json(tmp_path / "out" / "netadapt" / "001.json")
+    before = load_checkpoint(seed)[0]
+    after, _ = load_checkpoint(tmp_path / "out" / "netadapt" / "001.safetensors")
+    for path, module in after.named_modules():
+        if isinstance(module, nn.Conv2d):
+            old = before.get_submodule(path).weight
+            assert isinstance(old, torch.Tensor)
+            if old.shape == module.weight.shape:
+                assert torch.equal(module.weight, 0.99 * old)
+            else:  # torch's own start is uniform within 1 / sqrt(fan-in)
+                fan = module.weight[0].numel()
+                assert float(module.weight.detach().abs().max()) <= fan**-0.5
+    places = [one["penalty"] / (0.01 * price(widths_in(seed))) for one in step["proposals"]]
+    assert all(count == pytest.approx(round(count)) and count > 5 for count in places)

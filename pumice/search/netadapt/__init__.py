@@ -5,10 +5,14 @@
 settings   Settings: step, tuning, hold-out
 propose    the proposals of a step, and which of them is taken
 widths     the widths that each channel group may have, and which channels stay
-prices     what widths cost: multiply-adds, a table, any function, by re-keying
+prices     what widths cost: multiply-adds, a table, any function
 tune       a cut net: norms estimated anew, short-term tuning, accuracy on held-out images
 record     netadapt.json and the weights of every step
-run        `netadapt`: the search, its corrections by measuring, the final training
+search     the search: step after step, then corrections by measuring
+measure    a net measured beside the seed
+start      the net that it begins with, and how nets are trained
+finish     the last trainings, and the run folder of the found net
+run        `netadapt` and `resume`: all of it
 """
 
 from pumice.search.netadapt.run import Result, netadapt, resume

@@ -50,8 +50,11 @@ def proposals(widths: Widths, options: Mapping[str, Sequence[int]], price: Price
         limit: in the price's unit.
     """
     found: dict[str, Proposal] = {}
-    place = dict.fromkeys(options, 0)
-    while waiting := [g for g in options if g not in found and place[g] < len(options[g])]:
+    ends = [group for group in options if options[group]]
+    least = price([{**widths, group: options[group][-1]} for group in ends])
+    # A group that does not save enough at its narrowest is not looked into: some prices cost a trace.
+    place = {group: 0 for group, cost in zip(ends, least, strict=True) if cost <= limit}
+    while waiting := [g for g in place if g not in found and place[g] < len(options[g])]:
         asked = [(g, w) for g in waiting for w in options[g][place[g] : place[g] + AT_ONCE]]
         costs = price([{**widths, group: width} for group, width in asked])
         for (group, width), cost in zip(asked, costs, strict=True):

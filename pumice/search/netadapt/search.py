@@ -24,7 +24,7 @@ from pumice.search.netadapt.prices import Prices, violations
 from pumice.search.netadapt.propose import Judged, Proposal, proposals, take
 from pumice.search.netadapt.record import SEED, Measured, Record, Step
 from pumice.search.netadapt.settings import Settings
-from pumice.search.netadapt.tune import Tuner, settle
+from pumice.search.netadapt.tune import Tuner, draw_anew
 from pumice.search.netadapt.widths import chosen, free, kind_of, narrower, strongest
 
 SLACK = 0.05  # a measured net may be so much quicker than the target
@@ -180,7 +180,8 @@ class Search:
         small = _cut(net, groups, proposal)
         config = config_of(net)
         assert config is not None
-        settle(small, net, self.settings.new_weights, mix(self.tuner.config.seed, number, 2) & 0xFFFFFFFF)
+        if self.settings.new_weights == "random":
+            draw_anew(small, net, mix(self.tuner.config.seed, number, 2) & 0xFFFFFFFF)
         follow_classifier(small, net)
         if self._full is None:
             self._full = rebuild(replace(config, widths={}))

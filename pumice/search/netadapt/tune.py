@@ -16,7 +16,7 @@ from pumice.data.pipeline import EvalImages
 from pumice.data.split import split_set
 from pumice.errors import BadInput
 from pumice.models.described import preprocess_of
-from pumice.search.netadapt.settings import NewWeights, Settings
+from pumice.search.netadapt.settings import Settings
 from pumice.train.config import TrainConfig
 from pumice.train.trainer import train_once
 
@@ -126,12 +126,6 @@ def draw_anew(net: nn.Module, before: nn.Module, seed: int) -> None:
                 reset = getattr(module, "reset_parameters", None)
                 if callable(reset):
                     reset()
-
-
-def settle(net: nn.Module, before: nn.Module, new_weights: NewWeights, seed: int) -> None:
-    """What becomes of the weights of a cut net: they stay as cut, or the narrowed layers begin anew."""
-    if new_weights == "random":
-        draw_anew(net, before, seed)
 
 
 def _norms(net: nn.Module) -> list[_BatchNorm]:
