@@ -137,6 +137,26 @@ def test_the_strongest_filters_stay(seed: Path, digits: Splits, told: type[Told]
         assert torch.allclose(small, 0.99 * wide[kept])
 
 
+def test_a_net_whose_shuffles_fit_no_table_any_more_is_kept(
+    digits: Splits, told: type[Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = "blocks.3.branch.2.conv"  # half of what is shuffled behind it
+    net = create_model("shufflenetv2_050", num_classes=10)
+    describe(net, preprocess=replace(preprocess_of(net), size=SIZE[1:]))
+    path = save_checkpoint(tmp_path / "seed.safetensors", net, manifest_of(net, classes=digits.classes))
+    monkeypatch.setattr(told, "accuracy", lambda *_: 0.5)
+    result = run(path, digits, tmp_path / "out", target=16.0, price=lambda widths: float(widths[group]))
+    small, _ = load_checkpoint(tmp_path / "out" / "best.safetensors")
+    assert result.widths[group] <= 16 < width_of(net, group)
+    assert any(name.endswith("shuffle.order") or name.endswith("before.order") for name in small.state_dict())
+    again, _ = load_checkpoint(tmp_path / "out" / "netadapt" / f"{result.steps:03d}.safetensors")
+    assert torch.equal(small(torch.ones(1, *SIZE)), again(torch.ones(1, *SIZE)))
+
+
+def width_of(net: nn.Module, name: str) -> int:
+    return net.get_submodule(name).out_channels  # type: ignore[return-value]
+
+
 def test_going_on_after_a_kill_gives_the_same_nets(
     seed: Path, digits: Splits, told: type[Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,9 +15,9 @@ from pumice.graph.cut import Kept, cut
 from pumice.graph.records import Graph
 from pumice.graph.resized import Resized
 from pumice.graph.trace import model_name, trace
-from pumice.models.build import rebuild
+from pumice.models.build import become, rebuild
 from pumice.models.checkpoint import load_checkpoint
-from pumice.models.described import config_of, describe
+from pumice.models.described import config_of
 from pumice.models.narrow import follow_classifier, widths_of
 from pumice.progress import track
 from pumice.search.netadapt.prices import Prices, violations
@@ -185,7 +185,7 @@ class Search:
         follow_classifier(small, net)
         if self._full is None:
             self._full = rebuild(replace(config, widths={}))
-        describe(small, replace(config, widths=widths_of(small, self._full)))
+        become(small, widths_of(small, self._full))
         self.tuner.estimate(small, number)
         before = self.tuner.accuracy(small)
         after = self.tuner.tune(small, number)
