@@ -125,6 +125,20 @@ def widths_in(path: Path) -> dict[str, int]:
     return widths_of(load_checkpoint(path)[0])
 
 
+def test_a_step_that_no_group_alone_saves_is_halved(
+    seed: Path, digits: Splits, told: type[Told], tmp_path: Path
+) -> None:
+    run(seed, digits, tmp_path / "out", target=50.0, settings=replace(QUICK, step=0.9))
+    steps = read_json(tmp_path / "out" / "netadapt.json")["steps"]
+    first = steps[0]["cost"]
+    assert steps[-1]["cost"] <= 50.0
+    for before, after in pairwise(steps):
+        asked = before["cost"] - max(50.0, before["cost"] - 0.9 * first)  # beyond the target nothing is asked
+        assert any(after["limit"] == before["cost"] - asked / 2**halved for halved in range(4))
+        assert after["cost"] <= after["limit"]
+    assert steps[1]["limit"] > 50.0
+
+
 def test_the_strongest_filters_stay(seed: Path, digits: Splits, told: type[Told], tmp_path: Path) -> None:
     run(seed, digits, tmp_path / "out", settings=replace(QUICK, max_steps=1))
     step = read_json(tmp_path / "out" / "netadapt" / "001.json")

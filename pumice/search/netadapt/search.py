@@ -30,6 +30,7 @@ from pumice.search.netadapt.widths import chosen, free, kind_of, narrower, stron
 SLACK = 0.05  # a measured net may be so much quicker than the target
 AIM = 0.975  # of the target, for corrections
 CORRECTIONS = 8
+HALVED = 3  # times that a step is halved where no group alone saves so much; then widths are rounded less
 Size = tuple[int, int, int]
 Beside = Callable[[nn.Module, nn.Module], tuple[float, float, bool]]
 """Measures (the seed, another net): ms of the other, ms of the seed in the same series, whether the machine is busy."""
@@ -116,7 +117,7 @@ class Search:
         net = self._net(parent)
         groups = {g.name: g for g in channel_groups(trace(net, self.size))}
         limit = max(goal, parent.cost - self.settings.share(self._depth(parent)) * self.record.steps[SEED].cost)
-        offered = self._offers(parent, net, groups, limit)
+        limit, offered = self._offers(parent, net, groups, limit)
         known = self.record.judged(offered)
         for proposal in track(offered[len(known) :], f"step {number}: {parent.cost:.4g} {self.prices.unit}, proposals"):
             one, small = self._judge(net, groups, proposal, number)
@@ -148,8 +149,10 @@ class Search:
             self.tuner.splits.classes,
         )
 
-    def _offers(self, parent: Step, net: nn.Module, groups: dict[str, Group], limit: float) -> list[Proposal]:
-        """The proposals of a step."""
+    def _offers(
+        self, parent: Step, net: nn.Module, groups: dict[str, Group], limit: float
+    ) -> tuple[float, list[Proposal]]:
+        """The cost that a step keeps, and its proposals; a smaller step where no group alone saves a whole one."""
         round_to = self.settings.round_to
         if len(self.record.measured) > 1:  # corrections are small
             round_to = max(1, round_to >> (len(self.record.measured) - 1))
@@ -159,19 +162,20 @@ class Search:
             same = [g for name, kept in parent.kept.items() if (g := groups.get(name)) and g.channels == len(kept)]
             options = {group.name: narrower(group, round_to) for group in free(same)}
             sizes = Resized(still, self.size, options, lambda name, width: strongest(groups[name], net, width))
-            found = proposals(sizes.widths, options, partial(self.prices.of, at=sizes.at), limit)
-            found = [one for one in found if _possible(net, groups, one)]
-            if found:
-                break
+            price = partial(self.prices.of, at=sizes.at)
+            for kept in (parent.cost - (parent.cost - limit) / 2**halved for halved in range(HALVED + 1)):
+                found = proposals(sizes.widths, options, price, kept)
+                found = [one for one in found if _possible(net, groups, one)]
+                if found and self.violation:
+                    found = [replace(p, penalty=self._penalty(sizes.at({p.group: p.width}))) for p in found]
+                if found:
+                    return kept, found
             if round_to == 1:
                 raise BadInput(
-                    f"at step {len(self.record.steps)} no channel group alone takes off what the step asks; "
-                    "set a smaller step, or raise the target"
+                    f"at step {len(self.record.steps)} no channel group alone takes off {1 / 2**HALVED:.0%} of what "
+                    "the step asks; raise the target"
                 )
             round_to //= 2
-        if not self.violation:
-            return found
-        return [replace(p, penalty=self._penalty(sizes.at({p.group: p.width}))) for p in found]
 
     def _judge(
         self, net: nn.Module, groups: dict[str, Group], proposal: Proposal, number: int

@@ -20,7 +20,8 @@ FORMS: dict[Form, tuple[float, float, Choose]] = {
 class Settings:
     """form: "v3" is MobileNetV3's (arXiv:1905.02244, section 4.3), "original" NetAdapt's (arXiv:1804.03230).
 
-    step: share of the seed's cost that a step takes off at least; None for the form's own, 0.01 or 0.025.
+    step: share of the seed's cost that a step takes off at least; None for the form's own, 0.01 or 0.025.  Where no
+        channel group alone takes off so much, half of it, down to an eighth.
     decay: of that share from one step to the next; None for the form's own, 1 or 0.96.
     choose: "ratio" takes the proposal of the least loss of accuracy for what it saves, "accuracy" the most accurate;
         None for the form's own.
