@@ -15,7 +15,7 @@ from pumice.models.external import create_external, is_external
 from pumice.models.manifest import Padding
 from pumice.models.network_file import is_network_file, read_network
 from pumice.models.pretrained import load_pretrained
-from pumice.models.weights import load_weights
+from pumice.models.weights import load_weights, record_of
 
 
 def create_model(
@@ -92,6 +92,10 @@ def create_model(
             **options,
         )
         if checkpoint_path is not None:
+            if features_only and (made := record_of(checkpoint_path)) is not None and made.model.widths:
+                raise BadInput(
+                    f"{checkpoint_path} is a pruned {name}, whose maps alone cannot be had; leave out features_only"
+                )
             load_weights(model, checkpoint_path)
         return model
 

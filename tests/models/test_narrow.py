@@ -78,6 +78,42 @@ def test_a_file_gives_the_same_network_again(
     assert torch.equal(load_source(tmp_path / "twice.safetensors")[0](x), twice(x))
 
 
+TOLD = ("mobilenetv2_035", "shufflenetv2_050", "mobilenetv3_small_035", "espnet_a_p2_q8", "timm:mobilenetv3_small_050")
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_widths_that_are_told_are_those_of_the_maps(name: str, tmp_path: Path) -> None:
+    model = create_model(name, num_classes=10)
+    small = halved(model)
+    file = save_checkpoint(tmp_path / "small.safetensors", small, manifest_of(small))
+    again: Any = load_checkpoint(file)[0]
+    told = [info["num_chs"] for info in again.feature_info]
+    assert [info["num_chs"] for info in small.feature_info] == told
+    assert all(a < b["num_chs"] for a, b in zip(told, model.feature_info, strict=True))
+    x = torch.zeros(1, 3, 64, 64)
+    features = again.forward_features(x)
+    assert again.num_features == small.num_features
+    if name.startswith("timm:"):
+        assert (again.num_features, told) == (features.shape[1], [8, 4, 8, 12, 144])
+        with pytest.raises(BadInput, match="leave out features_only"):
+            create_model(name, num_classes=10, features_only=True, checkpoint_path=str(file))
+        return
+    if name != "espnet_a_p2_q8":
+        assert again.forward_head(features, pre_logits=True).shape == (1, again.num_features)
+    trunk = create_model(name, num_classes=10, features_only=True, checkpoint_path=str(file))
+    maps = trunk.eval()(x)
+    assert [m.shape[1] for m in maps] == told == trunk.feature_info.channels()
+    last = features[-1] if isinstance(features, list) else features
+    assert torch.equal(maps[-1], last)  # the same weights, not only the same shape
+    assert again.training is False
+
+
+def test_layers_that_do_not_fit_together_are_no_network() -> None:
+    model = create_model("mobilenetv2_035", num_classes=10)
+    with pytest.raises(BadInput, match="do not fit together"):
+        become(model, {"blocks.0.conv": {"out_channels": 4}})
+
+
 def test_the_record_says_what_differs_and_nothing_else() -> None:
     model = create_model("mobilenetv2_035", num_classes=10)
     assert widths_of(model, rebuild(config_of(model) or ModelConfig(""))) == {}
