@@ -138,6 +138,12 @@ def load_weights(
     return Loaded(source, missing)
 
 
+def load_indices(model: nn.Module, path: str | Path) -> None:
+    """Load what a checkpoint of a pruned network says of its channels' order, in place; weights stay as they are."""
+    state = {k: v for k, v in read_state_dict(path).items() if not v.is_floating_point()}
+    model.load_state_dict({k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}, strict=False)
+
+
 def match(
     model: nn.Module, state: StateDict, source: Source, *, origin: str = "these weights", strict: bool = True
 ) -> dict[str, Tensor]:
