@@ -7,6 +7,7 @@ from functools import partial
 
 from torch import nn
 
+from pumice.cost.budget import write_limit
 from pumice.data.order import mix
 from pumice.deploy.network import folded
 from pumice.errors import BadInput
@@ -75,11 +76,12 @@ class Search:
         except BadInput:  # a part of it would be empty: how near one can come is not known
             least = 0.0
         if cost * scale <= self.target:
-            raise BadInput(f"{name} takes {cost * scale:.4g} {self.unit}, which keeps the target; give a lower one")
+            takes = write_limit(cost * scale, self.unit, up=False)
+            raise BadInput(f"{name} takes {takes} {self.unit}, which keeps the target; give a lower one")
         if least * scale > self.target:
             raise BadInput(
-                f"{name} cannot be narrowed to {self.target:.4g} {self.unit}; the narrowest that it can become takes "
-                f"{least * scale:.4g}: raise the target to that"
+                f"{name} cannot be narrowed to {write_limit(self.target, self.unit, up=False)} {self.unit}; the "
+                f"narrowest that it can become takes {write_limit(least * scale, self.unit)}: raise the target to that"
             )
 
     def begin(self, net: nn.Module) -> None:
