@@ -268,6 +268,5 @@ def test_a_target_out_of_reach_names_the_nearest() -> None:
         Problem(Rows(), cost, cost.least - 1)
     written = re.search(r"the least is (\S+): raise the target to that", str(said.value))
     assert written is not None
-    assert written[1].endswith("M")
     Problem(Rows(), cost, parse_count(written[1]))
     assert "\n" not in str(said.value)

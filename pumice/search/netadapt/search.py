@@ -70,8 +70,8 @@ class Search:
             ms, _, busy = self.beside(net, net)
             self.record.measured.append(Measured(SEED, ms, ms, ms, self.target * cost / ms, busy))
         scale = self.target / self._goal()
-        smallest = {g.name: strongest(g, net, len(g.cells)) for g in free(groups)}
         try:
+            smallest = {g.name: strongest(g, net, len(g.cells)) for g in free(groups)}
             least = self._price(cut(net, groups, smallest), groups, smallest)
         except BadInput:  # a part of it would be empty: how near one can come is not known
             least = 0.0
@@ -283,11 +283,12 @@ def _cut(net: nn.Module, groups: Mapping[str, Group], proposal: Proposal) -> nn.
 
 
 def _possible(net: nn.Module, groups: Mapping[str, Group], proposal: Proposal) -> bool:
-    """Whether it can be cut so: a module between layers may be left without a part."""
-    if not groups[proposal.group].passages:
-        return True
+    """Whether it can be cut so: a layer, or a part of a module between layers, may be left without channels."""
     try:
-        _cut(net, groups, proposal)
+        if groups[proposal.group].passages:
+            _cut(net, groups, proposal)
+        else:
+            strongest(groups[proposal.group], net, proposal.width)
     except BadInput:
         return False
     return True
