@@ -35,7 +35,7 @@ def show_found(
     rows = []
     for path, file in track(files.items(), "counting"):
         cost = profile(create_model(path))
-        rows.append({"name": path, **asdict(file), "params": cost.params, "madds": cost.madds})
+        rows.append({"name": path, **_known(file), "params": cost.params, "madds": cost.madds})
     rows = [
         row
         for row in rows
@@ -74,6 +74,11 @@ def _describes(path: Path) -> bool:
     return isinstance(value, dict) and value.keys() >= FIELDS
 
 
+def _known(file: NetworkFile) -> dict[str, Any]:
+    """What a network file says, but for the sizes of a pruned network's layers."""
+    return {**{k: v for k, v in asdict(file).items() if k != "widths"}, "pruned": bool(file.widths)}
+
+
 def _front(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rated = [(row["madds"], row["search"]["accuracy"], row) for row in rows if row["search"].get("accuracy")]
     return [r for m, a, r in rated if not any((n < m and b >= a) or (n == m and b > a) for n, b, _ in rated)]
@@ -84,7 +89,7 @@ def _cells(row: dict[str, Any], file: NetworkFile) -> tuple[str, ...]:
     known = file.search
     return (
         row["name"],
-        file.model,
+        f"{file.model}, pruned" if file.widths else file.model,
         show.shape(file.input_size),
         show.count(row["params"]),
         show.count(row["madds"]),

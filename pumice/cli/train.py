@@ -123,7 +123,8 @@ def configured(
     fields, options, of_task = read_overrides(pairs)
     if is_network_file(model):
         found = TrainConfig(model=model)
-        model, changes = found.model, {"img_size": found.img_size, **changes}
+        kept = {"img_size": found.img_size, **({} if found.weights is None else {"weights": found.weights})}
+        model, changes = found.model, {**kept, **changes}
         options = {**found.model_options, **options}
     check_name(model)
     wanted = fields.get("task", task) or task_of_net(model)

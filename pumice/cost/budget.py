@@ -1,4 +1,4 @@
-"""Limits as people write them (2ms, 60M, 3MB, 10m), and by how much a candidate misses them.
+"""Limits as people write them, read and written (2ms, 60M, 3MB, 10m), and by how much a candidate misses them.
 
 Latency, memory, size and time need a unit, because a bare 2 has been read as seconds, and a bare 3 as bytes; counts
 may go without.  Free of torch, so that the command line refuses a bad limit at once.
@@ -7,12 +7,14 @@ may go without.  Free of torch, so that the command line refuses a bad limit at 
 import math
 import re
 from dataclasses import asdict, dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import Any
 
 from pumice.errors import BadInput
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 QUANTITY = re.compile(rf"\s*({NUMBER})\s*([^\W\d_]*)\s*", re.ASCII)
+COUNTED = ("multiply-adds", "parameters")
 # h, then m, then s, each at most once: 1h30m, 90s.
 DURATION = re.compile(rf"\s*(?:({NUMBER})\s*h)?\s*(?:({NUMBER})\s*m(?:in)?)?\s*(?:({NUMBER})\s*s)?\s*", re.ASCII)
 
@@ -68,6 +70,22 @@ def parse_time(text: str, option: str = "time") -> float:
     if min(hours, minutes, seconds) < 0:
         raise BadInput(f"{option} {text.strip()} has a part below zero; write {example}")
     return _positive(3600 * hours + 60 * minutes + seconds, text, option, example)
+
+
+def write_limit(value: float, unit: str, *, up: bool = True) -> str:
+    """A number as a limit that people may copy, of six digits: 40123449.0 multiply-adds -> "40.1235M".
+
+    unit: counts above a million are written in millions; other numbers stand alone.
+    up: whether what is written is no less than the value, or no more.
+    """
+    exact = Decimal(value)
+    if not exact.is_finite():
+        return str(value)
+    digits = Context(prec=6, rounding=ROUND_CEILING if up else ROUND_FLOOR)
+    rounded = digits.create_decimal(exact)
+    millions = unit in COUNTED and rounded >= 10**6
+    text = f"{rounded / 10**6 if millions else rounded:f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + ("M" if millions else "")
 
 
 def _read(text: str, units: dict[str, float], option: str, example: str) -> float:

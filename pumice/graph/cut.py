@@ -6,6 +6,8 @@ Parameters and buffers are sliced; torch's layers are told their new sizes, and 
 `channel_rule = "pass"` adapt themselves:
 
     def narrow(self, stays: Tensor, made: Tensor) -> None     which channels stay (bool), of its input and its result
+
+A network that tells widths of its own (`feature_info`) is asked to tell them anew, by its `tell_widths()`.
 """
 
 import copy
@@ -94,6 +96,9 @@ def cut(model: nn.Module, groups: Sequence[Group], kept: Kept) -> nn.Module:
         adapting: Any = small.get_submodule(path)
         adapting.narrow(*(torch.stack(masks).all(0) for masks in zip(*pairs, strict=True)))
         adapting.to(like.device, like.dtype)
+    tell: Any = getattr(small, "tell_widths", None)
+    if tell is not None:
+        tell()
     return small
 
 

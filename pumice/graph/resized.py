@@ -105,7 +105,10 @@ class Resized:
 
     def _drawn(self, name: str, width: int) -> Line | None:
         group = self._groups[name]
-        stays = set(self._keep(name, width))
+        try:
+            stays = set(self._keep(name, width))
+        except BadInput:  # it cannot be so narrow
+            return None
         count = width // len(group.cells)
         # As many others, as far as there are: what goes first, then what stays.
         ordered = [sorted(cell, key=lambda channel: (channel in stays, channel)) for cell in group.cells]

@@ -12,7 +12,7 @@ from pumice.models.dense.names import dense_spec, is_dense
 from pumice.models.dense.net import DenseNet
 from pumice.models.dense.spec import DenseSpec
 from pumice.models.described import config_of, describe, preprocess_of
-from pumice.models.external import create_external, is_external
+from pumice.models.external import create_external, is_external, tell_widths
 from pumice.models.families import spec_of, variant
 from pumice.models.manifest import ModelConfig, Padding
 from pumice.models.narrow import Widths, narrow, replace_classifier
@@ -126,6 +126,10 @@ def become(model: nn.Module, widths: Widths) -> None:
     config = config_of(model)
     if widths and config is not None:
         narrow(model, widths)
+        if isinstance(model, Net):
+            model.tell_widths()
+        elif is_external(config.name):
+            tell_widths(model)
         describe(model, replace(config, widths=widths))
 
 

@@ -46,7 +46,7 @@ class ConvNet(Net):
             blocks.append(row.build(width))
             width = row.width(width)
         self.spec, self.sides = spec, spec.sides
-        self.num_classes = num_classes
+        self.in_chans, self.num_classes = in_chans, num_classes
         self.blocks = nn.Sequential(*blocks)
         self.head: Head = spec.head.build(width, num_classes, drop_rate)
         self.num_features = self.head.num_features

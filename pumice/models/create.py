@@ -7,15 +7,16 @@ from typing import Any
 from torch import nn
 
 from pumice.errors import BadInput
-from pumice.models.build import build
+from pumice.models.build import become, build
 from pumice.models.dense.backbone import load_backbone
 from pumice.models.dense.names import is_dense
 from pumice.models.described import describe, preprocess_of
 from pumice.models.external import create_external, is_external
 from pumice.models.manifest import Padding
-from pumice.models.network_file import is_network_file, read_network
+from pumice.models.net import Net
+from pumice.models.network_file import is_network_file, read_network, weights_beside
 from pumice.models.pretrained import load_pretrained
-from pumice.models.weights import load_weights
+from pumice.models.weights import load_indices, load_weights, record_of
 
 
 def create_model(
@@ -38,7 +39,8 @@ def create_model(
 
     Args:
         name: a name of `list_models()`, or `timm:NAME`, `torchvision:NAME`, `pytorchcv:NAME`, `HEAD:BACKBONE`,
-            `space:NAME` with the option `choice`, or a network file, whose weights this leaves to `load_source`.
+            `space:NAME` with the option `choice`, or a network file, whose weights this leaves to `load_source`,
+            but for the indices of a pruned one's channels.
         pretrained: load published weights, a dense net's backbone alone; this is the one argument that may download.
         num_classes: that of the published net (1000 of most) if not given; 0 leaves pooled features.
         in_chans: channels of the input.
@@ -56,64 +58,68 @@ def create_model(
     Raises:
         BadInput: an unknown name, option or value; no published weights.
     """
-    if is_network_file(name):
-        file = read_network(name)
-        found = create_model(
-            file.model,
-            pretrained=pretrained,
-            num_classes=file.num_classes if num_classes is None else num_classes,
-            in_chans=file.in_chans if in_chans == 3 else in_chans,
-            features_only=features_only,
-            out_indices=out_indices,
-            output_stride=output_stride,
-            drop_rate=drop_rate,
-            drop_path_rate=drop_path_rate,
-            checkpoint_path=checkpoint_path,
-            padding=padding,
-            bn_eps=bn_eps,
-            **{**file.options, **options},
-        )
-        _, height, width = file.input_size
-        describe(found, preprocess=replace(preprocess_of(found), size=(height, width)))
-        return found
+    file = read_network(name) if is_network_file(name) else None
+    indices = None if file is None else weights_beside(name)
+    if file is not None:
+        name, options = file.model, {**file.options, **options}
+        num_classes = file.num_classes if num_classes is None else num_classes
+        in_chans = file.in_chans if in_chans == 3 else in_chans
+    widths = {} if file is None else file.widths
+    if widths and pretrained:
+        raise BadInput(f"a pruned {name} has no published weights; leave out pretrained")
+    whole = not features_only
     if is_external(name):
         if padding != "symmetric" or bn_eps is not None:
             raise BadInput(f"{name} keeps its own padding and eps; they are settings of Pumice's networks only")
-        model = create_external(
+        if features_only and (widths or _pruned(checkpoint_path)):
+            raise BadInput(f"the maps alone of a pruned {name} cannot be had; leave out features_only")
+        model, whole = (
+            create_external(
+                name,
+                pretrained=pretrained,
+                num_classes=num_classes,
+                in_chans=in_chans,
+                features_only=features_only,
+                out_indices=out_indices,
+                output_stride=32 if output_stride is None else output_stride,
+                drop_rate=drop_rate,
+                drop_path_rate=drop_path_rate,
+                **options,
+            ),
+            True,
+        )
+    else:
+        model = build(
             name,
-            pretrained=pretrained,
             num_classes=num_classes,
             in_chans=in_chans,
-            features_only=features_only,
-            out_indices=out_indices,
-            output_stride=32 if output_stride is None else output_stride,
+            output_stride=output_stride,
             drop_rate=drop_rate,
             drop_path_rate=drop_path_rate,
+            padding=padding,
+            bn_eps=bn_eps,
             **options,
         )
-        if checkpoint_path is not None:
-            load_weights(model, checkpoint_path)
-        return model
-
-    net = build(
-        name,
-        num_classes=num_classes,
-        in_chans=in_chans,
-        output_stride=output_stride,
-        drop_rate=drop_rate,
-        drop_path_rate=drop_path_rate,
-        padding=padding,
-        bn_eps=bn_eps,
-        **options,
-    )
-    if pretrained and is_dense(name):
-        load_backbone(net)
-    elif pretrained:
-        load_pretrained(net)
+        if pretrained and is_dense(name):
+            load_backbone(model)
+        elif pretrained:
+            load_pretrained(model)
+    if widths:
+        become(model, widths)
+        if indices is not None:
+            load_indices(model, indices)
     if checkpoint_path is not None:
-        load_weights(net, checkpoint_path)
-    if not features_only:
-        return net
-    trunk = net.trunk(out_indices)
-    describe(trunk, net.config, net.preprocess)
+        load_weights(model, checkpoint_path)
+    if file is not None:
+        describe(model, preprocess=replace(preprocess_of(model), size=file.input_size[1:]))
+    if whole:
+        return model
+    assert isinstance(model, Net)
+    trunk = model.trunk(out_indices)
+    describe(trunk, model.config, model.preprocess)
     return trunk
+
+
+def _pruned(checkpoint: str | None) -> bool:
+    made = None if checkpoint is None else record_of(checkpoint)
+    return made is not None and bool(made.model.widths)

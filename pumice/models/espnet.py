@@ -51,11 +51,11 @@ def pyramids(channels: int, depth: int, hff: bool) -> nn.Sequential:
 class ChainEncoder(Encoder):
     """ESPNet-A: (N, C, H, W) -> maps of 16, 64 and 128 channels at 1/2, 1/4 and 1/8."""
 
-    channels, reductions = WIDTHS, (2, 4, 8)
+    reductions = (2, 4, 8)
 
     def __init__(self, in_chans: int, spec: "ESPNetSpec") -> None:
         super().__init__()
-        w1, w2, w3 = WIDTHS
+        w1, w2, w3 = self.channels = WIDTHS
         self.level1 = ConvNormAct(in_chans, w1, 3, 2, act="PR")
         self.down2 = ESP(w1, w2, 2, branches=BRANCHES, hff=spec.hff)
         self.level2 = pyramids(w2, spec.p, spec.hff)

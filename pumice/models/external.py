@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from pumice.data.preprocess import Preprocess
 from pumice.errors import BadInput, nearest
-from pumice.models.described import describe
+from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.manifest import ModelConfig
 
 INSTALL = {
@@ -132,3 +133,41 @@ def _made(name: str, build: Callable[[], Any]) -> Any:
     except (OSError, RuntimeError, TypeError, ValueError, LookupError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput(f"{name} could not be made: {reason}") from error
+
+
+def tell_widths(model: nn.Module) -> None:
+    """Let a cut network of timm say how wide its maps are now: `feature_info` and `num_features`, in place.
+
+    None stands for what its modules do not show: a map in another layout than (N, C, H, W).
+    """
+    info = model.__dict__.get("feature_info")
+    if not (isinstance(info, list) and all(isinstance(one, dict) for one in info)):
+        return
+    modules, seen, modes = dict(model.named_modules()), dict[str, int](), [(m, m.training) for m in model.modules()]
+    height, width = preprocess_of(model).size
+    like, config = next(model.parameters()), config_of(model)
+    image = torch.zeros(1, 3 if config is None else config.in_chans, height, width, device=like.device)
+
+    def hook(path: str, reduction: int) -> Callable[[nn.Module, Any, Any], None]:
+        def see(module: nn.Module, args: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and output.dim() == 4 and abs(output.shape[2] - height / reduction) <= 1:
+                seen[path] = output.shape[1]
+
+        return see
+
+    places = [one for one in info if one.get("module") in modules]
+    hooks = [modules[one["module"]].register_forward_hook(hook(one["module"], one["reduction"])) for one in places]
+    try:
+        with torch.no_grad():
+            model.eval()(image.to(like.dtype))
+    except RuntimeError as error:
+        raise BadInput(f"this network's layers do not fit together: {str(error).partition(chr(10))[0]}") from error
+    finally:
+        for one in hooks:
+            one.remove()
+        for module, mode in modes:
+            module.training = mode
+    told = [{**one, "num_chs": seen.get(one.get("module", ""))} for one in info]
+    if info and model.__dict__.get("num_features") == info[-1]["num_chs"]:  # where they are the classifier's, it told
+        model.__dict__["num_features"] = told[-1]["num_chs"]
+    model.__dict__["feature_info"] = told

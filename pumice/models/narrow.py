@@ -46,12 +46,14 @@ def widths_of(model: nn.Module, full: nn.Module) -> Widths:
 def narrow(model: nn.Module, widths: Widths) -> None:
     """Give a network the sizes of a pruned one, in place; one that has them already stays as it is.
 
-    Tensors keep the beginning of what they held along each dimension; whole numbers, which are indices, become 0.
+    Tensors keep the beginning of what they held along each dimension; whole numbers, which are indices, become 0.  A
+    classifier that was taken out since stays out.
 
     Raises:
         BadInput: the record is not of this network; then nothing was changed.
     """
     modules = dict(model.named_modules())
+    widths = {path: sizes for path, sizes in widths.items() if not isinstance(modules.get(path), nn.Identity)}
     for path, sizes in widths.items():
         _check(modules.get(path), path, sizes)
     for path, sizes in widths.items():

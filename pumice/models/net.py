@@ -18,6 +18,8 @@ from pumice.nn.conv import set_norm
 from pumice.nn.drop_path import set_drop_path
 from pumice.nn.initialise import Scheme, initialise
 
+SIDE = 32  # pixels of an image that shows how wide maps are; more where a net does not take it
+
 
 class FeatureInfo(list[dict[str, Any]]):
     """The maps that a net offers to dense tasks, one dict each: num_chs, reduction, module."""
@@ -58,6 +60,7 @@ class Net(nn.Module, ABC):
     config: ModelConfig
     preprocess: Preprocess
     sides: Sides
+    in_chans: int
     num_classes: int
     num_features: int
     feature_info: FeatureInfo
@@ -92,6 +95,33 @@ class Net(nn.Module, ABC):
         self.num_classes = num_classes
         if (config := config_of(self)) is not None:
             describe(self, replace(config, num_classes=num_classes))
+
+    def tell_widths(self) -> None:
+        """Say how wide the net's maps and features are now: `feature_info` and `num_features`, after a cut.
+
+        Raises:
+            BadInput: the layers do not fit together.
+        """
+        modes = [(module, module.training) for module in self.modules()]
+        like = next(self.parameters())
+        side = next(n for n in range(SIDE, 2 * SIDE + self.sides.least) if self.sides.allow(n, n))
+        image = torch.zeros(1, self.in_chans, side, side, device=like.device, dtype=like.dtype)
+        self.eval()
+        try:
+            with torch.no_grad():
+                maps = self.trunk(None)(image)
+                head = self.head
+                wide = maps[-1].shape[1] if isinstance(head, DenseHead) else head(maps[-1], pre_logits=True).shape[1]
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise BadInput(f"this network's layers do not fit together: {str(error).partition(chr(10))[0]}") from error
+        finally:
+            for module, mode in modes:
+                module.training = mode
+        told = zip(self.feature_info, maps, strict=True)
+        self.feature_info = FeatureInfo({**info, "num_chs": one.shape[1]} for info, one in told)
+        self.num_features = wide
+        if not isinstance(self.head, DenseHead):
+            self.head.num_features = wide
 
     def start(self, init: Scheme, bn_momentum: float, bn_eps: float, drop_path_rate: float) -> None:
         """Fresh weights and the settings of norms and residual branches, once every module is there."""

@@ -1,16 +1,20 @@
 """A network as a JSON file, `best.json`: what a search found.  Every verb takes it as it takes a name; no torch here.
 
-Weights, where there are any, are a checkpoint of the same stem beside it, `best.safetensors`.
+Weights, where there are any, are a checkpoint of the same stem beside it, `best.safetensors`.  A pruned network
+always has them: the order of its channels is among them.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pumice.errors import BadInput
 from pumice.files import read_json, write_json
 from pumice.models.spaces.names import canonical
+
+if TYPE_CHECKING:
+    from pumice.models.manifest import Manifest
 
 SUFFIX = ".json"
 
@@ -21,6 +25,7 @@ class NetworkFile:
 
     model, options, num_classes, in_chans: arguments of `create_model`.
     input_size: (C, H, W) that it was searched for.
+    widths: how a pruned network is narrower than the named one, see `pumice.models.narrow`.
     search: accuracy (from 0 to 1, as the search measured it), cost, unit, method, trial and whatever else it knew.
     """
 
@@ -30,11 +35,20 @@ class NetworkFile:
     in_chans: int
     input_size: tuple[int, int, int]
     search: dict[str, Any] = field(default_factory=dict)
+    widths: dict[str, Any] = field(default_factory=dict)
 
     def write(self, path: str | Path) -> Path:
         """Write it atomically."""
-        write_json(path, {**asdict(self), "input_size": list(self.input_size)})
+        value = {**asdict(self), "input_size": list(self.input_size)}
+        write_json(path, value if self.widths else {k: v for k, v in value.items() if k != "widths"})
         return Path(path)
+
+    @classmethod
+    def of(cls, manifest: "Manifest", search: dict[str, Any]) -> "NetworkFile":
+        """Of the network of a checkpoint, which lies beside it."""
+        made = manifest.model
+        size = manifest.input_size
+        return cls(made.name, made.options, made.num_classes, made.in_chans, size, search, made.widths)
 
 
 def is_network_file(name: str | Path) -> bool:
@@ -62,7 +76,7 @@ def read_network(path: str | Path) -> NetworkFile:
         size = found.input_size
         counts = (found.num_classes, found.in_chans, *size)
         whole = len(size) == 3 and all(type(n) is int and n >= 0 for n in counts) and min(counts[1:]) > 0
-        if not (whole and isinstance(found.options, dict) and isinstance(found.search, dict)):
+        if not (whole and all(isinstance(one, dict) for one in (found.options, found.search, found.widths))):
             raise TypeError("a value of the wrong kind")
         if not isinstance(found.model, str) or is_network_file(found.model):
             raise TypeError("no name of a network")
@@ -75,4 +89,5 @@ def read_network(path: str | Path) -> NetworkFile:
         found.in_chans,
         (size[0], size[1], size[2]),
         found.search,
+        found.widths,
     )

@@ -31,7 +31,7 @@ class PlainNet(Net):
                 f"output_stride {output_stride} cannot be had: this net is no chain of blocks; leave it at 32"
             )
         self.spec, self.sides = spec, spec.sides
-        self.num_classes = num_classes
+        self.in_chans, self.num_classes = in_chans, num_classes
         self.encoder = spec.encoder(in_chans)
         self.head = spec.head_on(self.encoder, num_classes, drop_rate)
         self.dense = isinstance(self.head, DenseHead)
@@ -41,6 +41,11 @@ class PlainNet(Net):
             for i, (c, r) in enumerate(zip(self.encoder.channels, self.encoder.reductions, strict=True))
         )
         self.start(spec.init, spec.bn_momentum, spec.bn_eps, drop_path_rate)
+
+    def tell_widths(self) -> None:
+        """The encoder's `channels` too."""
+        super().tell_widths()
+        self.encoder.channels = tuple(self.feature_info.channels())
 
     def forward_features(self, x: Tensor) -> Tensor | list[Tensor]:
         """(N, in_chans, H, W) -> the last map; all maps for a dense head."""

@@ -39,11 +39,16 @@ def load_source(source: str | Path, *, pretrained: bool = False) -> tuple[nn.Mod
     if (weights := weights_beside(path)) is not None:
         model, manifest = load_checkpoint(weights)
         described, found = manifest.model, read_network(path)
-        if (described.name, described.options) != (found.model, found.options):
+        if (described.name, described.options, described.widths) != (found.model, found.options, found.widths):
             raise BadInput(
                 f"{weights} holds another network than {path} describes; keep the two of one search together"
             )
         return model, manifest
+    if is_network_file(path) and path.is_file() and read_network(path).widths:
+        raise BadInput(
+            f"{path} is a pruned network, whose channels are told apart by its weights; "
+            f"keep {path.with_suffix('.safetensors').name} beside it"
+        )
     if not is_network_file(path) and (path.is_file() or path.suffix in FILES or "/" in str(source)):
         raise BadInput(f"{path} is neither a run folder, a checkpoint, a network file nor a model name")
     model = create_model(str(source), pretrained=pretrained).eval()

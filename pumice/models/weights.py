@@ -108,7 +108,7 @@ def load_weights(
     state = weights if isinstance(weights, Mapping) else read_state_dict(weights)
     origin = "these weights" if isinstance(weights, Mapping) else str(weights)
     config = config_of(model)
-    made = None if isinstance(weights, Mapping) else _record(weights)
+    made = None if isinstance(weights, Mapping) else record_of(weights)
     if made is not None and config is not None and made.model.name == config.name and not config.widths:
         become(model, made.model.widths)
         config = config_of(model)
@@ -136,6 +136,12 @@ def load_weights(
         set_eps(model, changed)
         describe(model, changed, settings.preprocess)
     return Loaded(source, missing)
+
+
+def load_indices(model: nn.Module, path: str | Path) -> None:
+    """Load what a checkpoint of a pruned network says of its channels' order, in place; weights stay as they are."""
+    state = {k: v for k, v in read_state_dict(path).items() if not v.is_floating_point()}
+    model.load_state_dict({k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}, strict=False)
 
 
 def match(
@@ -189,7 +195,7 @@ def _classifies(model: nn.Module) -> bool:
     return not is_dense(name) and (name not in variants() or variants()[name].task == "classify")
 
 
-def _record(path: str | Path) -> Manifest | None:
+def record_of(path: str | Path) -> Manifest | None:
     """What a checkpoint of ours says of itself; None of any other file."""
     return read_manifest(path) if Path(path).suffix == ".safetensors" else None
 

@@ -21,6 +21,8 @@ theme.py     colours, fonts and safe text that all plots share
 plots.py     plotly figures of candidates by cost and accuracy, of one run and of several
 search_records.py  the folder of a search, read
 search.py    the page of a search: trials by accuracy and cost, the best so far, the front in words
+narrowing.py  the page of a NetAdapt search: cost and accuracy step by step
+scaling.py   the page of compound scaling: the settings tried, the network at each phi
 tradeoff.py  accuracy against multiply-adds and latency of many networks, and how well the two agree in rank
 timings.py   the page of `pumice benchmark`: a dot with its interval for each measurement
 curves.py    plotly figures of training

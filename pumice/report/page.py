@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pumice.errors import BadInput
 from pumice.files import write_text
-from pumice.report import dense, listings, mistakes, search, sections
+from pumice.report import dense, listings, mistakes, narrowing, scaling, search, sections
 from pumice.report.comparison import comparison
 from pumice.report.confusion import confusion_figure, is_square
 from pumice.report.curves import rungs_figure, training_figure
@@ -13,9 +13,11 @@ from pumice.report.document import Figures, document, keep_plot, section
 from pumice.report.fields import number
 from pumice.report.html import esc
 from pumice.report.layers import layers_figure
+from pumice.report.narrowing import is_narrowing, read_narrowing
 from pumice.report.plots import candidates_figure
 from pumice.report.reading import read_run
 from pumice.report.records import RunRecords
+from pumice.report.scaling import is_scaling
 from pumice.report.search_records import is_search, read_search
 from pumice.report.theme import plotly
 from pumice.report.verdict import verdict
@@ -33,7 +35,13 @@ def write_page(runs: Sequence[str | Path], out: str | Path) -> Path:
         raise BadInput("a report needs at least one run folder")
     plotly()
     searches = [is_search(folder) for folder in runs]
-    if all(searches):
+    if all(map(is_scaling, runs)):
+        write_text(out, _scaled(runs))
+    elif any(map(is_scaling, runs)):
+        raise BadInput("a report is of runs or of one kind of search; give the folders of one sort")
+    elif all(map(is_narrowing, runs)):
+        write_text(out, _narrowed(runs))
+    elif all(searches):
         write_text(out, search.render([read_search(folder) for folder in runs]))
     elif any(searches):
         raise BadInput("a report is of runs or of searches; give the folders of one sort")
@@ -51,6 +59,27 @@ def render(records: Sequence[RunRecords]) -> str:
     if len(named) > 1:
         body = comparison(named, figures) + body
     return document(title, body, figures, source="the records of the run")
+
+
+def _narrowed(folders: Sequence[str | Path]) -> str:
+    """NetAdapt's searches; each is followed by the run of the net that it found, once there is one."""
+    figures: Figures = {}
+    found, body = [read_narrowing(folder) for folder in folders], ""
+    for i, (folder, one) in enumerate(zip(folders, found, strict=True)):
+        body += narrowing.article(one, f"search{i}", figures, alone=len(found) == 1)
+        if one.final and (Path(folder) / "config.json").is_file():
+            run = read_run(folder)
+            body += _run(f"{run.name}, the net found", run, f"run{i}", figures, alone=False)
+    title = narrowing.heading(found[0]) if len(found) == 1 else f"{len(found)} searches"
+    return document(title, body, figures, source="the records of the search")
+
+
+def _scaled(folders: Sequence[str | Path]) -> str:
+    figures: Figures = {}
+    alone = len(folders) == 1
+    parts = [scaling.article(folder, f"search{i}", figures, alone=alone) for i, folder in enumerate(folders)]
+    title = "Compound scaling" if alone else f"{len(folders)} searches of compound scaling"
+    return document(title, "".join(parts), figures, source="the records of the search")
 
 
 def _names(records: Sequence[RunRecords]) -> list[str]:

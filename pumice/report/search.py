@@ -124,7 +124,9 @@ def pareto_figure(one: SearchRecords) -> Any:
     values = [t.cost for t in placed if t.cost] + ([one.target] if one.target else [])
     wide = max(values) > 10 * min(values)
     if one.target:
-        _target(figure, math.log10(one.target) if wide else one.target, f"target {_cost(one, one.target)}", one.target)
+        target_line(
+            figure, math.log10(one.target) if wide else one.target, f"target {_cost(one, one.target)}", one.target
+        )
     scale = {"type": "log", **log_ticks(values)} if wide else {"tickformat": ".3s" if max(values) > 1e4 else ""}
     title = "latency, ms" if one.unit == "ms" else one.unit
     figure.update_layout(
@@ -133,7 +135,7 @@ def pareto_figure(one: SearchRecords) -> Any:
     return figure
 
 
-def _target(figure: Any, place: float, label: str, x: float) -> None:
+def target_line(figure: Any, place: float, label: str, x: float) -> None:
     """place: x as an annotation takes it, on a logarithmic axis its logarithm."""
     line = {"color": ORANGE, "width": 2, "dash": "dash"}
     figure.add_shape(type="line", xref="x", yref="paper", x0=x, x1=x, y0=0, y1=1, line=line)

@@ -10,6 +10,7 @@ pieces      rows of networks, each looked at once, of which these costs are sums
 proxy       ProxyTraining: a short training of each choice
 found       a trial as a network file, which every verb takes
 reward      from accuracy and cost to one number: accuracy, MnasNet's soft and piecewise forms
+kept        which channels of a group stay when it is narrowed
 netadapt    a trained network narrowed step by step until it keeps a budget, accuracy choosing where
 prune       channels cut from a trained network, until it keeps a target
 dnas        FBNet's: a supernet of candidates and their probabilities

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pumice.cost.budget import write_limit
 from pumice.errors import BadInput
 from pumice.models.spaces.space import Choice, Space
 from pumice.search.cost import Cost
@@ -34,8 +35,8 @@ class Problem:
         least = self.cost.least
         if least is not None and least > self.target:
             raise BadInput(
-                f"no choice of {self.space.name} is at or below {self.target:g} {self.cost.unit}; "
-                f"the least is {least:g}: raise the target to that"
+                f"no choice of {self.space.name} is at or below {self._limit(self.target, up=False)} {self.cost.unit}; "
+                f"the least is {self._limit(least)}: raise the target to that"
             )
 
     def feasible(self, choice: Choice) -> bool:
@@ -60,9 +61,12 @@ class Problem:
         assert self.cost is not None
         assert self.target is not None
         raise BadInput(
-            f"no choice of {self.space.name} at or below {self.target:g} {self.cost.unit} was found; "
-            f"the least of {TRIES} was {least:g}: raise the target to that"
+            f"no choice of {self.space.name} at or below {self._limit(self.target, up=False)} {self.cost.unit} was "
+            f"found; the least of {TRIES} was {self._limit(least)}: raise the target to that"
         )
+
+    def _limit(self, value: float, *, up: bool = True) -> str:
+        return write_limit(value, "" if self.cost is None else self.cost.unit, up=up)
 
     def judged(self, number: int, choice: Choice, accuracy: float) -> Trial:
         """The finished trial of a choice."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_type_hints
 
 from pumice.errors import BadInput, nearest
-from pumice.models.network_file import is_network_file, read_network
+from pumice.models.network_file import is_network_file, read_network, weights_beside
 from pumice.models.spaces.names import canonical
 from pumice.tasks.names import CLASSIFY, TaskName, network_for
 from pumice.train.rules import check_rules
@@ -192,9 +192,14 @@ class TrainConfig:
         """Put what a network file says in the place of its name, so that the run does not need the file again."""
         if not is_network_file(self.model):
             return
-        found = read_network(self.model)
+        file = self.model
+        found = read_network(file)
         object.__setattr__(self, "model", found.model)
         object.__setattr__(self, "model_options", {**found.options, **self.model_options})
+        if found.widths and self.weights is None:
+            if (beside := weights_beside(file)) is None:
+                raise BadInput(f"{file} is a pruned network, which is trained from its weights; keep them beside it")
+            object.__setattr__(self, "weights", str(beside))
         if self.img_size is None:
             _, height, width = found.input_size
             object.__setattr__(self, "img_size", height if height == width else (height, width))

@@ -1,6 +1,7 @@
 """`pumice prune`: from a run to a run that every verb takes; refused inputs leave nothing behind."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,39 @@ def test_every_verb_takes_it(pumice: Any, pruned_run: Path, here: Path) -> None:
     assert wrong.code == 1
     assert pumice("report", pruned_run, "--out", here / "r.html").code == 0
     assert "shufflenetv2_050, pruned" in (here / "r.html").read_text()
+
+
+def test_the_network_file_is_a_name(pumice: Any, pruned_run: Path, here: Path) -> None:
+    record = json.loads((pruned_run / "prune.json").read_text())
+    for name in ("best.json", "best.safetensors"):
+        shutil.copyfile(pruned_run / name, here / name)
+    counts = (record["madds_after"], record["params_after"])
+    (listed,) = pumice("list", "--from", str(pruned_run), "--json").json
+    assert (listed["madds"], listed["params"], listed["pruned"]) == (*counts, True)
+    assert listed["search"]["accuracy"] == record["accuracy_after"]
+    assert "shufflenetv2_050, pruned" in pumice("list", "--from", str(pruned_run)).out
+    for verb in ("info", "profile"):
+        said = pumice(verb, "best.json", "--json").json
+        assert (said["madds"], said["params"]) == counts
+    said = pumice("val", pruned_run / "best.json", "--json")
+    assert said.code == 0, said.err
+    top1 = pytest.approx(record["accuracy_after"])
+    assert said.json["top1"] == top1
+    args = ("--epochs", "1", "--set", "data.val_fraction=0.9", "--set", "optim.lr=1e-9", "--json")
+    said = pumice("train", "digits", "--model", "best.json", *args, "--out", here / "on")
+    assert said.code == 0, said.err
+    assert said.json["val"]["top1"] > record["accuracy_after"] - 0.05, "trained from its weights"
+    metrics = json.loads((here / "on" / "metrics.json").read_text())
+    assert (metrics["madds"], metrics["params"]) == counts
+    again = pumice("prune", "best.json", "--target-madds", "60%", "--out", here / "again", "--json")
+    assert (again.code, again.json["madds_before"]) == (0, counts[0])
+
+    (here / "best.safetensors").unlink()
+    assert "keep best.safetensors beside it" in pumice("val", "best.json", "digits").sentence
+    assert "trained from its weights" in pumice("train", "digits", "--model", "best.json").sentence
+    damaged = json.loads((here / "best.json").read_text()) | {"widths": {"nowhere": {"groups": 2}}}
+    (here / "best.json").write_text(json.dumps(damaged))
+    assert "names 'nowhere'" in pumice("info", "best.json").sentence
 
 
 def test_training_goes_on_from_it_and_it_can_be_cut_again(pumice: Any, pruned_run: Path, here: Path) -> None:

@@ -25,7 +25,7 @@ from pumice.models.dense.spec import DenseSpec
 from pumice.models.described import config_of
 from pumice.models.families import family_of, options_of, spec_of, variant, variants
 from pumice.models.manifest import ModelConfig
-from pumice.models.net import Net
+from pumice.models.net import FeatureInfo, Net
 from pumice.models.plainnet import PlainTrunk
 from pumice.models.rows import Row
 from pumice.models.spec import NetSpec
@@ -208,6 +208,17 @@ def test_feature_maps_are_what_feature_info_says(name: str) -> None:
         assert all(path in modules for path in info.module_name())
     kept = tuple(key for key in whole.state_dict() if key.startswith(("blocks.", "encoder.")))
     assert tuple(trunk.state_dict()) == kept
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_widths_told_anew_are_those_told_before(name: str) -> None:
+    net = plain(name)
+    told, wide, modes = net.feature_info, net.num_features, [module.training for module in net.modules()]
+    net.feature_info = FeatureInfo({**info, "num_chs": 0} for info in told)
+    net.num_features = 0
+    net.tell_widths()
+    assert (net.feature_info, net.num_features) == (told, wide)
+    assert [module.training for module in net.modules()] == modes
 
 
 @pytest.mark.parametrize("name", EVERY)

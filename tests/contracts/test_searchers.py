@@ -24,14 +24,26 @@ from pumice.search.mnasnet import Mnasnet
 from pumice.search.objective import Called
 from pumice.search.problem import Problem
 from pumice.search.searcher import Random, Searcher, run
+from pumice.search.supernet.sampled import Sampled
 from pumice.search.trial import Trial
 
 Make = Callable[[Problem, int], Searcher]
+POSITIONS = (
+    Position("layer 1", ("skip", "k3", "k5")),
+    Position("layer 2", ("k3", "k5")),
+    Position("stem", ("16",)),
+    Position("width", ("8", "16", "24", "32")),
+    Position("recipe lr", ("0.1", "0.2", "0.4")),
+)
+THETA = [[0.5 * i for i in range(len(position.options))] for position in POSITIONS]  # prefers what comes late
 METHODS: dict[str, Make] = {
     "random": Random,
     "evolution": lambda problem, seed: Evolution(problem, seed, population=8, sample=3),
     "jointnas": lambda problem, seed: JointNAS(problem, seed, batch=5, rounds=3),
     "mnasnet": lambda problem, seed: Mnasnet(problem, seed, batch=5, patience=20),
+    "sampled": lambda problem, seed: Sampled(
+        problem, [[0.5 * i for i in range(len(p.options))] for p in POSITIONS], seed
+    ),
 }
 
 
@@ -39,13 +51,7 @@ class Joint(Space):
     """Words, numbers, one position without a choice and one about training."""
 
     name = "joint"
-    positions = (
-        Position("layer 1", ("skip", "k3", "k5")),
-        Position("layer 2", ("k3", "k5")),
-        Position("stem", ("16",)),
-        Position("width", ("8", "16", "24", "32")),
-        Position("recipe lr", ("0.1", "0.2", "0.4")),
-    )
+    positions = POSITIONS
 
     def spec(self, choice: Choice) -> NetSpec:
         raise NotImplementedError

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pumice.cost.budget import Budget, parse_count, parse_latency, parse_size, parse_time
+from pumice.cost.budget import Budget, parse_count, parse_latency, parse_size, parse_time, write_limit
 from pumice.errors import BadInput
 
 Parse = Callable[[str, str], float]
@@ -130,6 +130,24 @@ def test_json_round_trip() -> None:
 def test_bad_records_are_refused(value: dict[str, object]) -> None:
     with pytest.raises(BadInput):
         Budget.from_json(value)
+
+
+@pytest.mark.parametrize("value", [1.0, 3.2123456, 0.1, 1e-7, 9999999.0, 40123441.0, 1234567890123.0, 40e6, 12345.678])
+@pytest.mark.parametrize(("unit", "read"), [("multiply-adds", parse_count), ("ms", lambda t: parse_latency(t + "ms"))])
+def test_what_is_written_is_read_as_no_less(value: float, unit: str, read: Callable[[str], float]) -> None:
+    value = max(1.0, round(value)) if unit == "multiply-adds" else value
+    up, down = (read(write_limit(value, unit, up=up)) for up in (True, False))
+    assert down <= value <= up <= down + 1.01e-5 * value
+    assert len(write_limit(value, unit).strip("0M.").replace(".", "")) <= 6
+
+
+def test_counts_are_written_in_millions() -> None:
+    assert write_limit(40123441.0, "multiply-adds") == "40.1235M"
+    assert write_limit(40123441.0, "multiply-adds", up=False) == "40.1234M"
+    assert write_limit(40e6, "parameters") == "40M"
+    assert write_limit(999999.5, "parameters") == "1M"
+    assert write_limit(3.25, "ms") == "3.25"
+    assert write_limit(1200.0, "units") == "1200"
 
 
 def test_limits_are_read_without_torch() -> None:

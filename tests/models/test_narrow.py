@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from pumice.models.checkpoint import load_checkpoint, manifest_of, save_checkpoi
 from pumice.models.create import create_model
 from pumice.models.described import config_of
 from pumice.models.manifest import Manifest, ModelConfig
-from pumice.models.narrow import narrow, widths_of
+from pumice.models.narrow import classifier_of, inputs_of, narrow, widths_of
+from pumice.models.network_file import NetworkFile
 from pumice.models.source import load_source
 from pumice.search.prune.prune import describe_cut
 
@@ -76,6 +78,70 @@ def test_a_file_gives_the_same_network_again(
     assert twice(x).shape == (2, 7)
     save_checkpoint(tmp_path / "twice.safetensors", twice, manifest_of(twice))
     assert torch.equal(load_source(tmp_path / "twice.safetensors")[0](x), twice(x))
+
+
+@pytest.mark.parametrize("name", ["micronet_m0", "shufflenetv2_050", "timm:mobilenetv3_small_050"])
+def test_a_network_file_is_a_pruned_network_too(name: str, tmp_path: Path) -> None:
+    small = halved(create_model(name, num_classes=10))
+    manifest = manifest_of(small, classes=tuple("abcdefghij")).at(*SIZE[1:])
+    save_checkpoint(tmp_path / "best.safetensors", small, manifest)
+    file = str(NetworkFile.of(manifest, {"method": "prune"}).write(tmp_path / "best.json"))
+    x = torch.randn(2, *SIZE, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(load_source(file)[0](x), small(x))
+    fresh = create_model(file).eval()
+    assert config_of(fresh) == config_of(small)
+    assert not torch.equal(fresh(x), small(x))
+    indices = {k: v for k, v in small.state_dict().items() if v.dtype == torch.int64 and "tracked" not in k}
+    assert indices or name.startswith("timm:")
+    assert all(torch.equal(fresh.state_dict()[k], v) for k, v in indices.items())
+    assert create_model(file, num_classes=3).eval()(x).shape == (2, 3)
+    without = create_model(file, num_classes=0).eval()
+    assert without(x).shape[1] == inputs_of(classifier_of(small))
+    with pytest.raises(BadInput, match="no published weights"):
+        create_model(file, pretrained=True)
+    trunk = pytest.raises(BadInput, match="leave out features_only") if name.startswith("timm:") else nullcontext()
+    with trunk:
+        maps: Any = create_model(file, features_only=True)
+        assert [m.shape[1] for m in maps.eval()(x)] == maps.feature_info.channels()
+    (tmp_path / "best.safetensors").unlink()
+    with pytest.raises(BadInput, match="beside it"):
+        load_source(file)
+
+
+TOLD = ("mobilenetv2_035", "shufflenetv2_050", "mobilenetv3_small_035", "espnet_a_p2_q8", "timm:mobilenetv3_small_050")
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_widths_that_are_told_are_those_of_the_maps(name: str, tmp_path: Path) -> None:
+    model = create_model(name, num_classes=10)
+    small = halved(model)
+    file = save_checkpoint(tmp_path / "small.safetensors", small, manifest_of(small))
+    again: Any = load_checkpoint(file)[0]
+    told = [info["num_chs"] for info in again.feature_info]
+    assert [info["num_chs"] for info in small.feature_info] == told
+    assert all(a < b["num_chs"] for a, b in zip(told, model.feature_info, strict=True))
+    x = torch.zeros(1, 3, 64, 64)
+    features = again.forward_features(x)
+    assert again.num_features == small.num_features
+    if name.startswith("timm:"):
+        assert (again.num_features, told) == (features.shape[1], [8, 4, 8, 12, 144])
+        with pytest.raises(BadInput, match="leave out features_only"):
+            create_model(name, num_classes=10, features_only=True, checkpoint_path=str(file))
+        return
+    if name != "espnet_a_p2_q8":
+        assert again.forward_head(features, pre_logits=True).shape == (1, again.num_features)
+    trunk = create_model(name, num_classes=10, features_only=True, checkpoint_path=str(file))
+    maps = trunk.eval()(x)
+    assert [m.shape[1] for m in maps] == told == trunk.feature_info.channels()
+    last = features[-1] if isinstance(features, list) else features
+    assert torch.equal(maps[-1], last)  # the same weights, not only the same shape
+    assert again.training is False
+
+
+def test_layers_that_do_not_fit_together_are_no_network() -> None:
+    model = create_model("mobilenetv2_035", num_classes=10)
+    with pytest.raises(BadInput, match="do not fit together"):
+        become(model, {"blocks.0.conv": {"out_channels": 4}})
 
 
 def test_the_record_says_what_differs_and_nothing_else() -> None:

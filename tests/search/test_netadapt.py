@@ -18,6 +18,7 @@ from pumice.graph.trace import trace
 from pumice.models.checkpoint import load_checkpoint, manifest_of, save_checkpoint
 from pumice.models.create import create_model
 from pumice.models.described import describe, preprocess_of
+from pumice.models.source import load_source
 from pumice.search.netadapt import Settings, netadapt, resume
 from pumice.search.netadapt.tune import Tuner, held_out
 from pumice.train.config import TrainConfig
@@ -115,6 +116,11 @@ def test_every_step_narrows_one_group_wherever_it_lies(
     assert result.steps == len(steps) - 1
     best, _ = load_checkpoint(tmp_path / "out" / "best.safetensors")
     assert torch.equal(best(torch.ones(1, *SIZE)), net(torch.ones(1, *SIZE)))
+    file = tmp_path / "out" / "best.json"
+    known = {"accuracy": result.accuracy, "cost": result.cost, "unit": "cost", "method": "netadapt", "trial": number}
+    assert read_json(file)["search"] == known
+    assert torch.equal(load_source(file)[0](torch.ones(1, *SIZE)), net(torch.ones(1, *SIZE)))
+    assert trace(create_model(str(file)), SIZE).madds == steps[-1]["madds"]
 
 
 def widths_of(net: nn.Module) -> dict[str, int]:

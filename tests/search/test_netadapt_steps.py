@@ -3,16 +3,26 @@
 import csv
 from collections.abc import Mapping, Sequence
 from itertools import pairwise, product
+from math import inf
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from pumice import errors
 from pumice.cost.lut.additive import fit_additive
 from pumice.errors import BadInput
+from pumice.graph.channels import Group, channel_groups
+from pumice.graph.cut import cut
+from pumice.graph.resized import Resized
+from pumice.graph.trace import trace
+from pumice.nn.shuffle import ChannelSplit
+from pumice.search.netadapt.prices import MAdds
 from pumice.search.netadapt.propose import Judged, Proposal, proposals, take
 from pumice.search.netadapt.settings import Settings
+from pumice.search.netadapt.widths import narrower, strongest
 
 Widths = Mapping[str, int]
 BENCH = Path(errors.__file__).parents[2] / "shared" / "reference" / "search" / "bench"
@@ -42,6 +52,46 @@ def test_a_price_need_not_fall_with_every_channel() -> None:
     ms = {64: 10.0, 56: 11.0, 48: 8.0, 40: 9.0}
     found = proposals({"a": 64}, {"a": (56, 48, 40)}, lambda nets: [ms[net["a"]] for net in nets], 9.0)
     assert found == [Proposal("a", 48, 8.0)]
+
+
+class Sides(nn.Module):
+    """Two layers read one half each of what the first makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.split = nn.Conv2d(3, 8, 1), ChannelSplit((4, 4))
+        self.left, self.right, self.last = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1), nn.Linear(8, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left, right = self.split(self.first(x))
+        return self.last(torch.cat((self.left(left), self.right(right)), 1).mean((2, 3)))
+
+
+def test_no_layer_is_left_without_channels() -> None:
+    net = Sides()
+    net.first.weight.data.copy_(torch.arange(8.0).view(-1, 1, 1, 1))  # the strongest filters are all on one side
+    groups = channel_groups(trace(net, (3, 32, 32)))
+    (group,) = (g for g in groups if g.name == "first")
+    assert narrower(group, 1) == (7, 6, 5, 4, 3, 2, 1)
+    assert not works(net, groups, {"first": (4, 5, 6, 7)})
+    assert [strongest(group, net, width) for width in (5, 4, 2)] == [(3, 4, 5, 6, 7), (3, 5, 6, 7), (3, 7)]
+    assert all(works(net, groups, {"first": strongest(group, net, width)}) for width in (6, 4, 2))
+    with pytest.raises(BadInput, match="some layer would have none"):
+        strongest(group, net, 1)
+    sizes = Resized(net, (3, 32, 32), {"first": (4, 2, 1)}, lambda name, width: strongest(group, net, width))
+    assert MAdds().of([{"first": width} for width in (8, 4, 2, 1)], sizes.at)[-1] == inf
+    assert MAdds().of([{"first": 4}], sizes.at) == [32 * 32 * (3 * 4 + 4 * 4) + 80]
+    # Whatever other groups leave there keeps a layer alive.
+    (left,) = (g for g in groups if g.name == "left")
+    assert strongest(left, net, 1) == (int(net.left.weight.flatten(1).norm(dim=1).argmax()),)
+
+
+def works(net: nn.Module, groups: Sequence[Group], kept: Mapping[str, Sequence[int]]) -> bool:
+    try:
+        small = cut(net, groups, kept)
+    except BadInput:
+        return False
+    return small.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
 def test_what_is_taken() -> None:

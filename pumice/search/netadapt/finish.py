@@ -12,6 +12,8 @@ from pumice.models.build import plan_of, rebuild
 from pumice.models.checkpoint import load_checkpoint, read_manifest, save_checkpoint
 from pumice.models.dense.names import is_dense
 from pumice.models.external import is_external
+from pumice.models.network_file import NetworkFile
+from pumice.models.weights import load_indices
 from pumice.nn.initialise import initialise
 from pumice.search.netadapt.record import Record, Step
 from pumice.search.netadapt.start import Start
@@ -47,9 +49,15 @@ def finish(record: Record, best: Step, start: Start, splits: "Splits") -> dict[s
         source, config = record.folder / "retrained", start.training(settings.retrain_epochs, begin, fresh=True)
         top1["retrained"] = trained(source, config, splits)["top1"]
     if source is None:
-        return {"top1": as_run(found, start.training(1, found), splits, out, best)["top1"]}
-    adopt(source, out)
-    return {"top1": top1.get("retrained", top1.get("tuned")), **top1}
+        top1["top1"] = as_run(found, start.training(1, found), splits, out, best)["top1"]
+    else:
+        adopt(source, out)
+        top1["top1"] = top1.get("retrained", top1.get("tuned"))
+    manifest = read_manifest(out / "best.safetensors")
+    assert manifest is not None
+    known = {"accuracy": best.accuracy, "cost": best.cost, "unit": record.unit, "method": "netadapt"}
+    NetworkFile.of(manifest, {**known, "trial": best.number}).write(out / "best.json")
+    return top1
 
 
 def trained(folder: Path, config: TrainConfig, splits: "Splits") -> dict[str, Any]:
@@ -78,9 +86,7 @@ def fresh(path: Path, found: Path, seed: int) -> Path:
             if not (is_external(name) or is_dense(name)):
                 # As wide as it is: the spread of fresh weights follows from the widths of their layer.
                 initialise(net, plan_of(name, dict(manifest.model.options))[0].init)
-        # Indices of channels that a cut net holds as buffers are no weights.
-        kept = {k: v for k, v in load_checkpoint(found)[0].state_dict().items() if not v.is_floating_point()}
-        net.load_state_dict({k: v for k, v in kept.items() if not k.endswith("num_batches_tracked")}, strict=False)
+        load_indices(net, found)
         save_checkpoint(path, net, replace(manifest, budget={}))
     return path
 

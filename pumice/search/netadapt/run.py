@@ -86,7 +86,7 @@ def netadapt(
         splits: the data, if they are open already.
         beside: measures in place of `runtime`, see `pumice.search.netadapt.search.Beside`.
         out: the run folder of the found net: `netadapt.json`, the net of every step below `netadapt/`,
-            `best.safetensors`, and what a training leaves.
+            `best.safetensors` with `best.json`, and what a training leaves.
 
     Raises:
         BadInput: no net, data, table or target that could work; the folder holds another search.

@@ -7,6 +7,7 @@ from functools import partial
 
 from torch import nn
 
+from pumice.cost.budget import write_limit
 from pumice.data.order import mix
 from pumice.deploy.network import folded
 from pumice.errors import BadInput
@@ -70,17 +71,18 @@ class Search:
             ms, _, busy = self.beside(net, net)
             self.record.measured.append(Measured(SEED, ms, ms, ms, self.target * cost / ms, busy))
         scale = self.target / self._goal()
-        smallest = {g.name: strongest(g, net, len(g.cells)) for g in free(groups)}
         try:
+            smallest = {g.name: strongest(g, net, len(g.cells)) for g in free(groups)}
             least = self._price(cut(net, groups, smallest), groups, smallest)
         except BadInput:  # a part of it would be empty: how near one can come is not known
             least = 0.0
         if cost * scale <= self.target:
-            raise BadInput(f"{name} takes {cost * scale:.4g} {self.unit}, which keeps the target; give a lower one")
+            takes = write_limit(cost * scale, self.unit, up=False)
+            raise BadInput(f"{name} takes {takes} {self.unit}, which keeps the target; give a lower one")
         if least * scale > self.target:
             raise BadInput(
-                f"{name} cannot be narrowed to {self.target:.4g} {self.unit}; the narrowest that it can become takes "
-                f"{least * scale:.4g}: raise the target to that"
+                f"{name} cannot be narrowed to {write_limit(self.target, self.unit, up=False)} {self.unit}; the "
+                f"narrowest that it can become takes {write_limit(least * scale, self.unit)}: raise the target to that"
             )
 
     def begin(self, net: nn.Module) -> None:
@@ -285,11 +287,12 @@ def _cut(net: nn.Module, groups: Mapping[str, Group], proposal: Proposal) -> nn.
 
 
 def _possible(net: nn.Module, groups: Mapping[str, Group], proposal: Proposal) -> bool:
-    """Whether it can be cut so: a module between layers may be left without a part."""
-    if not groups[proposal.group].passages:
-        return True
+    """Whether it can be cut so: a layer, or a part of a module between layers, may be left without channels."""
     try:
-        _cut(net, groups, proposal)
+        if groups[proposal.group].passages:
+            _cut(net, groups, proposal)
+        else:
+            strongest(groups[proposal.group], net, proposal.width)
     except BadInput:
         return False
     return True

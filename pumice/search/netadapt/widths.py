@@ -11,7 +11,9 @@ from typing import Literal
 import torch
 from torch import nn
 
+from pumice.errors import BadInput
 from pumice.graph.channels import Group
+from pumice.search.kept import best, ordered, parts_of, splits_of
 
 Kind = Literal["expansion", "bottleneck"]
 
@@ -53,7 +55,13 @@ def narrower(group: Group, round_to: int) -> tuple[int, ...]:
 
 
 def strongest(group: Group, model: nn.Module, width: int) -> tuple[int, ...]:
-    """The channels that stay: in every cell those whose making filters have the largest L2 norm together."""
+    """The channels that stay: in every cell those whose making filters have the largest L2 norm together.
+
+    Others stay in their place where a layer or a part of a split would lose all of its channels.
+
+    Raises:
+        BadInput: the group cannot be so narrow.
+    """
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     strength = torch.zeros(group.channels, dtype=torch.float64)
     for use in group.uses:
@@ -65,12 +73,13 @@ def strongest(group: Group, model: nn.Module, width: int) -> tuple[int, ...]:
         channels = torch.tensor(use.channels)
         mine = channels >= 0
         strength.index_add_(0, channels[mine], squares[mine])
-    count = width // len(group.cells)
-    kept: list[int] = []
-    for cell in group.cells:
-        ordered = sorted(cell, key=lambda channel: (-float(strength[channel]), channel))
-        kept += ordered[:count]
-    return tuple(sorted(kept))
+    scores = strength.numpy()
+    kept = best(
+        ordered(group, scores), scores, width // len(group.cells), parts_of(group, splits_of(model), alone=True)
+    )
+    if kept is None:
+        raise BadInput(f"channel group {group.name} cannot keep {width} channels; some layer would have none")
+    return tuple(kept)
 
 
 def chosen(before: Mapping[str, Sequence[int]], group: str, kept: Sequence[int]) -> dict[str, tuple[int, ...]]:

@@ -16,6 +16,7 @@ from pumice.files import write_json
 from pumice.models.catalogue import entry
 from pumice.models.checkpoint import save_checkpoint
 from pumice.models.manifest import Manifest
+from pumice.models.network_file import NetworkFile
 from pumice.search.prune.result import Pruned
 from pumice.search.prune.target import Target
 from pumice.search.prune.tune import Tuning
@@ -68,6 +69,7 @@ class Folder:
             write_json(self.out / "benchmark.json", result.latency_after.to_json())
         manifest = replace(manifest, model=config, budget=budget)
         save_checkpoint(self.out / "best.safetensors", net, manifest)
+        NetworkFile.of(manifest.at(*result.input_size[1:]), _search(result, target)).write(self.out / "best.json")
         write_json(self.out / "profile.json", profile(net, result.input_size).to_json())
         write_json(self.out / "prune.json", result.to_json())
         judged = {} if tuning is None else self._judged(net, manifest, tuning)
@@ -107,3 +109,11 @@ class Folder:
             "images": {"train": splits.train_images, "val": len(splits.val), "skipped": len(splits.skipped)},
             "val": score(logits, np.asarray(splits.val.labels), splits.classes).to_json(),
         }
+
+
+def _search(result: Pruned, target: Target) -> dict[str, Any]:
+    """What the network file says of how it was found; the cost in the target's unit."""
+    known = {"method": "prune", "accuracy": result.accuracy_after, "unit": "multiply-adds", "cost": result.madds_after}
+    if target.latency_ms is None or result.latency_after is None:
+        return {**known, "target": target.allowed(result.madds_before)}
+    return {**known, "unit": "ms", "cost": result.latency_after.bound_ms[0], "target": target.latency_ms}

@@ -1,17 +1,14 @@
 """How many channels a group may keep, and which stay: the cells of a group lose equally, widths are round."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from pumice.graph.channels import Group
-from pumice.nn.shuffle import ChannelSplit
+from pumice.search.kept import Parts, Scores, best, ordered, parts_of, splits_of
 
-Scores = NDArray[np.float64]
-Parts = frozenset[frozenset[int]]
 ROOM = 2  # a group keeps multiples of a number that fits into each cell so often
 
 
@@ -23,13 +20,13 @@ class Menu:
     """
 
     def __init__(self, group: Group, score: Scores, round_to: int, parts: Parts = frozenset()) -> None:
-        self.group, self._score, self._parts = group, score, parts
-        self._order = [sorted(cell, key=lambda c: (-score[c], c)) for cell in group.cells]
+        self.group = group
+        self._order = ordered(group, score)
         shortest, longest = min(map(len, self._order)), max(map(len, self._order))
         step = step_of(shortest, len(self._order), round_to)
         # Of unequal cells all channels may stay, or as many of each as the shortest has.
         counts = [count for count in range(step, shortest + 1, step) if count < longest]
-        self._selected = {count: chosen for count in counts if (chosen := self._select(count)) is not None}
+        self._selected = {count: chosen for count in counts if (chosen := best(self._order, score, count, parts))}
         ranked = np.array([np.mean([score[cell[i]] for cell in self._order]) for i in range(shortest)])
         least = np.minimum.accumulate(ranked)
         self.counts = (*self._selected, longest)
@@ -62,40 +59,13 @@ class Menu:
         """The last choice whose channels all score at least the threshold; the narrowest where none does."""
         return max((i for i, gain in enumerate(self.gains) if gain >= threshold), default=0)
 
-    def _select(self, count: int) -> list[int] | None:
-        """The best of each cell, but at least one of each part; None where so few cannot be had."""
-        chosen = [set(cell[:count]) for cell in self._order]
-        for part in self._parts:
-            if part.isdisjoint(set().union(*chosen)):
-                best = min(part, key=lambda c: (-self._score[c], c))
-                cell = next(i for i, cell in enumerate(self._order) if best in cell)
-                for worst in sorted(chosen[cell], key=lambda c: (self._score[c], -c)):
-                    others = set().union(*chosen) - {worst}
-                    if not any(other.isdisjoint(others | {best}) for other in self._parts if worst in other):
-                        chosen[cell] = (chosen[cell] - {worst}) | {best}
-                        break
-                else:
-                    return None
-        return sorted(set().union(*chosen))
-
 
 def menus(net: nn.Module, groups: Iterable[Group], scores: Mapping[str, Scores], round_to: int) -> list[Menu]:
     """What each group may keep that is not frozen and has more than one choice."""
-    splits = {path: module.sizes for path, module in net.named_modules() if isinstance(module, ChannelSplit)}
+    splits = splits_of(net)
     free = [group for group in groups if not group.frozen]
     made = [Menu(group, scores[group.name], round_to, parts_of(group, splits)) for group in free]
     return [menu for menu in made if len(menu.counts) > 1]
-
-
-def parts_of(group: Group, splits: Mapping[str, Sequence[int]]) -> Parts:
-    """Sets of a group's channels of which one must stay: those that a layer reads or makes, those of a split's part."""
-    given = [use.channels for use in group.uses]
-    for passage in group.passages:
-        places = np.cumsum(splits.get(passage.module, ()))
-        given += [tuple(part) for part in np.split(np.array(passage.channels), places[:-1])] if len(places) else []
-    found = {frozenset(int(c) for c in channels if c >= 0) for channels in given}
-    found = {part for part in found if 0 < len(part) < group.channels}
-    return frozenset(part for part in found if not any(other < part for other in found))
 
 
 def step_of(cell: int, cells: int, round_to: int) -> int:
