@@ -28,6 +28,19 @@ NAMES = [
     *("tf_efficientnet_b3", "tf_efficientnet_es", "tf_efficientnet_lite3", "tf_efficientnetv2_b2", "tf_mixnet_s"),
     *("tf_mobilenetv3_small_075", "tinynet_b"),
 ]
+# Of different build, and small, for the fast tier.
+FAST = (
+    *(
+        "convnext_atto",
+        "fasternet_t2",
+        "ghostnetv2_160",
+        "lcnet_035",
+        "legacy_seresnet18",
+        "mobilenetv4_conv_small_035",
+    ),
+    *("mobileone_s0", "regnetx_002", "regnetz_005", "repghostnet_100", "resnetblur18", "rexnet_100", "skresnet18"),
+    *("starnet_s150", "tf_mobilenetv3_small_075"),
+)
 
 
 def halved_flops(model: nn.Module, size: tuple[int, ...]) -> float:
@@ -38,9 +51,10 @@ def halved_flops(model: nn.Module, size: tuple[int, ...]) -> float:
 
 def test_there_are_sixty_names() -> None:
     assert len(set(NAMES)) == 60
+    assert set(FAST) < set(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
 def test_counts_agree(name: str) -> None:
     with torch.device("meta"):
         model = timm.create_model(name)

@@ -14,7 +14,7 @@ from pumice.cost import catalogue as writer
 from pumice.cost.count import profile
 from pumice.models import catalogue
 from pumice.models.create import create_model
-from pumice.models.families import variants
+from pumice.models.families import family_of, variant, variants
 
 HERE = Path(__file__).parent
 REFERENCE = HERE.parents[2] / "shared" / "reference" / "variants.csv"
@@ -27,6 +27,17 @@ def table(path: Path) -> dict[str, dict[str, str]]:
 
 FACTS = table(HERE / "counts.csv")
 NAMES = [name for name in variants() if name in FACTS]
+
+
+def tiers() -> list[Any]:
+    """Every network; in the fast tier the smallest of each function of a family, whose others differ in settings."""
+    smallest: dict[Any, str] = {}
+    for name in sorted(NAMES, key=lambda n: int(FACTS[n]["madds"])):
+        smallest.setdefault((family_of(name), variant(name).net), name)
+    fast = {*smallest.values(), *EXTRA}
+    return [pytest.param(name, marks=() if name in fast else pytest.mark.slow) for name in NAMES]
+
+
 # Section 4 of the MicroNet paper's cost model, 2K multiplications an element, added up by hand from the tables.
 EXTRA = {
     "micronet_m0": 605_248,
@@ -65,6 +76,21 @@ def test_the_table_names_every_network() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_catalogue_has_the_facts(name: str) -> None:
+    facts, entry = FACTS[name], catalogue.entry(name)
+    assert (entry.params, entry.madds, entry.extra_madds) == (
+        int(facts["params"]),
+        int(facts["madds"]),
+        EXTRA.get(name, 0),
+    )
+    assert (str(entry.num_classes), entry.status) == (facts["num_classes"], facts["status"])
+    assert entry.input_size == (3, int(facts["height"]), int(facts["width"]))
+    if "224" in entry.sizes and entry.input_size == (3, 224, 224):
+        at_224 = {k: entry.sizes["224"][k] for k in ("madds", "extra_madds", "peak_activation_bytes")}
+        assert at_224 == {k: getattr(entry, k) for k in at_224}
+
+
+@pytest.mark.parametrize("name", tiers())
 def test_counts_of_the_network(name: str) -> None:
     facts, model = FACTS[name], on_meta(name)
     found = profile(model, (3, int(facts["height"]), int(facts["width"])))
@@ -75,10 +101,6 @@ def test_counts_of_the_network(name: str) -> None:
     assert (entry.params, entry.madds, entry.extra_madds) == (found.params, found.madds, found.extra_madds)
     assert (entry.memory_access, entry.peak_activation_bytes) == (found.memory_access, found.peak_activation_bytes)
     assert entry.input_size == found.input_size
-    assert (str(entry.num_classes), entry.status) == (facts["num_classes"], facts["status"])
-    if "224" in entry.sizes and entry.input_size == (3, 224, 224):
-        at_224 = {k: entry.sizes["224"][k] for k in ("madds", "extra_madds", "peak_activation_bytes")}
-        assert at_224 == {k: getattr(entry, k) for k in at_224}
 
 
 @pytest.mark.parametrize(

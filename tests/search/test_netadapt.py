@@ -85,11 +85,18 @@ def run(seed: Path, digits: Splits, out: Path, target: float = 90.0, **changes: 
     return netadapt(seed, "digits", splits=digits, out=out, **given)
 
 
-def test_every_step_narrows_one_group_wherever_it_lies(
-    seed: Path, digits: Splits, told: type[Told], tmp_path: Path
-) -> None:
-    result = run(seed, digits, tmp_path / "out")
-    record = read_json(tmp_path / "out" / "netadapt.json")
+@pytest.fixture(scope="module")
+def whole(seed: Path, digits: Splits, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """The folder of a run that nothing stops, and what it answers."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pumice.search.netadapt.tune.Tuner", Told)
+        return out, run(seed, digits, out)
+
+
+def test_every_step_narrows_one_group_wherever_it_lies(seed: Path, digits: Splits, whole: tuple[Path, Any]) -> None:
+    out, result = whole
+    record = read_json(out / "netadapt.json")
     steps = record["steps"]
     first = steps[0]["cost"]
     assert first == price(widths_in(seed))
@@ -100,7 +107,7 @@ def test_every_step_narrows_one_group_wherever_it_lies(
     assert all(0 <= len(step["proposals"]) <= 3 for step in steps)
     assert {p["kind"] for step in steps for p in step["proposals"]} == {"expansion", "bottleneck"}
     for number, step in enumerate(steps):
-        net, manifest = load_checkpoint(tmp_path / "out" / "netadapt" / f"{number:03d}.safetensors")
+        net, manifest = load_checkpoint(out / "netadapt" / f"{number:03d}.safetensors")
         widths = widths_of(net)
         assert manifest.classes == digits.classes
         assert step["cost"] == price(widths)
@@ -114,7 +121,7 @@ def test_every_step_narrows_one_group_wherever_it_lies(
     assert result.within
     assert result.cost == steps[-1]["cost"]
     assert result.steps == len(steps) - 1
-    best, _ = load_checkpoint(tmp_path / "out" / "best.safetensors")
+    best, _ = load_checkpoint(out / "best.safetensors")
     assert torch.equal(best(torch.ones(1, *SIZE)), net(torch.ones(1, *SIZE)))
     file = tmp_path / "out" / "best.json"
     known = {"accuracy": result.accuracy, "cost": result.cost, "unit": "cost", "method": "netadapt", "trial": number}
@@ -178,9 +185,13 @@ def width_of(net: nn.Module, name: str) -> int:
 
 
 def test_going_on_after_a_kill_gives_the_same_nets(
-    seed: Path, digits: Splits, told: type[Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seed: Path,
+    digits: Splits,
+    told: type[Told],
+    whole: tuple[Path, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run(seed, digits, tmp_path / "whole")
     monkeypatch.setattr(Told, "killed_at", 4)  # between the proposals of a step
     for _ in range(20):
         try:
@@ -188,14 +199,14 @@ def test_going_on_after_a_kill_gives_the_same_nets(
             break
         except KeyboardInterrupt:
             continue
-    whole, killed = (read_json(tmp_path / name / "netadapt.json") for name in ("whole", "killed"))
-    for record in (whole, killed):
+    unbroken, killed = (read_json(out / "netadapt.json") for out in (whole[0], tmp_path / "killed"))
+    for record in (unbroken, killed):
         for step in record["steps"]:
             step.pop("seconds")
             for proposal in step["proposals"]:
                 proposal.pop("seconds")
-    assert killed == whole
-    for file in sorted((tmp_path / "whole" / "netadapt").glob("*.safetensors")):
+    assert killed == unbroken
+    for file in sorted((whole[0] / "netadapt").glob("*.safetensors")):
         assert file.read_bytes() == (tmp_path / "killed" / "netadapt" / file.name).read_bytes()
     assert not list((tmp_path / "killed" / "netadapt").glob("under_way*"))
     again = (tmp_path / "killed" / "best.safetensors").stat().st_mtime_ns

@@ -247,7 +247,7 @@ def test_the_channels_of_two_cuts_are_told_by_the_first_network() -> None:
 
 def test_iterative_pruning_goes_on_from_what_it_tuned() -> None:
     torch.manual_seed(0)
-    model = create_model("mobilenetv2_035", num_classes=10)
+    model = create_model("mobilenetv1_025", num_classes=10)
     splits = open_digits()
     few = type(splits)(splits.source, splits.train.subset(range(64)), splits.val.subset(range(32)))
     config = TrainConfig(data="digits", img_size=32, batch_size=32, epochs=2, lr=0.002, ema_decay=None)

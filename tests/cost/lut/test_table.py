@@ -138,14 +138,14 @@ def test_a_pass_is_charged_to_blocks():
     assert found.charged(0.25) == pytest.approx([1.25, 2.75, 4.5])
 
 
-def test_work_around_operators_is_told_from_their_time():
+def test_work_around_operators_is_told_from_their_time(samples):
     """A pass of 1.08 times the operators' time and 3 us around each: in short networks that is most of it."""
 
     def passed(s):
         ms = np.array(s.block_ms) / 40
         return replace(s, block_ms=tuple(ms), total_ms=1.08 * ms.sum() + 0.003 * sum(s.runs))
 
-    found = around_operators([passed(made_up(seed)) for seed in range(30)])
+    found = around_operators([passed(s) for s in samples[:30]])
     assert found == pytest.approx(0.003 / 1.08, abs=0.0005)
 
 
