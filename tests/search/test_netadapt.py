@@ -123,7 +123,7 @@ def test_every_step_narrows_one_group_wherever_it_lies(seed: Path, digits: Split
     assert result.steps == len(steps) - 1
     best, _ = load_checkpoint(out / "best.safetensors")
     assert torch.equal(best(torch.ones(1, *SIZE)), net(torch.ones(1, *SIZE)))
-    file = tmp_path / "out" / "best.json"
+    file = out / "best.json"
     known = {"accuracy": result.accuracy, "cost": result.cost, "unit": "cost", "method": "netadapt", "trial": number}
     assert read_json(file)["search"] == known
     assert torch.equal(load_source(file)[0](torch.ones(1, *SIZE)), net(torch.ones(1, *SIZE)))

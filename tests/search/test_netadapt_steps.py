@@ -21,6 +21,7 @@ from pumice.graph.trace import trace
 from pumice.nn.shuffle import ChannelSplit
 from pumice.search.netadapt.prices import MAdds
 from pumice.search.netadapt.propose import Judged, Proposal, proposals, take
+from pumice.search.netadapt.search import goal_between
 from pumice.search.netadapt.settings import Settings
 from pumice.search.netadapt.widths import narrower, strongest
 
@@ -212,3 +213,14 @@ def test_settings_say_what_is_wrong_with_them() -> None:
     ):
         with pytest.raises(BadInput, match=sentence):
             Settings.from_json(wrong)
+
+
+def test_corrections_aim_between_what_was_measured() -> None:
+    aim = 0.975 * 8.0
+    assert goal_between([(100.0, 10.0)], 8.0) == pytest.approx(100 * aim / 10)
+    assert goal_between([(100.0, 10.0), (60.0, 7.0)], 8.0) == pytest.approx(60 + 40 * (aim - 7) / 3)
+    # A table that says two thirds where the clock says two fifths.
+    found = goal_between([(0.49, 0.419), (0.34, 0.172)], 0.293)
+    assert found == pytest.approx(0.34 + 0.15 * (0.975 * 0.293 - 0.172) / (0.419 - 0.172))
+    assert goal_between([(100.0, 10.0), (60.0, 7.0), (80.0, 8.5)], 8.0) == pytest.approx(60 + 20 * (aim - 7) / 1.5)
+    assert goal_between([(100.0, 10.0), (60.0, 7.0), (50.0, 8.5)], 8.0) == 55.0  # the clock contradicts the table

@@ -222,7 +222,8 @@ class Search:
         seed = self._net(self.record.steps[SEED])
         ms, seed_ms, busy = self.beside(seed, self._net(step))
         scaled = ms * self.record.measured[0].ms / seed_ms
-        goal = AIM * self.target * step.cost / scaled
+        known = [(self.record.steps[one.number].cost, one.scaled_ms) for one in self.record.measured]
+        goal = goal_between([*known, (step.cost, scaled)], self.target)
         self.record.measured.append(Measured(step.number, ms, seed_ms, scaled, goal, busy))
         self.record.write()
         if self._keeps(scaled) or len(self.record.measured) > CORRECTIONS:
@@ -279,6 +280,26 @@ class Search:
 
     def _penalty(self, graph: Graph) -> float:
         return self.violation * self.record.steps[SEED].cost * violations(graph)
+
+
+def goal_between(known: Sequence[tuple[float, float]], target: float) -> float:
+    """What the next net may cost, so that it takes a little less than `target` ms.
+
+    On the line between the cheapest measured net above the target and the dearest below it; by proportion to the last
+    where there is none below.  Where the clock has them the other way round, in the middle of their costs.
+
+    Args:
+        known: (cost, ms) of the nets that were measured, the first of them, the seed, above the target.
+    """
+    below = [one for one in known if one[1] <= target]
+    if not below:
+        cost, ms = known[-1]
+        return AIM * target * cost / ms
+    high, slow = min(one for one in known if one[1] > target)
+    low, quick = max(below)
+    if high <= low:
+        return (high + low) / 2
+    return low + (high - low) * max(0.1, (AIM * target - quick) / (slow - quick))
 
 
 def _cut(net: nn.Module, groups: Mapping[str, Group], proposal: Proposal) -> nn.Module:
