@@ -17,9 +17,9 @@ demo: setup
 	$(BIN)/pumice fit digits --max-latency 2ms --time 3m --out runs/demo
 	$(BIN)/pumice verify runs/demo/model.onnx --against runs/demo --data digits
 
-# One process a core, one thread each: most tests are small networks.
+# One process a core, one thread each: most tests are small networks.  Files stay whole, for what their tests share.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 slow: setup
 	$(BIN)/python -m pytest -m slow

@@ -107,13 +107,13 @@ def test_ctrl_c_leaves_a_search_that_goes_on(pumice, whole, table, tmp_path):
     said = []
     for line in process.stderr:
         said.append(line)
-        if line.startswith("trial 2:"):
+        if line.startswith("trial 0:"):
             process.send_signal(signal.SIGINT)
     assert process.wait() == 130
     process.stderr.close()
     process.stdout.close()
     kept = trials_of(out)
-    assert 3 <= len(kept) < 10
+    assert 1 <= len(kept) < 10
     assert (
         said[-1] == f"pumice: interrupted after {len(kept)} of 10 trials; go on with `pumice search --resume {out}`\n"
     )
