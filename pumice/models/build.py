@@ -14,6 +14,7 @@ from pumice.models.dense.spec import DenseSpec
 from pumice.models.described import config_of, describe, preprocess_of
 from pumice.models.external import create_external, is_external, tell_widths
 from pumice.models.families import spec_of, variant
+from pumice.models.heads import DenseHead
 from pumice.models.manifest import ModelConfig, Padding
 from pumice.models.narrow import Widths, narrow, replace_classifier
 from pumice.models.net import Net
@@ -149,6 +150,8 @@ def reset_classes(model: nn.Module, num_classes: int) -> nn.Module:
     reset = getattr(model, "reset_classifier", None)
     if config.widths and is_external(config.name) and replace_classifier(model, num_classes):
         pass  # other libraries' ways of doing it trust their own widths
+    elif config.widths and isinstance(model, Net) and isinstance(model.head, DenseHead):
+        _replace_head(model, changed)
     elif callable(reset):
         reset(num_classes)
     else:
@@ -159,3 +162,18 @@ def reset_classes(model: nn.Module, num_classes: int) -> nn.Module:
         model = fresh
     describe(model, changed)
     return model
+
+
+def _replace_head(model: Net, changed: ModelConfig) -> None:
+    """Give a pruned dense net the head of one with other classes, in place; all but the classifier keeps its weights.
+
+    Raises:
+        BadInput: the head was cut where its widths follow from the classes, and cannot be cut so with fewer.
+    """
+    fresh = rebuild(changed)
+    assert isinstance(fresh, Net)
+    own, old = fresh.head.state_dict(), model.head.state_dict()
+    same = {k: v for k, v in old.items() if k in own and own[k].shape == v.shape and not k.startswith("classifier.")}
+    fresh.head.load_state_dict(same, strict=False)
+    model.head = fresh.head.train(model.head.training).to(next(model.parameters()).device)
+    model.num_classes = changed.num_classes

@@ -157,7 +157,7 @@ ON_TABLE = ("random", *SPACE, "--table", "TABLE")
         ((*ON_TABLE, "--epochs", "2"), "--epochs and --img-size are of trainings on images; give --data"),
         ((*ON_TABLE, "--set", "optim.lr=1"), "--set optim.lr=1 is about trainings on images; give --data"),
         (("random", *SPACE, "--table", "none.csv"), "cannot read none.csv: No such file"),
-        ((*ON_TABLE, "--target-madds", "10"), "at or below 10 multiply-adds; the least is 1e+06"),
+        ((*ON_TABLE, "--target-madds", "10"), "at or below 10 multiply-adds; the least is 1M"),
         ((*ON_TABLE, "--target-madds", "1M", "--target-params", "1M"), "a search has one target"),
         ((*ON_TABLE, "--target-latency", "5"), "--target-latency 5 has no unit"),
         ((*ON_TABLE, "--reward", "soft"), "the soft reward weighs cost against a target"),

@@ -138,6 +138,24 @@ def test_widths_that_are_told_are_those_of_the_maps(name: str, tmp_path: Path) -
     assert again.training is False
 
 
+@pytest.mark.parametrize("name", ["espnet_a_p2_q8", "lraspp:mobilenetv3_small_100"])
+def test_a_pruned_dense_net_takes_other_classes(name: str) -> None:
+    small: Any = halved(create_model(name, num_classes=4))
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    before = small.head.state_dict()
+    assert small(x).shape[1] == 4
+    other: Any = reset_classes(small, 7)
+    assert other(x).shape[1] == 7
+    after = other.head.state_dict()
+    kept = [key for key in before if not key.startswith("classifier.")]
+    assert all(torch.equal(before[key], after[key]) for key in kept)
+    config = config_of(other)
+    assert config is not None
+    assert {k: v.shape for k, v in rebuild(config).state_dict().items()} == {
+        k: v.shape for k, v in other.state_dict().items()
+    }
+
+
 def test_layers_that_do_not_fit_together_are_no_network() -> None:
     model = create_model("mobilenetv2_035", num_classes=10)
     with pytest.raises(BadInput, match="do not fit together"):
