@@ -278,7 +278,7 @@ def _measured(one: Narrowing) -> str:
     head += [("next goal", True), ("remark", False)]
     rows = [
         [
-            figure_cell(str(row.get("number")), number(row, "number")),
+            figure_cell(str(row.get("number")).replace("-1", "narrowest"), number(row, "number")),
             *(figure_cell(_ms(row, key), number(row, key)) for key in ("ms", "seed_ms", "scaled_ms")),
             figure_cell(_cost(one, number(row, "goal")), number(row, "goal")),
             words("the machine was busy" if row.get("busy") else ""),

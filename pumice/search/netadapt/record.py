@@ -20,6 +20,7 @@ FORMAT = 1
 FILE = "netadapt.json"
 FOLDER = "netadapt"
 SEED = 0  # number of the net that the search begins with
+NARROWEST = -1  # stands for the net whose groups are all as narrow as they can be
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,14 @@ class Step:
 class Measured:
     """A net measured beside the seed, in one series.
 
-    number: of its step.  ms, seed_ms: figures of that series.  busy: the machine did other work.
+    number: of its step, or NARROWEST.  cost: by the prices.  ms, seed_ms: figures of that series.
+    busy: the machine did other work.
     scaled_ms: of the net, at the pace of the seed's first measurement.
     goal: what a net may cost by the prices from now on.
     """
 
     number: int
+    cost: float
     ms: float
     seed_ms: float
     scaled_ms: float

@@ -23,7 +23,7 @@ from pumice.models.narrow import follow_classifier, widths_of
 from pumice.progress import track
 from pumice.search.netadapt.prices import Prices, violations
 from pumice.search.netadapt.propose import Judged, Proposal, proposals, take
-from pumice.search.netadapt.record import SEED, Measured, Record, Step
+from pumice.search.netadapt.record import NARROWEST, SEED, Measured, Record, Step
 from pumice.search.netadapt.settings import Settings
 from pumice.search.netadapt.tune import Tuner, draw_anew
 from pumice.search.netadapt.widths import chosen, free, kind_of, narrower, strongest
@@ -58,7 +58,9 @@ class Search:
     _full: nn.Module | None = None  # the net of that name, uncut
 
     def check(self, net: nn.Module) -> None:
-        """See that the search can come to something, before anything is trained; measure the seed.
+        """See that the search can come to something, before anything is trained; measure the seed and the narrowest net.
+
+        Between the two, latency is taken for a straight line of the prices: a table may be far off for so small nets.
 
         Raises:
             BadInput: no group can be shrunk, or the net keeps the target already, or none narrower than it does.
@@ -67,22 +69,27 @@ class Search:
         if not free(groups):
             raise BadInput(f"no channel group of {name} can be narrowed, so netadapt has nothing to do with it")
         cost = self._price(net, groups)
-        if not self.record.measured and self.beside is not None:
-            ms, _, busy = self.beside(net, net)
-            self.record.measured.append(Measured(SEED, ms, ms, ms, self.target * cost / ms, busy))
-        scale = self.target / self._goal()
         try:
             smallest = {g.name: strongest(g, net, len(g.cells)) for g in free(groups)}
-            least = self._price(cut(net, groups, smallest), groups, smallest)
+            narrowest = cut(net, groups, smallest)
+            least = self._price(narrowest, groups, smallest)
         except BadInput:  # a part of it would be empty: how near one can come is not known
-            least = 0.0
-        if cost * scale <= self.target:
-            takes = write_limit(cost * scale, self.unit, up=False)
+            narrowest, least = None, 0.0
+        if not self.record.measured and self.beside is not None:
+            ms, _, busy = self.beside(net, net)
+            self.record.measured.append(Measured(SEED, cost, ms, ms, ms, self.target * cost / ms, busy))
+            if narrowest is not None and ms > self.target:
+                self._add(NARROWEST, least, narrowest, net)
+        if self.record.measured:
+            cost, least = (self.record.measured[i].scaled_ms for i in (0, -1))
+            least = least if len(self.record.measured) > 1 else 0.0
+        if cost <= self.target:
+            takes = write_limit(cost, self.unit, up=False)
             raise BadInput(f"{name} takes {takes} {self.unit}, which keeps the target; give a lower one")
-        if least * scale > self.target:
+        if least > self.target:
             raise BadInput(
                 f"{name} cannot be narrowed to {write_limit(self.target, self.unit, up=False)} {self.unit}; the "
-                f"narrowest that it can become takes {write_limit(least * scale, self.unit)}: raise the target to that"
+                f"narrowest that it can become takes {write_limit(least, self.unit)}: raise the target to that"
             )
 
     def begin(self, net: nn.Module) -> None:
@@ -156,8 +163,8 @@ class Search:
     ) -> tuple[float, list[Proposal]]:
         """The cost that a step keeps, and its proposals; a smaller step where no group alone saves a whole one."""
         round_to = self.settings.round_to
-        if len(self.record.measured) > 1:  # corrections are small
-            round_to = max(1, round_to >> (len(self.record.measured) - 1))
+        if self._corrections():  # they are small
+            round_to = max(1, round_to >> self._corrections())
         still = folded(net, self.size)
         while True:
             # Where a cut has tied channels anew, the group of that name is another one and stays as it is.
@@ -218,23 +225,31 @@ class Search:
 
     def _measure(self, step: Step) -> None:
         """Measure a net that keeps the goal; settle on it, or correct the goal and go on."""
-        assert self.beside is not None
-        seed = self._net(self.record.steps[SEED])
-        ms, seed_ms, busy = self.beside(seed, self._net(step))
-        scaled = ms * self.record.measured[0].ms / seed_ms
-        known = [(self.record.steps[one.number].cost, one.scaled_ms) for one in self.record.measured]
-        goal = goal_between([*known, (step.cost, scaled)], self.target)
-        self.record.measured.append(Measured(step.number, ms, seed_ms, scaled, goal, busy))
+        scaled = self._add(step.number, step.cost, self._net(step), self._net(self.record.steps[SEED]))
         self.record.write()
-        if self._keeps(scaled) or len(self.record.measured) > CORRECTIONS:
+        if self._keeps(scaled) or self._corrections() > CORRECTIONS:
             self._settle(step)
+
+    def _add(self, number: int, cost: float, net: nn.Module, seed: nn.Module) -> float:
+        """Measure a net beside the seed; ms at the seed's first pace."""
+        assert self.beside is not None
+        ms, seed_ms, busy = self.beside(seed, net)
+        scaled = ms * self.record.measured[0].ms / seed_ms
+        known = [(one.cost, one.scaled_ms) for one in self.record.measured]
+        goal = goal_between([*known, (cost, scaled)], self.target)
+        self.record.measured.append(Measured(number, cost, ms, seed_ms, scaled, goal, busy))
+        return scaled
+
+    def _corrections(self) -> int:
+        """How many nets of steps were measured."""
+        return sum(one.number > SEED for one in self.record.measured)
 
     def _keeps(self, ms: float) -> bool:
         return (1 - SLACK) * self.target <= ms <= self.target
 
     def _settle(self, step: Step) -> None:
         """End: with the measured net that is nearest below the target; with `step` where none is, or none was."""
-        within = [one for one in self.record.measured if one.number != SEED and one.scaled_ms <= self.target]
+        within = [one for one in self.record.measured if one.number > SEED and one.scaled_ms <= self.target]
         best = max(within, key=lambda one: one.scaled_ms, default=None)
         self.record.best = step.number if best is None else best.number
         self.record.write()
