@@ -58,7 +58,7 @@ class Search:
     _full: nn.Module | None = None  # the net of that name, uncut
 
     def check(self, net: nn.Module) -> None:
-        """See that the search can come to something, before anything is trained; measure the seed and the narrowest net.
+        """See that the search can come to something, before training anything; measure the seed and the narrowest net.
 
         Between the two, latency is taken for a straight line of the prices: a table may be far off for so small nets.
 
