@@ -26,7 +26,7 @@ from pumice.search.netadapt.propose import Judged, Proposal, proposals, take
 from pumice.search.netadapt.record import NARROWEST, SEED, Measured, Record, Step
 from pumice.search.netadapt.settings import Settings
 from pumice.search.netadapt.tune import Tuner, draw_anew
-from pumice.search.netadapt.widths import chosen, free, kind_of, narrower, strongest
+from pumice.search.netadapt.widths import chosen, free, kind_of, narrower, smallest, strongest
 
 SLACK = 0.05  # a measured net may be so much quicker than the target
 AIM = 0.975  # of the target, for corrections
@@ -69,20 +69,20 @@ class Search:
         if not free(groups):
             raise BadInput(f"no channel group of {name} can be narrowed, so netadapt has nothing to do with it")
         cost = self._price(net, groups)
-        try:
-            smallest = {g.name: strongest(g, net, len(g.cells)) for g in free(groups)}
-            narrowest = cut(net, groups, smallest)
-            least = self._price(narrowest, groups, smallest)
-        except BadInput:  # a part of it would be empty: how near one can come is not known
-            narrowest, least = None, 0.0
-        if not self.record.measured and self.beside is not None:
+        narrowest, least = self._narrowest(net, groups)
+        if self.beside is not None and not self.record.measured:
             ms, _, busy = self.beside(net, net)
             self.record.measured.append(Measured(SEED, cost, ms, ms, ms, self.target * cost / ms, busy))
             if narrowest is not None and ms > self.target:
+                if least >= cost:
+                    raise BadInput(
+                        f"by this table {name} is slower the narrower it is, so it knows too little of such; leave "
+                        "--lut out, or extend the table by them"
+                    )
                 self._add(NARROWEST, least, narrowest, net)
         if self.record.measured:
-            cost, least = (self.record.measured[i].scaled_ms for i in (0, -1))
-            least = least if len(self.record.measured) > 1 else 0.0
+            cost = self.record.measured[0].scaled_ms
+            least = self.record.measured[1].scaled_ms if len(self.record.measured) > 1 else 0.0
         if cost <= self.target:
             takes = write_limit(cost, self.unit, up=False)
             raise BadInput(f"{name} takes {takes} {self.unit}, which keeps the target; give a lower one")
@@ -91,6 +91,18 @@ class Search:
                 f"{name} cannot be narrowed to {write_limit(self.target, self.unit, up=False)} {self.unit}; the "
                 f"narrowest that it can become takes {write_limit(least, self.unit)}: raise the target to that"
             )
+
+    def _narrowest(self, net: nn.Module, groups: Sequence[Group]) -> tuple[nn.Module | None, float]:
+        """The net with as few channels as can be, and its price; None and 0 where parts of all such nets are empty."""
+        for share in (0.0, 0.125, 0.25, 0.5):
+            try:
+                each = {g.name: max(1, int(share * smallest(g))) * len(g.cells) for g in free(groups)}
+                kept = {g.name: strongest(g, net, each[g.name]) for g in free(groups)}
+                narrowest = cut(net, groups, kept)
+                return narrowest, self._price(narrowest, groups, kept)
+            except BadInput:
+                continue
+        return None, 0.0
 
     def begin(self, net: nn.Module) -> None:
         """Record the trained seed."""
@@ -301,7 +313,7 @@ def goal_between(known: Sequence[tuple[float, float]], target: float) -> float:
     """What the next net may cost, so that it takes a little less than `target` ms.
 
     On the line between the cheapest measured net above the target and the dearest below it; by proportion to the last
-    where there is none below.  Where the clock has them the other way round, in the middle of their costs.
+    where there is none below.  Where the clock has them the other way round, a little below the cheaper.
 
     Args:
         known: (cost, ms) of the nets that were measured, the first of them, the seed, above the target.
@@ -313,7 +325,7 @@ def goal_between(known: Sequence[tuple[float, float]], target: float) -> float:
     high, slow = min(one for one in known if one[1] > target)
     low, quick = max(below)
     if high <= low:
-        return (high + low) / 2
+        return AIM * high
     return low + (high - low) * max(0.1, (AIM * target - quick) / (slow - quick))
 
 
