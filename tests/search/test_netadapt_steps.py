@@ -19,9 +19,9 @@ from pumice.graph.cut import cut
 from pumice.graph.resized import Resized
 from pumice.graph.trace import trace
 from pumice.nn.shuffle import ChannelSplit
+from pumice.search.netadapt.aim import goal_between
 from pumice.search.netadapt.prices import MAdds
 from pumice.search.netadapt.propose import Judged, Proposal, proposals, take
-from pumice.search.netadapt.search import goal_between
 from pumice.search.netadapt.settings import Settings
 from pumice.search.netadapt.widths import narrower, strongest
 

@@ -1,7 +1,7 @@
 """The search itself: step after step until the price keeps the goal, then corrections by measuring."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -21,15 +21,14 @@ from pumice.models.checkpoint import load_checkpoint
 from pumice.models.described import config_of
 from pumice.models.narrow import follow_classifier, widths_of
 from pumice.progress import track
+from pumice.search.netadapt.aim import SLACK, goal_between
 from pumice.search.netadapt.prices import Prices, violations
 from pumice.search.netadapt.propose import Judged, Proposal, proposals, take
 from pumice.search.netadapt.record import NARROWEST, SEED, Measured, Record, Step
 from pumice.search.netadapt.settings import Settings
 from pumice.search.netadapt.tune import Tuner, draw_anew
-from pumice.search.netadapt.widths import chosen, free, kind_of, narrower, smallest, strongest
+from pumice.search.netadapt.widths import chosen, free, kind_of, narrowed, narrower, possible, smallest, strongest
 
-SLACK = 0.05  # a measured net may be so much quicker than the target
-AIM = 0.975  # of the target, for corrections
 CORRECTIONS = 8
 HALVED = 3  # times that a step is halved where no group alone saves so much; then widths are rounded less
 Size = tuple[int, int, int]
@@ -186,7 +185,7 @@ class Search:
             price = partial(self.prices.of, at=sizes.at)
             for kept in (parent.cost - (parent.cost - limit) / 2**halved for halved in range(HALVED + 1)):
                 found = proposals(sizes.widths, options, price, kept)
-                found = [one for one in found if _possible(net, groups, one)]
+                found = [one for one in found if possible(net, groups, one.group, one.width)]
                 if found and self.violation:
                     found = [replace(p, penalty=self._penalty(sizes.at({p.group: p.width}))) for p in found]
                 if found:
@@ -202,7 +201,7 @@ class Search:
         self, net: nn.Module, groups: dict[str, Group], proposal: Proposal, number: int
     ) -> tuple[Judged, nn.Module]:
         began = time.monotonic()
-        small = _cut(net, groups, proposal)
+        small = narrowed(net, groups, proposal.group, proposal.width)
         config = config_of(net)
         assert config is not None
         if self.settings.new_weights == "random":
@@ -307,40 +306,3 @@ class Search:
 
     def _penalty(self, graph: Graph) -> float:
         return self.violation * self.record.steps[SEED].cost * violations(graph)
-
-
-def goal_between(known: Sequence[tuple[float, float]], target: float) -> float:
-    """What the next net may cost, so that it takes a little less than `target` ms.
-
-    On the line between the cheapest measured net above the target and the dearest below it; by proportion to the last
-    where there is none below.  Where the clock has them the other way round, a little below the cheaper.
-
-    Args:
-        known: (cost, ms) of the nets that were measured, the first of them, the seed, above the target.
-    """
-    below = [one for one in known if one[1] <= target]
-    if not below:
-        cost, ms = known[-1]
-        return AIM * target * cost / ms
-    high, slow = min(one for one in known if one[1] > target)
-    low, quick = max(below)
-    if high <= low:
-        return AIM * high
-    return low + (high - low) * max(0.1, (AIM * target - quick) / (slow - quick))
-
-
-def _cut(net: nn.Module, groups: Mapping[str, Group], proposal: Proposal) -> nn.Module:
-    kept = strongest(groups[proposal.group], net, proposal.width)
-    return cut(net, tuple(groups.values()), {proposal.group: kept})
-
-
-def _possible(net: nn.Module, groups: Mapping[str, Group], proposal: Proposal) -> bool:
-    """Whether it can be cut so: a layer, or a part of a module between layers, may be left without channels."""
-    try:
-        if groups[proposal.group].passages:
-            _cut(net, groups, proposal)
-        else:
-            strongest(groups[proposal.group], net, proposal.width)
-    except BadInput:
-        return False
-    return True

@@ -13,6 +13,7 @@ from torch import nn
 
 from pumice.errors import BadInput
 from pumice.graph.channels import Group
+from pumice.graph.cut import cut
 from pumice.search.kept import best, ordered, parts_of, splits_of
 
 Kind = Literal["expansion", "bottleneck"]
@@ -85,3 +86,23 @@ def strongest(group: Group, model: nn.Module, width: int) -> tuple[int, ...]:
 def chosen(before: Mapping[str, Sequence[int]], group: str, kept: Sequence[int]) -> dict[str, tuple[int, ...]]:
     """Channels that stay, in the seed's numbers, after `kept` of those that were left of one group."""
     return {name: tuple(old[i] for i in kept) if name == group else tuple(old) for name, old in before.items()}
+
+
+def narrowed(net: nn.Module, groups: Mapping[str, Group], name: str, width: int) -> nn.Module:
+    """A copy of the net with so many channels of one group, the strongest.
+
+    Raises:
+        BadInput: a part of it would be empty.
+    """
+    return cut(net, tuple(groups.values()), {name: strongest(groups[name], net, width)})
+
+
+def possible(net: nn.Module, groups: Mapping[str, Group], name: str, width: int) -> bool:
+    """Whether a group can be so narrow: a module between layers may be left without a part."""
+    if not groups[name].passages:
+        return True
+    try:
+        narrowed(net, groups, name, width)
+    except BadInput:
+        return False
+    return True
