@@ -11,7 +11,7 @@ from pumice.search.cost import Cost
 from pumice.search.reward import Accuracy, Reward
 from pumice.search.trial import Trial
 
-TRIES = 100_000  # random choices among which one must keep the target
+TRIES = 10_000  # random choices among which one must keep the target, and changes that lead to one where none does
 
 
 @dataclass(frozen=True)
@@ -44,25 +44,30 @@ class Problem:
         return self.cost is None or self.target is None or self.cost.of(choice) <= self.target
 
     def random(self, rng: np.random.Generator) -> Choice:
-        """A choice that keeps the target, all such equally probable.
+        """A choice that keeps the target, all such equally probable; where hardly any does, one on the way down.
+
+        Of many choices the first that keeps the target is taken.  If none does, one of them is changed, position by
+        position, for less cost, until it does.
 
         Raises:
-            BadInput: none of many does; the sentence names the least cost that was met.
+            BadInput: no way down reaches the target; the sentence names the least cost that was met.
         """
-        least = np.inf
         for _ in range(TRIES):
             choice = self.space.random(rng)
-            if self.cost is None or self.target is None:
+            if self.feasible(choice):
                 return choice
-            cost = self.cost.of(choice)
-            if cost <= self.target:
-                return choice
-            least = min(least, cost)
         assert self.cost is not None
         assert self.target is not None
+        least = self.cost.of(choice)
+        for _ in range(TRIES):
+            other = self.space.mutated(choice, rng)
+            if (cost := self.cost.of(other)) < least:
+                choice, least = other, cost
+            if least <= self.target:
+                return choice
         raise BadInput(
             f"no choice of {self.space.name} at or below {self._limit(self.target, up=False)} {self.cost.unit} was "
-            f"found; the least of {TRIES} was {self._limit(least)}: raise the target to that"
+            f"found; the least that was met is {self._limit(least)}: raise the target to that"
         )
 
     def _limit(self, value: float, *, up: bool = True) -> str:

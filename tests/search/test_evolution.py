@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from pumice.errors import BadInput
+from pumice.models.spaces.fbnet import FBNetSpace
 from pumice.models.spaces.macro import MacroSpace
 from pumice.models.spaces.space import Choice
+from pumice.search.cost import Cost
 from pumice.search.evolution import Evolution
 from pumice.search.objective import Called
 from pumice.search.problem import Problem
@@ -54,3 +56,22 @@ def test_it_climbs_where_random_search_does_not() -> None:
 def test_impossible_settings(settings: dict[str, int]) -> None:
     with pytest.raises(BadInput, match="1 <= sample <= population"):
         Evolution(PROBLEM, 0, **settings)
+
+
+class Digits(Cost):
+    """The sum of a choice's numbers."""
+
+    unit = "digits"
+
+    def of(self, choice: Choice) -> float:
+        return float(sum(choice))
+
+
+def test_a_target_that_hardly_any_choice_keeps_is_kept() -> None:
+    tight = Problem(FBNetSpace(), Digits(), 4.0)  # random choices have 88 on average
+    for method in (Random, Evolution):
+        choices = [trial.choice for trial in run(method(tight, 0), Called(lambda choice: choice[0] / 8), 8)]
+        assert len(set(choices)) == 8
+        assert max(map(sum, choices)) <= 4
+    with pytest.raises(BadInput, match="the least that was met is 0: raise the target to that"):
+        Random(Problem(FBNetSpace(), Digits(), -1.0), 0).propose(0, [])
