@@ -102,7 +102,11 @@ def test_ctrl_c_leaves_a_search_that_goes_on(pumice, whole, table, tmp_path):
     out = tmp_path / "interrupted"
     args = ["search", "random", *SPACE, "--table", table, "--target-madds", "10M", "--trials", "10", "--out", out]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pumice", *map(str, args)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "pumice", *map(str, args)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background jobs ignore
     )
     said = []
     for line in process.stderr:

@@ -51,8 +51,7 @@ def kept_and_back() -> None:
         give_back()
         assert resident() - before < SOME
         assert left_by_a_block() > BLOCK - SOME
-    assert resident() - before < SOME
-    assert left_by_a_block() < SOME
+    assert resident() - before < SOME  # a later block may lie where these have been, and then stays
 
 
 class Look(pl.Callback):  # type: ignore[misc]
