@@ -30,7 +30,7 @@ def rows_of(out: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k not in CLOCK} for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("task", SETTINGS)
+@pytest.mark.parametrize("task", [pytest.param(t, marks=() if t == "segment" else pytest.mark.slow) for t in SETTINGS])
 def test_a_killed_run_ends_with_the_same_weights(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = DATA[task](tmp_path / "data", train=8, val=2)
     fields: dict[str, Any] = {"task": task, "data": str(data), "epochs": 2, "batch_size": 4, "lr": 0.01}

@@ -53,7 +53,12 @@ def _resized(model: nn.Module) -> Resized:
 
 @pytest.mark.parametrize(
     ("name", "every", "share"),
-    [("mixed", 1, 0.5), ("mobilenetv3_small_050", 2, 0.0), ("shufflenetv2_050", 3, 0.5), ("micronet_m0", 4, 0.7)],
+    [
+        ("mixed", 1, 0.5),
+        pytest.param("mobilenetv3_small_050", 2, 0.0, marks=pytest.mark.slow),
+        ("shufflenetv2_050", 3, 0.5),
+        pytest.param("micronet_m0", 4, 0.7, marks=pytest.mark.slow),
+    ],
 )
 def test_arithmetic_equals_a_trace_of_the_cut_network(name: str, every: int, share: float) -> None:
     model = Mixed() if name == "mixed" else create_model(name, num_classes=10)

@@ -125,6 +125,7 @@ def test_a_file_that_turns_out_too_slow_does_not_ship(photos, given, tmp_path, m
     assert [c["status"] for c in mine] == ["over budget"]
 
 
+@pytest.mark.slow
 def test_when_the_machine_has_become_slower_faster_candidates_get_their_chance(photos, given, tmp_path, monkeypatch):
     # Screened at 1 ms for 96 pixels; as files everything takes 1.5 times as long.
     monkeypatch.setattr(ship, "measure_file", lambda file, c, threads: timing(1.5 * c.size * c.size / 96 / 96))

@@ -23,6 +23,7 @@ def test_every_recipe_has_a_case() -> None:
     assert all(recipes.config_of(name).recipe == name for name in RECIPES)
 
 
+@pytest.mark.slow
 def test_micronet_learns_in_three_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     case = replace(recipes.CASES["micronet"], epochs=3)
     monkeypatch.setitem(recipes.CASES, "micronet", case)

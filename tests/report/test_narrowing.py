@@ -162,6 +162,7 @@ def test_figures_of_a_scaling_equal_its_record(tmp_path: Path) -> None:
         text_of([tmp_path / "one", make_narrowing(tmp_path / "three")], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 def test_in_a_browser(tmp_path: Path) -> None:
     """Everything is drawn, nothing is complained of, no name runs as code."""

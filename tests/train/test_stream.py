@@ -46,7 +46,7 @@ def streamed(digits: Splits, read: list[int], damaged: int | None = None) -> Spl
     return Splits("stream", ImageSet(digits.classes, (), (), ()), digits.val.subset(range(60)), (), stream)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_killed_run_ends_with_the_same_weights(
     workers: int, few_digits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
