@@ -34,8 +34,8 @@ def netadapt(
     Raises:
         BadInput: no network or data, a target that cannot be read, a setting that there is not.
     """
-    from pumice.cost.budget import parse_latency
     from pumice.search.netadapt.settings import Settings
+    from pumice.search.prune.target import read_target
     from pumice.search.study.config import read_settings
     from pumice.train.settings import read_overrides
 
@@ -55,16 +55,15 @@ def netadapt(
     changes, options, of_task = read_overrides(others)
     if options or of_task:
         raise BadInput(f"--set {others[0]}: the network is as it was trained; set method.NAME or optim.NAME")
-    target_ms = None if latency is None else parse_latency(latency, "--target-latency")
-    target_madds = None if madds is None else read_share(madds)
+    target = read_target(madds, latency)
 
     from pumice.search.netadapt import netadapt as search
 
     result = search(
         model,
         data,
-        target_ms=target_ms,
-        target_madds=target_madds,
+        target_ms=target.latency_ms,
+        target_madds=target.share if target.madds is None else target.madds,
         lut=lut,
         runtime=runtime,
         img_size=img_size,
@@ -193,25 +192,6 @@ def told(result: Any, json: bool) -> None:
     pairs += [("held-out accuracy", f"{show.percent(result.seed_accuracy)} -> {show.percent(result.accuracy)}")]
     pairs += [("top-1", show.percent(result.top1)), ("steps", str(result.steps)), ("run folder", str(result.out))]
     show.facts(pairs)
-
-
-def read_share(text: str) -> float:
-    """`50%` -> 0.5, `60M` -> 60,000,000.
-
-    Raises:
-        BadInput: neither.
-    """
-    from pumice.cost.budget import parse_count
-
-    if text.strip().endswith("%"):
-        try:
-            share = float(text.strip()[:-1]) / 100
-        except ValueError:
-            share = 0.0
-        if not 0 < share < 1:
-            raise BadInput(f"--target-madds {text} is no share between 0% and 100%; write 50% or 60M")
-        return share
-    return float(parse_count(text, "--target-madds"))
 
 
 def say(line: str) -> None:
