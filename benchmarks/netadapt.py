@@ -8,7 +8,8 @@ beside it, is trained equally long from the same seed.  The search does not see 
 three are judged.  Everything is kept, so that a script that was stopped goes on; DIR/netadapt.json holds the table.
 
 --lut: a table of `pumice lut build`; it is extended by the nets themselves and some narrowed ones, which are measured
-(DIR/NAME/lut.json).  Without one latency is taken in proportion to multiply-adds, and corrected.
+(DIR/NAME/lut.json).  --cuts: the table is filled from random cuts of the seed instead.  Without either latency is taken
+in proportion to multiply-adds, and corrected.
 """
 
 import argparse
@@ -18,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from pumice.cost.lut.ask import extended
+from pumice.cost.lut.build import build
 from pumice.cost.lut.table import Lut
 from pumice.data.images import Splits
 from pumice.data.memory import keep_decoded
@@ -31,6 +34,7 @@ from pumice.models.checkpoint import load_checkpoint
 from pumice.models.create import create_model
 from pumice.recipes.small_data import classify
 from pumice.search.netadapt import Settings, netadapt
+from pumice.search.netadapt.cuts import cuts
 from pumice.search.netadapt.finish import trained
 from pumice.search.netadapt.measure import beside_in
 
@@ -46,6 +50,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=NAMES)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--lut", type=Path)
+    parser.add_argument("--cuts", type=float, metavar="SECONDS", help="of measuring cuts of the seed for its table")
     parser.add_argument("--runtime", default="onnxruntime")
     parser.add_argument("--side", type=int, default=32)
     parser.add_argument("--images", type=int, default=5000, help="training images, the first of every class in turn")
@@ -113,7 +118,7 @@ def row(name: str, given: argparse.Namespace, splits: Splits) -> dict[str, Any]:
         out / "seed",
         given.data,
         target_ms=given.share * seed_ms,
-        lut=table(name, given, out),
+        lut=table(name, seed, given, out),
         runtime=given.runtime,
         threads=1,
         img_size=given.side,
@@ -140,16 +145,19 @@ def row(name: str, given: argparse.Namespace, splits: Splits) -> dict[str, Any]:
     return value
 
 
-def table(name: str, given: argparse.Namespace, out: Path) -> Path | None:
+def table(name: str, seed: nn.Module, given: argparse.Namespace, out: Path) -> Path | None:
     """The table that NetAdapt asks, with blocks of this net and of narrower ones measured."""
+    path, size = out / "lut.json", (3, given.side, given.side)
+    if path.is_file():
+        return path
+    if given.cuts is not None:
+        build(given.runtime, time_s=given.cuts, networks=cuts(seed, size)).save(path)
+        return path
     if given.lut is None:
         return None
-    path = out / "lut.json"
-    if not path.is_file():
-        size = (3, given.side, given.side)
-        widths = [OWN.get(name, 1.0) * share for share in (1.0, 0.9, 0.8, 0.7, 0.6)]
-        nets = [(f"{name} {width:g}", create_model(name, num_classes=10, width=width), size) for width in widths]
-        extended(Lut.load(given.lut), nets).save(path)
+    widths = [OWN.get(name, 1.0) * share for share in (1.0, 0.9, 0.8, 0.7, 0.6)]
+    nets = [(f"{name} {width:g}", create_model(name, num_classes=10, width=width), size) for width in widths]
+    extended(Lut.load(given.lut), nets).save(path)
     return path
 
 

@@ -15,7 +15,7 @@ def command(
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="File to write.")],
     format: Annotated[
-        str | None, typer.Option(metavar="NAME", help="onnx or openvino; by default as the suffix says.")
+        str | None, typer.Option(metavar="NAME", help="One of those below; by default as the suffix says.")
     ] = None,
     pretrained: Pretrained = False,
     input: Annotated[str | None, typer.Option(metavar="CxHxW", help="Channels, height, width: 3x224x224.")] = None,
@@ -23,7 +23,11 @@ def command(
     check: Annotated[bool, typer.Option(help="Compare the file with the network.")] = True,
     json: Json = False,
 ) -> None:
-    """Write a network as ONNX or OpenVINO file, compare it with the network, and keep it only if they agree."""
+    """Write a network as a file of another format, compare it with the network, and keep it only if they agree.
+
+    Formats: onnx (.onnx), openvino (.xml or a folder), pt2 and aoti (.pt2: torch's program, or compiled), litert
+    (.tflite), executorch (.pte), ncnn (a folder).
+    """
     from pumice.errors import BadInput
 
     if dynamic not in (None, "batch", "size", "both"):

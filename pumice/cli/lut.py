@@ -28,20 +28,27 @@ def build(
     out: Annotated[Path, typer.Option(metavar="FILE", help="The table, a JSON file.")],
     threads: Threads = 1,
     on: On = None,
+    network: Annotated[
+        str | None, typer.Option(metavar="RUN_OR_NAME", help="Fill it from cuts of this network alone, for netadapt.")
+    ] = None,
+    input: Annotated[str | None, typer.Option(metavar="CxHxW", help="Of --network: 3x224x224.")] = None,
     time: Annotated[str, typer.Option(metavar="TIME", help="Of the measuring: 9m.")] = "9m",
     seed: Annotated[int, typer.Option(metavar="N", help="Of the random networks that fill it.")] = 0,
     json: Json = False,
 ) -> None:
     """Measure a table, here or on a device.
 
-    It is filled from random networks and those of the catalogue.
+    It is filled from random networks and those of the catalogue, or from one network and random cuts of it.
     """
     from pumice.cost.budget import parse_time
     from pumice.cost.machine import check_threads
     from pumice.deploy.session import require
+    from pumice.errors import BadInput
     from pumice.files import check_place
 
-    time_s = parse_time(time, "--time")
+    time_s, size = parse_time(time, "--time"), read_shape(input)
+    if size is not None and network is None:
+        raise BadInput("--input is the size of --network; give both, or neither")
     check_place(out)  # before minutes of measuring
     if on is None:
         require(runtime)
@@ -50,7 +57,13 @@ def build(
     from pumice.cost.lut.build import build as measure
     from pumice.cost.remote import device
 
-    table = measure(runtime, threads=threads, on=None if on is None else device(on), time_s=time_s, seed=seed)
+    planned = None
+    if network is not None:
+        from pumice.search.netadapt.cuts import cuts
+
+        planned = cuts(*load(network, size, {}), seed)
+    where = None if on is None else device(on)
+    table = measure(runtime, threads=threads, on=where, time_s=time_s, seed=seed, networks=planned)
     table.save(out)
     if json:
         show.emit({**about(table), "file": str(out)})

@@ -9,7 +9,7 @@ from pumice.cli.options import Json
 
 
 def command(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="An .onnx or .xml file, or a folder with one.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A model file, or a folder with one.")],
     against: Annotated[
         str, typer.Option(metavar="RUN", help="The run folder, checkpoint or name that it should equal.")
     ],

@@ -16,10 +16,9 @@ from pathlib import Path
 
 from pumice.cost import machine
 from pumice.cost.contention import FOREIGN_LIMIT, STEAL_LIMIT, core_times
+from pumice.deploy.formats import RUNTIMES
 from pumice.files import cache_folder
 
-RUNTIMES = ("onnxruntime", "openvino", "litert", "executorch", "ncnn")
-"""Those that an extra brings; eager comes with Pumice."""
 EXTRA = re.compile(r"""extra\s*==\s*['"](\w+)['"]""")
 LOOK_S = 1.0
 """How long the load of the cores is watched."""
@@ -54,7 +53,7 @@ def _torch() -> Finding:
 
 def _runtimes() -> Iterator[Finding]:
     """A runtime that is absent is no fault: the finding of its extra says how to get it."""
-    for runtime in RUNTIMES:
+    for runtime in (name for name, one in RUNTIMES.items() if one.extra):
         yield Finding(f"runtime {runtime}", True, machine.runtime_version(runtime) or "not installed")
 
 

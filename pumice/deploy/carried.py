@@ -1,33 +1,39 @@
 """What a model file says about itself, read without starting a runtime.
 
-`.onnx`: metadata properties; OpenVINO's `.xml`: the `rt_info` element; `.safetensors`: as checkpoints do.
+`.onnx`: metadata properties; OpenVINO's `.xml`: the `rt_info` element; `.safetensors`: as checkpoints do; `.pt2`: an
+entry of the archive that it is; `.tflite` and `.pte`: an archive behind the model, as TensorFlow Lite keeps its own
+metadata (readers of either stop where the model ends); a folder of ncnn: `pumice.json` in it.
 Key "pumice" holds the manifest, "pumice_checked" the runtimes that were compared with the network at export.
 """
 
 import json
 import xml.etree.ElementTree as ElementTree
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
+from pumice.deploy.formats import MAINS, SUFFIXES
 from pumice.deploy.onnx_header import read_header
 from pumice.errors import BadInput
 from pumice.models.manifest import Manifest
 
 MANIFEST = "pumice"
 CHECKED = "pumice_checked"
-SUFFIXES = (".onnx", ".xml")
+ENTRY = "pumice.json"  # of an archive or folder
+_ARCHIVES = (".pt2", ".tflite", ".pte")
 
 
 def model_file(path: str | Path) -> Path | None:
-    """The .onnx or .xml file that this path means, None when it means neither.
+    """The model file that this path means, None when it means none.
 
-    A folder means its `model.xml` (how OpenVINO's pair is exported) or `model.onnx` (a run).
+    A folder means what it holds of `MAINS`: a pair of OpenVINO's or ncnn's, or the file of a run.
 
     Raises:
-        BadInput: the suffix is .onnx or .xml and there is no such file.
+        BadInput: the suffix is a model file's and there is no such file.
     """
     path = Path(path)
     if path.is_dir():
-        return next((path / name for name in ("model.xml", "model.onnx") if (path / name).is_file()), None)
+        return next((path / name for name in MAINS if (path / name).is_file()), None)
     if path.suffix.lower() not in SUFFIXES:
         return None
     if not path.is_file():
@@ -35,8 +41,17 @@ def model_file(path: str | Path) -> Path | None:
     return path
 
 
+def parts_of(file: Path) -> tuple[Path, ...]:
+    """All files that a model file is made of, itself first."""
+    if file.suffix.lower() == ".xml":
+        return (file, file.with_suffix(".bin"))
+    if file.suffix.lower() == ".param":
+        return (file, file.with_suffix(".bin"), file.with_name(ENTRY))
+    return (file,)
+
+
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """The text properties of an .onnx or .xml file by key, empty where a file of another maker has none.
+    """The text properties of a model file by key, empty where a file of another maker has none.
 
     Raises:
         BadInput: the file is missing, or is not what its suffix says.
@@ -45,9 +60,10 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     file = model_file(path) or path
     if not file.is_file():
         raise BadInput(f"no file {path}")
-    if file.suffix.lower() == ".onnx":
+    suffix = file.suffix.lower()
+    if suffix == ".onnx":
         return dict(read_header(file).metadata)
-    if file.suffix.lower() == ".xml":
+    if suffix == ".xml":
         try:
             root = ElementTree.parse(file).getroot()
         except (ElementTree.ParseError, UnicodeDecodeError) as error:
@@ -55,7 +71,51 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         if root.tag != "net":
             raise BadInput(f"{file} is not an OpenVINO model (its root is <{root.tag}>, not <net>); export it again")
         return {entry.tag: entry.get("value", "") for entry in root.findall("rt_info/*")}
-    raise BadInput(f"{file} is no model file; give .onnx or .xml")
+    if suffix in _ARCHIVES:
+        return _from_archive(file)
+    if suffix == ".param":
+        beside = file.with_name(ENTRY)
+        return _loaded(beside.read_bytes(), file) if beside.is_file() else {}
+    raise BadInput(f"{file} is no model file; give one of {', '.join(SUFFIXES)}")
+
+
+def add_metadata(file: Path, values: Mapping[str, str]) -> None:
+    """Add text properties to a file that was just written and has none: .pt2, .tflite, .pte or .param.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if not values:
+        return
+    text = json.dumps(dict(values), ensure_ascii=False, sort_keys=True)
+    if file.suffix.lower() == ".param":
+        file.with_name(ENTRY).write_text(text + "\n", encoding="utf-8")
+        return
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
+        names = archive.namelist()
+        # PyTorch's reader wants every entry below the name of the archive.
+        root = names[0].split("/")[0] + "/extra/" if names and file.suffix.lower() == ".pt2" else ""
+        # Without a date, so that equal models are equal files.
+        archive.writestr(zipfile.ZipInfo(root + ENTRY), text)
+
+
+def _from_archive(file: Path) -> dict[str, str]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            name = next((name for name in archive.namelist() if name.split("/")[-1] == ENTRY), None)
+            return {} if name is None else _loaded(archive.read(name), file)
+    except zipfile.BadZipFile as error:
+        if file.suffix.lower() == ".pt2":
+            raise BadInput(f"{file} is no archive of torch's ({error}); export it again") from error
+        return {}  # nothing behind the model
+
+
+def _loaded(text: bytes, file: Path) -> dict[str, str]:
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"what {file} says of itself is damaged ({error}); export it again") from error
+    return {str(key): str(item) for key, item in value.items()} if isinstance(value, dict) else {}
 
 
 def read_manifest(path: str | Path) -> Manifest | None:

@@ -6,41 +6,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pumice.deploy.carried import CHECKED, dump_checked
+from pumice.deploy.carried import CHECKED, MANIFEST, add_metadata, dump_checked, parts_of
 from pumice.deploy.compare import TOLERANCE, relative_error
+from pumice.deploy.formats import Format, format_named, require_writer, writer_of
 from pumice.deploy.network import frozen, load, name_of, size_of
-from pumice.deploy.onnx import Dynamic, export_onnx, read_onnx, set_property
-from pumice.deploy.openvino import export_openvino, read_network, save_network
+from pumice.deploy.onnx import Dynamic, read_onnx, set_property
+from pumice.deploy.openvino import read_network, save_network
 from pumice.deploy.probes import probe_inputs
-from pumice.deploy.session import READERS, installed, open_session
-from pumice.errors import BadInput, CheckFailed, nearest
+from pumice.deploy.session import installed, open_session
+from pumice.deploy.trusted import remember
+from pumice.errors import BadInput, CheckFailed
 from pumice.files import atomic
 from pumice.models.dense.decoding import decoding_of
 from pumice.models.manifest import Manifest
-
-Format = Literal["onnx", "openvino"]
-FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 @dataclass(frozen=True)
 class Exported(os.PathLike[str]):
     """A written file; it can stand wherever its path can.
 
-    path: the file (.onnx, .xml) or the folder (OpenVINO's pair as `model.xml` and `model.bin`).
+    path: the file or the folder (OpenVINO's pair as `model.xml` and `model.bin`).
+    format: its name in `pumice.deploy.formats.FORMATS`.
     bytes: size on disk, all parts.
     checked: runtime -> largest relative error against the network; infinite where the runtime cannot open it.  A
         runtime above the tolerance must not run the file, and runtime="auto" never picks it.  Empty without check.
     """
 
     path: Path
-    format: Format
+    format: str
     bytes: int
     checked: dict[str, float] = field(default_factory=dict)
 
@@ -73,8 +73,8 @@ def export(
 
     Args:
         model_or_source: a network, run folder, .safetensors checkpoint or name.
-        path: file to write, .onnx or .xml; a path without suffix becomes a folder with OpenVINO's pair.
-        format: "onnx" or "openvino", by default as the suffix says.
+        path: file to write; a path without suffix becomes a folder, with OpenVINO's pair unless `format` says ncnn.
+        format: of `pumice.deploy.formats.FORMATS`, by default as the suffix says.
         manifest: what the file shall carry, by default the source's own.
         check: compare, and record the result in the file.
         input_size: (C, H, W), by default the manifest's; the manifest in the file follows it.
@@ -86,7 +86,11 @@ def export(
         CheckFailed: no runtime agrees with the network to 1e-4 of its largest output.  Nothing is left behind.
     """
     path = Path(path)
-    chosen = _format(path, format)
+    form = format_named(path, format)
+    require_writer(form)
+    _free(path, form)
+    if dynamic is not None and not form.open_sizes:
+        raise BadInput(f"a file of format {form.name} is of one size; leave dynamic out, or choose onnx or openvino")
     model, manifest = load(model_or_source, manifest)
     size = size_of(model, manifest, input_size)
     if manifest is not None and manifest.input_size != size:
@@ -97,44 +101,43 @@ def export(
     if manifest is not None and manifest.task == "detect" and dynamic in ("size", "both"):
         raise BadInput(f"the boxes of {manifest.model.name} are laid out for one size; leave the batch open alone")
     model = frozen(model)
+    writer = writer_of(form)
+
+    def fill(scratch: Path) -> dict[str, float]:
+        writer(model, scratch, size, manifest=manifest, batch=batch, dynamic=dynamic)
+        checked = _check(scratch, form, model, size, manifest, batch, dynamic) if check else {}
+        _record(scratch, form, manifest, checked)
+        return checked
+
     with _writing(path):
-        if chosen == "onnx":
+        if not form.main:
             with atomic(path) as scratch:
-                export_onnx(model, scratch, size, manifest=manifest, batch=batch, dynamic=dynamic)
-                checked = _check(scratch, model, size, manifest, batch, dynamic) if check else {}
-                _record_onnx(scratch, checked)
+                checked = fill(scratch)
         else:
-            # The pair is built in a folder of its own, so that neither half is seen before both are right.
-            with atomic(path if path.suffix != ".xml" else path.with_suffix(".pair")) as folder:
+            # The parts are made in a folder of their own, so that none is seen before all are right.
+            with atomic(path.with_suffix(".pair") if path.suffix else path) as folder:
                 folder.mkdir()
-                scratch = folder / "model.xml"
-                export_openvino(model, scratch, size, manifest=manifest, batch=batch, dynamic=dynamic)
-                checked = _check(scratch, model, size, manifest, batch, dynamic) if check else {}
-                _record_openvino(scratch, checked)
-            if path.suffix == ".xml":
+                checked = fill(folder / form.main)
+            if path.suffix:
                 _unpack(path)
-    parts = [path]
-    if chosen == "openvino":
-        parts = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else list(path.iterdir())
-    return Exported(path, chosen, sum(part.stat().st_size for part in parts), checked)
+    file = path / form.main if form.main and not path.suffix else path
+    if form.code:
+        remember(file)
+    size_on_disk = sum(part.stat().st_size for part in parts_of(file) if part.is_file())
+    return Exported(path, form.name, size_on_disk, checked)
 
 
-def _format(path: Path, format: str | None) -> Format:
-    """The format asked for, or the one that the suffix says."""
-    by_suffix = {".onnx": "onnx", ".xml": "openvino", "": "openvino"}.get(path.suffix.lower())
-    chosen = format or by_suffix
-    if chosen is None:
-        raise BadInput(f"the suffix of {path} names no format; use .onnx or .xml, or give format=")
-    if chosen not in FORMATS:
-        raise BadInput(f"no format {chosen!r}{nearest(chosen, list(FORMATS)) or '; choose ' + ' or '.join(FORMATS)}")
-    if chosen != by_suffix:
-        wanted = {"onnx": "ends in .onnx", "openvino": "ends in .xml or has no suffix"}[chosen]
-        raise BadInput(f"a file of format {chosen} {wanted}, not like {path.name}")
-    if chosen == "openvino" and path.suffix == "" and path.is_dir():
-        foreign = [part.name for part in path.iterdir() if part.name not in ("model.xml", "model.bin")]
+def _free(path: Path, form: Format) -> None:
+    """See that a folder to be written over is a model's.
+
+    Raises:
+        BadInput: it holds other things.
+    """
+    if form.main and path.suffix == "" and path.is_dir():
+        own = {part.name for part in parts_of(path / form.main)}
+        foreign = [part.name for part in path.iterdir() if part.name not in own]
         if foreign:
             raise BadInput(f"the folder {path} holds other things ({foreign[0]}); give a path that is free")
-    return chosen
 
 
 @contextmanager
@@ -151,6 +154,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _check(
     file: Path,
+    form: Format,
     model: nn.Module,
     size: tuple[int, int, int],
     manifest: Manifest | None,
@@ -176,13 +180,13 @@ def _check(
                 want = model(torch.from_numpy(x)).numpy()
         except RuntimeError as error:
             raise BadInput(f"{name_of(model, manifest)} cannot read images of shape {at}: {_first(error)}") from error
-        for runtime in filter(installed, READERS[file.suffix]):
+        for runtime in filter(installed, form.runtimes):
             errors = [_error(file, runtime, x, want, n) for n in batches]
             checked[runtime] = max(checked.get(runtime, 0.0), *errors)
     if not any(error <= TOLERANCE for error in checked.values()):
         found = ", ".join(f"{name} is off by {error:.1e} of the largest output" for name, error in checked.items())
         raise CheckFailed(
-            f"the {file.suffix} file of {name_of(model, manifest)} does not compute what the network computes"
+            f"the {form.name} file of {name_of(model, manifest)} does not compute what the network computes"
             f" ({found or 'no runtime is installed'}); no file was written"
         )
     return checked
@@ -191,7 +195,8 @@ def _check(
 def _error(file: Path, runtime: str, x: NDArray[np.float32], want: NDArray[np.float32], batch: int) -> float:
     channels, height, width = x.shape[1:]
     try:
-        with open_session(file, runtime=runtime, batch=batch, input_size=(channels, height, width)) as session:
+        at = (channels, height, width)
+        with open_session(file, runtime=runtime, batch=batch, input_size=at, trust=True) as session:
             return relative_error(session.run(x), want)
     except Exception:  # each runtime raises errors of its own; one that cannot open or run the file is off by far
         return float("inf")
@@ -201,15 +206,13 @@ def _first(error: Exception) -> str:
     return str(error).splitlines()[0][:200]
 
 
-def _record_onnx(file: Path, checked: dict[str, float]) -> None:
-    if checked:
+def _record(file: Path, form: Format, manifest: Manifest | None, checked: dict[str, float]) -> None:
+    """Let the file say what was found; ONNX and OpenVINO files have their manifest already."""
+    if form.name == "onnx" and checked:
         proto = read_onnx(file)
         set_property(proto, CHECKED, dump_checked(checked))
         file.write_bytes(proto.SerializeToString())
-
-
-def _record_openvino(file: Path, checked: dict[str, float]) -> None:
-    if checked:
+    elif form.name == "openvino" and checked:
         network = read_network(file)
         network.set_rt_info(dump_checked(checked), [CHECKED])
         # The weights are mapped from the very .bin that would be overwritten, so the new pair is written beside it.
@@ -218,6 +221,9 @@ def _record_openvino(file: Path, checked: dict[str, float]) -> None:
         del network
         again.replace(file)
         again.with_suffix(".bin").replace(file.with_suffix(".bin"))
+    elif form.name not in ("onnx", "openvino"):
+        said = {} if manifest is None else {MANIFEST: manifest.dumps()}
+        add_metadata(file, said | ({CHECKED: dump_checked(checked)} if checked else {}))
 
 
 def _unpack(path: Path) -> None:

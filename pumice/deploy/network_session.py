@@ -1,7 +1,6 @@
 """A session on a network: itself in eager, a temporary file of it in another runtime."""
 
 import copy
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +12,7 @@ from torch import nn
 from pumice.deploy.compare import TOLERANCE, relative_error
 from pumice.deploy.direct import write_network
 from pumice.deploy.eager import EagerSession
+from pumice.deploy.formats import FORMATS, RUNTIMES, imported, require_writer, writer_of
 from pumice.deploy.network import frozen, load, size_of
 from pumice.deploy.probes import probe_inputs
 from pumice.deploy.session import Session
@@ -22,7 +22,7 @@ from pumice.models.manifest import Manifest
 
 def open_network(
     source: str | Path | nn.Module,
-    opener: Callable[..., Session],
+    runtime: str,
     *,
     threads: int,
     batch: int,
@@ -30,7 +30,7 @@ def open_network(
     manifest: Manifest | None,
     device: str,
 ) -> Session:
-    """Open what is not a file; `opener` is the runtime's session class, the rest as `open_session`.
+    """Open what is not a file; arguments as `open_session`.
 
     Raises:
         BadInput: there is no such network, or its input size is unknown.
@@ -38,13 +38,19 @@ def open_network(
     """
     model, manifest = load(source, manifest)
     size = size_of(model, manifest, input_size)
-    if opener is EagerSession:
-        return opener(model, threads=threads, batch=batch, input_size=size, manifest=manifest, device=device)
+    if runtime == "eager":
+        return EagerSession(model, threads=threads, batch=batch, input_size=size, manifest=manifest, device=device)
     model = frozen(model)
+    form = next(form for form in FORMATS.values() if runtime in form.runtimes)
+    require_writer(form)
     with TemporaryDirectory(prefix="pumice-", ignore_cleanup_errors=True) as folder:
-        file = Path(folder) / "model.onnx"
-        write_network(model, file, size, batch=batch, manifest=manifest)
-        session = opener(file, threads=threads, batch=batch, input_size=size, manifest=manifest)
+        file = Path(folder) / (form.main or f"model{form.suffix}")
+        if form.name == "onnx":
+            write_network(model, file, size, batch=batch, manifest=manifest)
+        else:
+            writer_of(form)(model, file, size, manifest=manifest, batch=batch, dynamic=None)
+        opener = imported(RUNTIMES[runtime].session)
+        session: Session = opener(file, threads=threads, batch=batch, input_size=size, manifest=manifest)
     x = probe_inputs(2, size, manifest.preprocess if manifest else None)
     error = disagreement(session, model, x)
     if error > TOLERANCE:

@@ -6,18 +6,19 @@ with open_session("model.onnx", threads=1) as session:
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Self, cast, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pumice.deploy import formats
 from pumice.deploy.carried import model_file, read_checked, read_manifest
 from pumice.deploy.compare import TOLERANCE
+from pumice.deploy.formats import format_of
+from pumice.deploy.trusted import require_trust
 from pumice.errors import BadInput, CheckFailed, nearest
 from pumice.models.manifest import Manifest
 
@@ -26,15 +27,7 @@ if TYPE_CHECKING:
 
     Source = str | Path | nn.Module
 
-# Runtime -> where its session class lives; the classes are imported when asked for.
-_CLASSES = {
-    "eager": "pumice.deploy.eager:EagerSession",
-    "onnxruntime": "pumice.deploy.onnxruntime:OnnxRuntimeSession",
-    "openvino": "pumice.deploy.openvino:OpenVinoSession",
-}
-RUNTIMES = tuple(_CLASSES)
-# Suffix of a file -> the runtimes that read it, the first preferred.
-READERS = {".onnx": ("onnxruntime", "openvino"), ".xml": ("openvino",)}
+RUNTIMES = tuple(formats.RUNTIMES)
 
 
 class Session(ABC):
@@ -106,7 +99,7 @@ class Session(ABC):
 
 def installed(runtime: str) -> bool:
     """Whether the runtime's package can be imported."""
-    return runtime == "eager" or find_spec(runtime) is not None
+    return runtime == "eager" or find_spec(formats.RUNTIMES[runtime].package) is not None
 
 
 def known(runtime: str) -> str:
@@ -115,7 +108,7 @@ def known(runtime: str) -> str:
     Raises:
         BadInput: it is none.
     """
-    if runtime not in _CLASSES:
+    if runtime not in RUNTIMES:
         hint = nearest(runtime, [*RUNTIMES, "auto"]) or f"; choose auto, {', '.join(RUNTIMES)}"
         raise BadInput(f"no runtime {runtime!r}{hint}")
     return runtime
@@ -128,7 +121,8 @@ def require(runtime: str) -> str:
         BadInput: it is neither a runtime of ours, nor installed.
     """
     if not installed(known(runtime)):
-        raise BadInput(f"runtime {runtime} is not installed; run `pip install 'pumice[deploy]'`")
+        extra = formats.RUNTIMES[runtime].extra
+        raise BadInput(f"runtime {runtime} is not installed; run `pip install 'pumice[{extra}]'`")
     return runtime
 
 
@@ -138,14 +132,15 @@ def readers(file: Path) -> tuple[str, ...]:
     Raises:
         BadInput: there is none.
     """
-    names = tuple(name for name in READERS[file.suffix.lower()] if installed(name))
+    form = format_of(file)
+    names = tuple(name for name in form.runtimes if installed(name))
     if not names:
-        raise BadInput(f"nothing installed runs {file.name}; run `pip install 'pumice[deploy]'`")
+        raise BadInput(f"nothing installed runs {file.name}; run `pip install 'pumice[{form.extra}]'`")
     return names
 
 
 def _file_of(source: "Source") -> Path | None:
-    """The .onnx or .xml file that a source means; None for a network, a name or a checkpoint."""
+    """The model file that a source means; None for a network, a name or a checkpoint."""
     return model_file(source) if isinstance(source, str | os.PathLike) else None
 
 
@@ -164,15 +159,13 @@ def resolve_runtime(source: "Source", runtime: str = "auto") -> str:
     file = _file_of(source)
     if file is None:
         return "eager" if runtime == "auto" else runtime
-    able = READERS[file.suffix.lower()]
-    if runtime == "eager":
-        if Path(cast("str | Path", source)).is_dir():
-            return runtime  # a run folder has its weights beside the file
-        raise BadInput(f"eager runs networks and checkpoints, not {file.name}; choose {' or '.join(able)}")
+    able = format_of(file).runtimes
     if runtime != "auto":
-        if runtime not in able:
-            raise BadInput(f"{runtime} does not read {file.name}; choose {' or '.join(able)}")
-        return runtime
+        if runtime in able or Path(cast("str | Path", source)).is_dir():
+            return runtime  # a run folder has its weights beside the file
+        if runtime == "eager":
+            raise BadInput(f"eager runs networks and checkpoints, not {file.name}; choose {' or '.join(able)}")
+        raise BadInput(f"{runtime} does not read {file.name}; choose {' or '.join(able)}")
     usable = readers(file)
     checked = read_checked(file)
     right = [name for name in usable if checked.get(name, 0.0) <= TOLERANCE]
@@ -192,11 +185,12 @@ def open_session(
     input_size: tuple[int, int, int] | None = None,
     manifest: Manifest | None = None,
     device: str = "cpu",
+    trust: bool = False,
 ) -> Session:
     """Open a model to run it.
 
     Args:
-        source: an .onnx or .xml file, a folder with one, a run folder (its file, else its weights), .safetensors, a
+        source: a model file, a folder with one, a run folder (its file, else its weights), .safetensors, a
             model name, or a network.  A network asked for in another runtime than eager is exported to a temporary
             file and compared with itself.
         runtime: one of `RUNTIMES`, or "auto" (see `resolve_runtime`).
@@ -205,6 +199,7 @@ def open_session(
         input_size: (C, H, W), by default the file's or the manifest's; another only where the file is dynamic.
         manifest: takes the place of the one that the source carries.
         device: "cpu", or "cuda" for eager, which is what "auto" means there.
+        trust: open a .pt2 that was not written here; it is code.
 
     Raises:
         BadInput: the source or the runtime is missing, or they do not go together.
@@ -215,17 +210,27 @@ def open_session(
     chosen = resolve_runtime(source, "eager" if runtime == "auto" and device != "cpu" else runtime)
     if device != "cpu" and chosen != "eager":
         raise BadInput(f"runtime {chosen} runs on the cpu here; use runtime eager for {device}")
-    module, name = _CLASSES[chosen].split(":")
-    opener: Callable[..., Session] = getattr(import_module(module), name)
-    file = None if chosen == "eager" else _file_of(source)
+    file = _file_of(source)
+    if file is not None and chosen not in format_of(file).runtimes:
+        file = None  # a run folder, whose weights run in eager
+    if file is not None and format_of(file).code:
+        require_trust(file, trust)
     if file is not None:
+        opener: Any = formats.imported(_session_class(chosen, file))
         return opener(file, threads=threads, batch=batch, input_size=input_size, manifest=manifest)
 
     from pumice.deploy.network_session import open_network
 
     return open_network(
-        source, opener, threads=threads, batch=batch or 1, input_size=input_size, manifest=manifest, device=device
+        source, chosen, threads=threads, batch=batch or 1, input_size=input_size, manifest=manifest, device=device
     )
+
+
+def _session_class(runtime: str, file: Path | None) -> str:
+    """ "module:class"; a program in a file runs in eager too, but is no network."""
+    if runtime == "eager" and file is not None:
+        return "pumice.deploy.pt2:ProgramSession"
+    return formats.RUNTIMES[runtime].session
 
 
 def fit_size(

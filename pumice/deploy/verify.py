@@ -20,6 +20,7 @@ from pumice.data.preprocess import Preprocess
 from pumice.deploy.carried import model_file, read_manifest
 from pumice.deploy.checks import IGNORES, Agreement, Check, agreement, output_checks, record_checks
 from pumice.deploy.compare import TOLERANCE, classes_in
+from pumice.deploy.formats import SUFFIXES
 from pumice.deploy.network import frozen, load, name_of
 from pumice.deploy.probes import natural_images, probe_inputs
 from pumice.deploy.session import Session, open_session, readers, resolve_runtime
@@ -87,7 +88,7 @@ def verify(
     """Compare a file with the network that it should be.
 
     Args:
-        file: .onnx, .xml, or a folder with one.
+        file: a model file, or a folder with one.
         against: run folder, .safetensors, name, or network.
         data: what the network's task learns from, whose validation images are used; without, images are generated.
         images: how many, evenly spaced.
@@ -100,7 +101,7 @@ def verify(
     """
     path = model_file(file)
     if path is None:
-        raise BadInput(f"{file} is no model file to verify; give .onnx, .xml or a folder with one")
+        raise BadInput(f"{file} is no model file to verify; give one of {', '.join(SUFFIXES)}, or a folder with one")
     if images < 1:
         raise BadInput(f"images is at least 1, not {images}")
     model, wanted = load(against, manifest)

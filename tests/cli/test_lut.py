@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import islice
 
 import pytest
 
@@ -63,6 +64,22 @@ def test_build(pumice, samples, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "new.json").read_text())["runtime"] == "onnxruntime"
     said = pumice("lut", "build", "--runtime", "onnxruntime", "--out", tmp_path / "new.json")
     assert "20 networks" in said.out
+
+
+def test_build_from_one_network(pumice, samples, tmp_path, monkeypatch):
+    planned = []
+
+    def measure(jobs, *given):
+        planned.extend(islice(jobs, 3))
+        return samples
+
+    monkeypatch.setattr(build, "measure", measure)
+    options = ("--runtime", "onnxruntime", "--out", tmp_path / "new.json", "--input", "3x64x64")
+    assert pumice("lut", "build", "--network", "micronet_m0", *options).code == 0
+    assert [name for name, _ in planned] == ["micronet_m0", "micronet_m0 cut 0", "micronet_m0 cut 1"]
+    assert planned[0][1]()[1] == (3, 64, 64)
+    said = pumice("lut", "build", *options)
+    assert (said.code, said.sentence) == (2, "--input is the size of --network; give both, or neither")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Files written straight from the traced graph compute what the network computes, and name their nodes after it."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -58,10 +60,14 @@ def check(model, size, tmp_path, batch=1):
     write_direct(model, tmp_path / "net.onnx", size, batch=batch)
     x = images(batch, size)
     with torch.inference_mode():
-        expected, other = model(x).numpy(), model(images(batch, size)).numpy()
-    spread = np.abs(expected - other).max()
-    assert spread > 1e-2 * np.abs(expected).max(), "the network ignores its input"
-    assert np.abs(answers(tmp_path / "net.onnx", x) - expected).max() < 1e-4 * spread
+        single, other = model(x).numpy(), model(images(batch, size)).numpy()
+        expected = copy.deepcopy(model).double()(x.double()).numpy()
+    spread = np.abs(single - other).max()
+    assert spread > 1e-2 * np.abs(single).max(), "the network ignores its input"
+    # Some fresh networks multiply rounding errors, on some processors so much that torch itself is off by more.
+    own = np.abs(single - expected).max()
+    allowed = max(1e-4 * spread, min(3 * own, 1e-2 * spread))
+    assert np.abs(answers(tmp_path / "net.onnx", x) - expected).max() < allowed
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -15,7 +15,7 @@ from pumice.deploy.compare import relative_error, variation
 from pumice.deploy.export import export
 from pumice.deploy.onnx import read_onnx, set_property
 from pumice.deploy.probes import probe_inputs
-from pumice.deploy.session import RUNTIMES, Session, open_session, resolve_runtime
+from pumice.deploy.session import Session, open_session, resolve_runtime
 from pumice.errors import BadInput, CheckFailed
 from tests.deploy.conftest import SIZE, Case, manifest, settle, small_net
 
@@ -33,7 +33,7 @@ def opened(case: Case, runtime: str, **options) -> Session:
     return open_session(source, runtime=runtime, **own, **options)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ["eager", "onnxruntime", "openvino"])
 def test_every_runtime_computes_what_the_network_computes(case: Case, runtime: str):
     x = probe_inputs(8, SIZE, case.manifest.preprocess)
     want = outputs(case.net, x)
@@ -120,7 +120,7 @@ def test_runtimes_are_told_the_threads(case: Case, threads: int):
     assert str(vino._compiled.get_property("INFERENCE_PRECISION_HINT").to_string()) == "f32"
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ["eager", "onnxruntime", "openvino"])
 def test_one_thread_uses_one_core(runtime: str):
     torch.manual_seed(0)
     net = nn.Sequential(
@@ -218,7 +218,7 @@ def test_a_run_folder_opens_its_file_and_else_its_weights(tmp_path: Path, monkey
     with open_session(tmp_path) as session:
         assert session.runtime == "onnxruntime"
         carried = session.manifest
-    for runtime in RUNTIMES:
+    for runtime in ("eager", "onnxruntime", "openvino"):
         with open_session(tmp_path, runtime=runtime) as session:
             assert (session.runtime, session.manifest) == (runtime, carried)
             assert relative_error(session.run(x), outputs(net, x)) < TOLERANCE

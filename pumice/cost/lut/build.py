@@ -54,6 +54,7 @@ def build(
     on: "Device | None" = None,
     time_s: float = TIME_S,
     seed: int = 0,
+    networks: Iterator[Job] | None = None,
 ) -> Lut:
     """Measure a table of this machine, or of a device.
 
@@ -63,6 +64,7 @@ def build(
         on: measure there.
         time_s: of measuring, in all; what was measured by then makes the table.
         seed: of the probes and the fits.
+        networks: to fill it from; None takes probes and networks of the catalogue.
 
     Raises:
         BadInput: the runtime is not there or has no profiler that is read, or the time is too short.
@@ -70,7 +72,8 @@ def build(
     if on is None:
         require(runtime)
         machine.check_threads(threads)
-    return make_table(measure(jobs(seed), runtime, threads, on, time_s), origin(runtime, threads, on), seed=seed)
+    planned = jobs(seed) if networks is None else networks
+    return make_table(measure(planned, runtime, threads, on, time_s), origin(runtime, threads, on), seed=seed)
 
 
 def origin(runtime: str, threads: int, on: "Device | None") -> Origin:

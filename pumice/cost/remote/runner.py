@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pumice.deploy.formats import RUNTIMES, format_of
 from pumice.errors import BadInput, CheckFailed
 from pumice.progress import LINES, track
 
@@ -172,9 +173,10 @@ def absent(items: Sequence[Item]) -> list[str]:
     """The packages that these items need and this machine lacks."""
     wanted = {"numpy"} if items else set()
     for item in items:
-        able = ("openvino",) if item.file.endswith(".xml") else ("onnxruntime", "openvino")
         if item.runtime != "auto":
-            wanted.add(item.runtime)
-        elif not any(map(find_spec, able)):
+            wanted.add(RUNTIMES[item.runtime].package)
+            continue
+        able = [RUNTIMES[name].package for name in format_of(Path(item.file)).runtimes]
+        if not any(map(find_spec, able)):
             wanted.add(able[0])
     return sorted(name for name in wanted if find_spec(name) is None)

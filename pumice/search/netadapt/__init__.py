@@ -10,6 +10,7 @@ tune       a cut net: norms estimated anew, short-term tuning, accuracy on held-
 record     netadapt.json and the weights of every step
 search     the search: step after step, then corrections by measuring
 measure    a net measured beside the seed
+cuts       random narrower forms of a network, to fill a table from
 aim        what the next net may cost, after some were measured
 start      the net that it begins with, and how nets are trained
 finish     the last trainings, and the run folder of the found net

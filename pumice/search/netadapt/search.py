@@ -76,7 +76,7 @@ class Search:
                 if least >= cost:
                     raise BadInput(
                         f"by this table {name} is slower the narrower it is, so it knows too little of such; leave "
-                        "--lut out, or extend the table by them"
+                        "--lut out, or make a table of its cuts with `pumice lut build --network`"
                     )
                 self._add(NARROWEST, least, narrowest, net)
         if self.record.measured:
