@@ -1,9 +1,9 @@
 """Twelve nets trained here, each quantised with `--auto`: time, accuracy, and what was refused.
 
-    .venv/bin/python benchmarks/int8.py --cifar10 DIR --caltech40 DIR --out DIR [--only train] [NAME ...]
+    .venv/bin/python benchmarks/int8.py --cifar10 DIR --caltech40 DIR --out DIR [NAME ...]
 
-Nets are trained on CIFAR-10 (its own test images judge, 2,000 or more), EfficientNet-Lite0 from its package's weights on
-caltech40.  Everything is kept in OUT/NAME, so that a script that was stopped goes on.
+Nets are trained on CIFAR-10 (a quarter of its test images judges), EfficientNet-Lite0 on caltech40 from its package's
+weights.  Everything is kept in OUT/NAME, so that a script that was stopped goes on.
 """
 
 import argparse
