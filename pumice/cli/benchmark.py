@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pumice.cli import show
-from pumice.cli.options import Device, Json, On, check_device, read_counts, read_shape, words
+from pumice.cli.options import Device, Json, On, Trust, check_device, read_counts, read_shape, trusting, words
 from pumice.errors import BadInput
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def command(
     models: Annotated[list[str], typer.Argument(metavar="NAME_OR_FILE", help="Names, run folders or files.")],
     runtime: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="eager, onnxruntime, openvino; several with commas; auto by default."),
+        typer.Option(metavar="NAME", help="auto, eager, onnxruntime, openvino, litert, ...; several with commas."),
     ] = None,
     threads: Annotated[str, typer.Option(metavar="N", help="Threads of the runtime; several with commas.")] = "1",
     batch: Annotated[
@@ -29,6 +29,7 @@ def command(
     device: Device = "cpu",
     time: Annotated[str | None, typer.Option(metavar="TIME", help="Of the measuring, in all: 30s.")] = None,
     on: On = None,
+    trust: Trust = False,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also in timm's benchmark columns.")] = None,
     page: Annotated[Path | None, typer.Option(metavar="FILE", help="Also as an HTML page with a plot.")] = None,
     json: Json = False,
@@ -42,6 +43,7 @@ def command(
     batches = None if batch is None else read_counts(batch, "--batch")
     if on is not None and device != "cpu":
         raise BadInput("--on measures files on the processor of another machine; leave --device out")
+    trusting(trust, *models)
     device = check_device(device)
     if not models:
         raise BadInput("nothing to measure; give names, run folders or files")

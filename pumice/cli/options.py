@@ -19,7 +19,20 @@ Lut = Annotated[
 Device = Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")]
 On = Annotated[str | None, typer.Option(metavar="DEVICE", help="Measure there: ssh:HOST or adb:SERIAL.")]
 Pretrained = Annotated[bool, typer.Option("--pretrained", help="Published weights (may download).")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="The .pt2 files given, which are code, may be opened, now and from now on.")
+]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting: model.width=0.6")]
+
+
+def trusting(trust: bool, *files: str) -> None:
+    """Take files that are code for the user's own, where the user says so."""
+    if trust:
+        from pumice.deploy.carried import model_file
+        from pumice.deploy.trusted import remember
+
+        for file in filter(None, map(model_file, files)):
+            remember(file)
 
 
 def threads_that_sleep() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pumice.cli import show
-from pumice.cli.options import Device, Json, Pretrained, Threads, check_device
+from pumice.cli.options import Device, Json, Pretrained, Threads, Trust, check_device, trusting
 
 
 def command(
@@ -16,7 +16,7 @@ def command(
     model: Annotated[str, typer.Option(metavar="MODEL", help="A run folder, a file or a name.")],
     top_k: Annotated[int, typer.Option(metavar="N", min=1, help="Classes to name.")] = 5,
     pretrained: Pretrained = False,
-    runtime: Annotated[str, typer.Option(metavar="NAME", help="eager, onnxruntime, openvino or auto.")] = "auto",
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="auto, eager, onnxruntime, openvino...")] = "auto",
     threads: Threads = 1,
     device: Device = "cpu",
     boxes: Annotated[
@@ -29,6 +29,7 @@ def command(
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw what is found on the pictures there.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a CSV file.")] = None,
+    trust: Trust = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at an image that cannot be read.")] = False,
     json: Json = False,
 ) -> None:
@@ -39,6 +40,7 @@ def command(
 
     videos = videos_in(sources)
     images = [image for source in sources if source not in videos for image in open_images(source)]
+    trusting(trust, model)
     device = check_device(device)
 
     from pumice.deploy.predict import predict

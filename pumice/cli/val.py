@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from pumice.cli import show
-from pumice.cli.options import Device, Json, Threads, check_device
+from pumice.cli.options import Device, Json, Threads, Trust, check_device, trusting
 from pumice.errors import BadInput
 
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ def command(
     data: Annotated[
         str | None, typer.Argument(metavar="DATA", help="Images; by default those that the run was trained with.")
     ] = None,
-    runtime: Annotated[str, typer.Option(metavar="NAME", help="eager, onnxruntime, openvino or auto.")] = "auto",
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="auto, eager, onnxruntime, openvino...")] = "auto",
     threads: Threads = 1,
     device: Device = "cpu",
+    trust: Trust = False,
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="Images a pass, where the file allows it.")] = 32,
     json: Json = False,
 ) -> None:
@@ -34,6 +35,7 @@ def command(
     from pumice.train.config import TrainConfig
     from pumice.train.open import open_for
 
+    trusting(trust, model)
     device = check_device(device)
     config = run_config(model)
     source = data or config.get("data")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pumice.cli import show
-from pumice.cli.options import Json
+from pumice.cli.options import Json, Trust, trusting
 
 
 def command(
@@ -18,12 +18,14 @@ def command(
     runtime: Annotated[
         str, typer.Option(metavar="NAME", help="One runtime, or auto for every one that reads the file.")
     ] = "auto",
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Compare outputs on images, preprocessing and classes; ends with 1 when the file is wrong."""
     from pumice.deploy.verify import verify
     from pumice.errors import CheckFailed
 
+    trusting(trust, file)
     found = verify(file, against, data=data, images=images, runtime=runtime)
     if json:
         show.emit(found.to_json())

@@ -5,6 +5,8 @@ network_session.py a network, name or checkpoint as a session
 eager.py      the network itself, folded, in PyTorch
 formats.py    the formats and the runtimes that read them, a line each
 trusted.py    files that are code open only where they were written
+pt2.py        torch.export programs in .pt2, run by PyTorch
+inductor.py   .pt2 files of machine code, by AOTInductor
 onnx.py       .onnx files through torch's exporter
 onnx_header.py what an .onnx file says of its input and of itself, read without the onnx package
 onnxruntime.py .onnx files in ONNX Runtime

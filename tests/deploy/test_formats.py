@@ -1,5 +1,6 @@
 """One contract for every format: what it writes computes what the network computes, and says what the network says."""
 
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,10 @@ def place(form: Format, folder: Path) -> Path:
     return folder / f"net{form.suffix}" if form.suffix else folder / "net"
 
 
-@pytest.fixture(params=list(FORMATS), scope="module")
+# Compiling takes many seconds: its contract is in the slow tier, and one compiled file below.
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.slow) if name == "aoti" else name for name in FORMATS], scope="module"
+)
 def form(request: pytest.FixtureRequest) -> Format:
     found = FORMATS[request.param]
     if not writable(found) or not any(map(installed, found.runtimes)):
@@ -122,11 +126,32 @@ def test_equal_networks_make_equal_files(form: Format, written, tmp_path: Path):
 def test_code_of_others_is_not_opened_unasked(tmp_path: Path):
     file = export(small_net(), tmp_path / "net.pt2", manifest=manifest()).path
     with zipfile.ZipFile(file, "a") as archive:
-        archive.writestr("one more", "byte")
+        archive.writestr("model/extra/more", "one byte")
     with pytest.raises(BadInput, match="is code and was not written by Pumice on this machine"):
         open_session(file)
     with open_session(file, trust=True) as session:
         assert session.runtime == "eager"
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling needs g++")
+def test_compiled_code(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    file = export(small_net(), tmp_path / "net.pt2", format="aoti", manifest=manifest())
+    assert set(file.right) == {"inductor"}
+    assert format_of(file.path).name == "aoti"
+    assert [found.name for found in tmp_path.iterdir()] == ["net.pt2"]
+    with open_session(file.path) as session:
+        assert (session.runtime, session.manifest) == ("inductor", manifest())
+    with pytest.raises(BadInput, match=r"eager does not read|eager runs networks"):
+        open_session(file.path, runtime="eager")
+    assert capfd.readouterr().out == ""
+
+
+def test_compiling_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(BadInput, match=r"need a C\+\+ compiler; install g\+\+"):
+        export(small_net(), tmp_path / "net.pt2", format="aoti", input_size=SIZE)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
