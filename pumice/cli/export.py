@@ -1,7 +1,7 @@
 """`pumice export`: a network as a file for a runtime."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,12 +21,16 @@ def command(
     input: Annotated[str | None, typer.Option(metavar="CxHxW", help="Channels, height, width: 3x224x224.")] = None,
     dynamic: Annotated[str | None, typer.Option(metavar="WHAT", help="Leave batch, size or both open.")] = None,
     check: Annotated[bool, typer.Option(help="Compare the file with the network.")] = True,
+    runtime_files: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of web: ONNX Runtime Web from `npm pack`, where npm cannot reach it."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write a network as a file of another format, compare it with the network, and keep it only if they agree.
 
     Formats: onnx (.onnx), openvino (.xml or a folder), pt2 and aoti (.pt2: torch's program, or compiled), litert
-    (.tflite), executorch (.pte), ncnn (a folder).
+    (.tflite), executorch (.pte), ncnn (a folder), web (a folder with a page that runs in a browser, offline).
     """
     from pumice.errors import BadInput
 
@@ -34,11 +38,18 @@ def command(
         raise BadInput(f"--dynamic {dynamic!r} is unknown; choose batch, size or both")
     size = read_shape(input)
 
-    from pumice.deploy.export import export
-    from pumice.models.source import load_source
+    if format == "web":
+        from pumice.deploy.web import export_web
 
-    model, manifest = load_source(source, pretrained=pretrained)
-    made = export(model, out, format=format, manifest=manifest, check=check, input_size=size, dynamic=dynamic)  # type: ignore[arg-type]
+        if dynamic is not None:
+            raise BadInput("a page is of one size; leave --dynamic out")
+        model, manifest = (Path(source), None) if source.endswith(".onnx") else load(source, pretrained)
+        made = export_web(model, out, manifest=manifest, input_size=size, check=check, archive=runtime_files)
+    else:
+        from pumice.deploy.export import export
+
+        model, manifest = load(source, pretrained)
+        made = export(model, out, format=format, manifest=manifest, check=check, input_size=size, dynamic=dynamic)  # type: ignore[arg-type]
     if json:
         show.emit(made.to_json())
         return
@@ -51,3 +62,10 @@ def command(
             ),
         ]
     )
+
+
+def load(source: str, pretrained: bool) -> tuple[Any, Any]:
+    """The network of a run folder, checkpoint or name, and its manifest."""
+    from pumice.models.source import load_source
+
+    return load_source(source, pretrained=pretrained)
