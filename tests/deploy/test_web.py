@@ -149,17 +149,18 @@ def compared(said: dict, images: list[Image.Image], source: object, tolerance: f
 
 
 @needs_browser
-@pytest.mark.parametrize("from_disk", [True, False], ids=["double-click", "served"])
-def test_lossless_pictures_give_the_same_numbers(parts, tmp_path: Path, from_disk: bool):
+def test_lossless_pictures_give_the_same_numbers(parts, tmp_path: Path):
+    """Opened from the disk, as by a double click."""
     page = export_web(small_net(), tmp_path / "page", manifest=manifest())
     assert set(page.checked) == {"onnxruntime", "openvino"}
     images = [*natural_images(3, 61, 97), *natural_images(2, 300, 211, seed=2), *natural_images(1, 40, 48)]
-    said = in_browser(page.path, [encoded(image, "PNG") for image in images], tmp_path, from_disk=from_disk)
+    said = in_browser(page.path, [encoded(image, "PNG") for image in images], tmp_path, from_disk=True)
     compared(said, images, export(small_net(), tmp_path / "net.onnx", manifest=manifest()), 1e-5)
 
 
 @needs_browser
 def test_other_preprocessing_turned_and_transparent_pictures(parts, tmp_path: Path):
+    """From a server, which sees what the page asks for."""
     other = Preprocess(
         size=SIZE[1:], crop_pct=1.0, interpolation="bilinear", mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4), channels="BGR"
     )
@@ -175,7 +176,7 @@ def test_other_preprocessing_turned_and_transparent_pictures(parts, tmp_path: Pa
     images = [read_image(io.BytesIO(content)) for _, content in files]
     assert images[0].size == (90, 71)
     assert images[1].getpixel((3, 3)) == (255, 255, 255)
-    said = in_browser(page.path, files, tmp_path, from_disk=True)
+    said = in_browser(page.path, files, tmp_path, from_disk=False)
     compared(said, images, export(small_net(), tmp_path / "net.onnx", manifest=said_of), 1e-5)
 
 
