@@ -80,6 +80,7 @@ def lowered(program: "ExportedProgram", **constants: Any) -> bytes:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
+    program = program.run_decompositions({torch.ops.aten.hardsigmoid.default: _hard_sigmoid})
     edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], constant_methods=constants or None)
     layers = {_operator(node): _layer(node) for node in edge.exported_program(METHOD).graph.nodes}
     written = edge.to_executorch()
@@ -90,6 +91,11 @@ def lowered(program: "ExportedProgram", **constants: Any) -> bytes:
         if f"{operator.name}.{operator.overload}".rstrip(".") not in known:
             raise Unknown(operator.name, layers.get(operator.name, ""))
     return bytes(written.buffer)
+
+
+def _hard_sigmoid(x: torch.Tensor) -> torch.Tensor:
+    """As torch writes it in core operators, but with numbers of x's type: whole ones are converted in every pass."""
+    return torch.clamp(x + 3.0, 0.0, 6.0) * (1 / 6)
 
 
 class Unknown(Exception):
