@@ -7,9 +7,7 @@ imports torch, so a session here does too.
 import contextlib
 import io
 import logging
-import os
 import re
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -30,7 +28,6 @@ from pumice.models.manifest import Manifest
 if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
-    from torch.fx import Node
 
 METHOD = "forward"
 INT8 = "int8"
@@ -68,48 +65,63 @@ def write_executorch(
 
 
 def lowered(program: "ExportedProgram", **constants: Any) -> bytes:
-    """The .pte of a program, all that XNNPACK knows handed to XNNPACK.
+    """The .pte of a program, all that XNNPACK knows handed to XNNPACK, tried once.
 
     Args:
         program: of one method, which becomes `METHOD`.
         constants: further methods, that answer a constant.
 
     Raises:
-        Unknown: an operator is left over that the runtime has no kernel for.
+        Unknown: an operator is not one of the core, or is left over and the runtime has no kernel for it.
     """
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
+    layers = _layers(program)
+    inputs = [torch.zeros_like(value) for value in program.example_inputs[0]]
     program = program.run_decompositions({torch.ops.aten.hardsigmoid.default: _hard_sigmoid})
-    edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], constant_methods=constants or None)
-    layers = {_operator(node): _layer(node) for node in edge.exported_program(METHOD).graph.nodes}
-    written = edge.to_executorch()
-    plan = next(plan for plan in written.executorch_program.execution_plan if plan.name == METHOD)
-    with _native_quiet():
-        known = set(_binding()._get_operator_names())
-    for operator in plan.operators:
-        if f"{operator.name}.{operator.overload}".rstrip(".") not in known:
-            raise Unknown(operator.name, layers.get(operator.name, ""))
-    return bytes(written.buffer)
+    try:
+        edge = to_edge_transform_and_lower(
+            program, partitioner=[XnnpackPartitioner()], constant_methods=constants or None
+        )
+        layers |= _layers(edge.exported_program(METHOD))
+        content = bytes(edge.to_executorch().buffer)
+    except Exception as error:  # each stage has errors of its own
+        raise _unknown(str(error), layers) or error from None
+    with _RUNNING, _silent() as said:
+        try:
+            _binding()._load_for_executorch_from_buffer(content).run_method(METHOD, inputs)
+        except RuntimeError as error:
+            raise _unknown(said.getvalue(), layers) or error from None
+    return content
+
+
+class Unknown(Exception):
+    """An operator that cannot be said, and its layer."""
+
+
+def _unknown(text: str, layers: dict[str, str]) -> Unknown | None:
+    """What an error or the runtime's words complain about, None where they name no operator."""
+    found = re.search(r"\baten(?:\.|::)(\w+)", text)
+    if found is None:
+        return None
+    operator = f"aten::{found.group(1)}"
+    return Unknown(operator, layers.get(operator, ""))
+
+
+def _layers(program: "ExportedProgram") -> dict[str, str]:
+    """Operator -> the path of a module that asks for it."""
+    layers: dict[str, str] = {}
+    for node in program.graph.nodes:
+        stack = list(node.meta.get("nn_module_stack", {}).values())
+        if hasattr(node.target, "_schema") and stack:
+            layers.setdefault(str(node.target._schema.name), str(stack[-1][0]).removeprefix("L['self']."))
+    return layers
 
 
 def _hard_sigmoid(x: torch.Tensor) -> torch.Tensor:
     """As torch writes it in core operators, but with numbers of x's type: whole ones are converted in every pass."""
     return torch.clamp(x + 3.0, 0.0, 6.0) * (1 / 6)
-
-
-class Unknown(Exception):
-    """An operator that XNNPACK leaves and the runtime has no kernel for, and its layer."""
-
-
-def _operator(node: "Node") -> str:
-    return str(node.target._schema.name) if hasattr(node.target, "_schema") else ""
-
-
-def _layer(node: "Node") -> str:
-    """The path of the module that a node came from, "" where that is not known."""
-    stack = list(node.meta.get("nn_module_stack", {}).values())
-    return str(stack[-1][0]).removeprefix("L['self'].") if stack else ""
 
 
 @contextlib.contextmanager
@@ -139,14 +151,11 @@ def converting(name: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """One clause: the operator at fault and its layer where the error names them, else its first line."""
+    """One clause: the operator at fault and its layer where they are known, else the error's first line."""
     if isinstance(error, Unknown):
         operator, layer = error.args
-        return f"it has no kernel for the operator {operator}" + (f" of layer {layer}" if layer else "")
-    text = str(error)
-    if found := re.search(r"\baten(?:\.|::)\w+(?:\.\w+)?", text):
-        return f"it does not know the operator {found.group()} as it is used here"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return f"it cannot run the operator {operator}" + (f" of layer {layer}" if layer else "") + " as it is used"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:200]
 
 
@@ -216,7 +225,7 @@ class ExecuTorchSession(Session):
 
     def _load(self) -> tuple[set[str], Any]:
         """Load the program on a pool of `threads`; the names of its methods, and what `METHOD` reads and answers."""
-        with _native_quiet():
+        with _silent():
             binding = _binding()
             from executorch.runtime import Runtime
 
@@ -239,14 +248,7 @@ def _binding() -> Any:
 
 
 @contextlib.contextmanager
-def _native_quiet() -> Iterator[None]:
-    """Drop what native code writes to standard error: news of CPU and threads, and of each stage of a failure."""
-    sys.stderr.flush()
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
+def _silent() -> Iterator[io.StringIO]:
+    """Catch what the runtime tells of CPU and threads, and of each stage of a failure."""
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        yield said

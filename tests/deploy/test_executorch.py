@@ -19,8 +19,8 @@ from tests.deploy.conftest import SIZE, small_net
 
 pytest.importorskip("executorch")
 
-from pumice.deploy.executorch import write_executorch  # noqa: E402
-from pumice.deploy.executorch_int8 import write_executorch_int8  # noqa: E402
+from pumice.deploy.executorch import write_executorch
+from pumice.deploy.executorch_int8 import write_executorch_int8
 
 DIGITS = (1, 16, 16)
 
@@ -68,7 +68,7 @@ def test_any_array_is_read_and_an_answer_is_kept(file: Path):
 def test_nothing_is_said_to_the_terminal(file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     damaged = tmp_path / "net.pte"
     damaged.write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(BadInput, match="executorch cannot open .*net.pte, it is damaged or made for another runtime"):
+    with pytest.raises(BadInput, match=r"executorch cannot open .*net\.pte, it is damaged or made for another runtime"):
         open_session(damaged)
     for threads in (2, 1):
         with open_session(file, threads=threads) as session:
@@ -94,9 +94,15 @@ class Odd(nn.Module):
         return torch.special.bessel_j0(x)
 
 
-def test_an_operator_without_a_kernel_is_named_with_its_layer(tmp_path: Path):
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(Odd()), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
-    with pytest.raises(BadInput, match=r"cannot export Sequential to ExecuTorch: .*bessel_j0\S* of layer 1\.0"):
+class Deep(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.conv3d(x[:, None], torch.ones(1, 1, 3, 3, 3)).flatten(1, 2)
+
+
+@pytest.mark.parametrize(("layer", "operator"), [(Odd(), "aten::special_bessel_j0"), (Deep(), "aten::convolution")])
+def test_an_operator_that_cannot_run_is_named_with_its_layer(layer: nn.Module, operator: str, tmp_path: Path):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(layer), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    with pytest.raises(BadInput, match=f"cannot export Sequential to ExecuTorch: .*{operator} of layer 1.0 as it is"):
         export(net, tmp_path / "net.pte", input_size=(3, 8, 8))
     assert list(tmp_path.iterdir()) == []
 
@@ -147,7 +153,7 @@ def trained() -> Trained:
 @pytest.fixture(scope="module")
 def int8(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("int8") / "net.pte"
-    write_executorch_int8(trained.net, path, DIGITS, trained.train[:150], batch=4)
+    write_executorch_int8(trained.net, path, DIGITS, trained.train[:96], batch=16)
     return path
 
 
@@ -156,7 +162,7 @@ def test_int8_decides_as_the_network_does(trained: Trained, int8: Path):
         want = trained.net(torch.from_numpy(trained.val)).numpy()
     assert (want.argmax(1) == trained.labels).mean() > 0.85
     with open_session(int8, batch=None, threads=1) as session:
-        assert (session.dtype, session.batch, session.input_size) == ("int8", 4, DIGITS)
+        assert (session.dtype, session.batch, session.input_size) == ("int8", 16, DIGITS)
         got = session.run(trained.val)
         assert (got.argmax(1) == want.argmax(1)).mean() > 0.97
         assert 1e-3 < relative_error(got, want) < 0.2  # float would be far nearer
@@ -166,9 +172,10 @@ def test_int8_decides_as_the_network_does(trained: Trained, int8: Path):
     assert b"dim_order" not in int8.read_bytes()  # no constant of a hard sigmoid is converted in every pass
 
 
+@pytest.mark.slow
 def test_layers_that_stay_in_float(trained: Trained, int8: Path, tmp_path: Path):
     some = tmp_path / "some.pte"
-    write_executorch_int8(trained.net, some, DIGITS, trained.train[:64], float_layers=["3"], batch=4)
+    write_executorch_int8(trained.net, some, DIGITS, trained.train[:16], float_layers=["3"], batch=16)
     # The 64 * 64 * 9 weights of stage 3 take 4 bytes each instead of 1.
     assert some.stat().st_size - int8.stat().st_size == pytest.approx(3 * 64 * 64 * 9, rel=0.05)
 
@@ -180,10 +187,12 @@ def test_layers_that_stay_in_float(trained: Trained, int8: Path, tmp_path: Path)
         (np.zeros((0, *DIGITS), np.float32), (), "calibrated on float32 images"),
         (np.zeros((4, *DIGITS)), (), "not on float64"),
         (np.full((4, *DIGITS), np.nan, np.float32), (), "numbers that are not finite"),
-        (np.zeros((4, *DIGITS), np.float32), ("2.3.gates",), "has no layer '2.3.gates', did you mean '2.3.gate'"),
+        (np.zeros((4, *DIGITS), np.float32), ("2.3.gates",), "has no layer '2.3.gates'"),
     ],
 )
-def test_bad_calibration_is_refused(images: NDArray[np.float32], layers: tuple[str, ...], sentence: str, tmp_path: Path):
+def test_bad_calibration_is_refused(
+    images: NDArray[np.float32], layers: tuple[str, ...], sentence: str, tmp_path: Path
+):
     with pytest.raises(BadInput, match=sentence):
         write_executorch_int8(nn.Sequential(), tmp_path / "net.pte", DIGITS, images, float_layers=layers)
     assert list(tmp_path.iterdir()) == []
