@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from pumice.deploy.carried import read_manifest
+from pumice.deploy.executorch_lowering import planar
 from pumice.deploy.network import folded, name_of
 from pumice.deploy.session import Session, fit_size
 from pumice.errors import BadInput
@@ -59,7 +60,7 @@ def write_executorch(
         OSError: the file cannot be written.
     """
     with converting(name_of(model, manifest)):
-        program = torch.export.export(folded(model, input_size), (torch.zeros(batch, *input_size),))
+        program = torch.export.export(planar(folded(model, input_size)), (torch.zeros(batch, *input_size),))
         content = lowered(program)
     path.write_bytes(content)
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from pumice.deploy.executorch import INT8, converting, lowered
+from pumice.deploy.executorch_lowering import planar
 from pumice.deploy.network import folded, name_of
 from pumice.errors import BadInput, nearest
 from pumice.models.manifest import Manifest
@@ -56,7 +57,7 @@ def write_executorch_int8(
         )
     if not np.isfinite(calibration).all():
         raise BadInput(f"the images that {name} is to be calibrated on hold numbers that are not finite")
-    network = folded(model, input_size)
+    network = planar(folded(model, input_size))
     modules = dict(network.named_modules())
     for layer in float_layers:
         if layer not in modules:

@@ -1,5 +1,6 @@
 """ExecuTorch beyond the contract of formats: threads, wrong files, operators without a kernel, int8."""
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from torch import Tensor, nn
 
 from pumice.data.digits import _pixels
 from pumice.deploy.compare import relative_error
+from pumice.deploy.executorch_lowering import planar
 from pumice.deploy.export import export
 from pumice.deploy.probes import probe_inputs
 from pumice.deploy.session import open_session
 from pumice.errors import BadInput
+from pumice.nn.channelwise import ChannelwiseConv, ConvClassifier, GroupChannelwiseConv
 from tests.deploy.conftest import SIZE, small_net
 
 pytest.importorskip("executorch")
@@ -97,6 +100,19 @@ class Odd(nn.Module):
 class Deep(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.conv3d(x[:, None], torch.ones(1, 1, 3, 3, 3)).flatten(1, 2)
+
+
+def test_convolutions_over_channels_become_planar():
+    torch.manual_seed(0)
+    net = nn.Sequential(GroupChannelwiseConv(2), ChannelwiseConv(5), ConvClassifier(16, 5, 7)).eval()
+    net[1].conv.bias = nn.Parameter(torch.ones(1))
+    net.double()
+    x = torch.rand(2, 16, 7, 7, dtype=torch.float64)
+    with torch.inference_mode():
+        want = net(x)
+        flat = planar(copy.deepcopy(net))
+        assert relative_error(flat(x).numpy(), want.numpy()) < 1e-12
+    assert not any("conv3d" in str(node.target) for node in torch.export.export(flat, (x,)).graph.nodes)
 
 
 @pytest.mark.parametrize(("layer", "operator"), [(Odd(), "aten::special_bessel_j0"), (Deep(), "aten::convolution")])
