@@ -16,7 +16,7 @@ def planar(network: nn.Module) -> nn.Module:
     for module in list(network.modules()):
         if isinstance(module, nn.Conv3d) and _along_depth(module):
             module.add_module("planar", _Planar(module))
-            module._conv_forward = lambda x, weight, bias, flat=module.planar: flat(x)  # type: ignore[method-assign, assignment, misc]
+            module._conv_forward = lambda x, weight, bias, flat=module.planar: flat(x)  # type: ignore[method-assign, misc]
     return network
 
 

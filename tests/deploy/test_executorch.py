@@ -108,9 +108,9 @@ def test_convolutions_over_channels_become_planar():
     net[1].conv.bias = nn.Parameter(torch.ones(1))
     net.double()
     x = torch.rand(2, 16, 7, 7, dtype=torch.float64)
+    flat = planar(copy.deepcopy(net))
     with torch.inference_mode():
         want = net(x)
-        flat = planar(copy.deepcopy(net))
         assert relative_error(flat(x).numpy(), want.numpy()) < 1e-12
     assert not any("conv3d" in str(node.target) for node in torch.export.export(flat, (x,)).graph.nodes)
 
