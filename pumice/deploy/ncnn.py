@@ -55,11 +55,11 @@ def write_ncnn(
     import pnnx
     import torch
 
-    from pumice.deploy.ncnn_lowering import Lowered
+    from pumice.deploy.ncnn_lowering import Lowered, with_shuffles
     from pumice.deploy.network import folded, name_of
 
     name = name_of(model, manifest)
-    network = folded(model, input_size)
+    network = with_shuffles(folded(model, input_size))
     with TemporaryDirectory(prefix="pumice-", ignore_cleanup_errors=True) as folder:
         program, param, weights = (Path(folder) / file for file in ("model.pt", "model.param", "model.bin"))
         try:

@@ -7,11 +7,13 @@ Concat, and sizes become numbers, of which pnnx otherwise computes some in the f
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from pumice.nn.shuffle import ChannelShuffle
 
 
 class Lowered(TorchFunctionMode):
@@ -25,6 +27,15 @@ class Lowered(TorchFunctionMode):
         lower = _LOWERED.get(func)
         lowered = None if lower is None else lower(*args, **kwargs)
         return func(*args, **kwargs) if lowered is None else lowered
+
+
+def with_shuffles(model: nn.Module) -> nn.Module:
+    """The network itself, its channel shuffles torch's own modules: of two in a row pnnx makes reshapes that ncnn
+    cannot run, unless each is a module that it knows."""
+    for path, module in list(model.named_modules(remove_duplicate=False)):
+        if path and isinstance(module, ChannelShuffle) and module.order is None:
+            model.set_submodule(path, nn.ChannelShuffle(module.groups))
+    return model
 
 
 def take(x: Tensor, dim: int, index: Sequence[int]) -> Tensor:
@@ -74,5 +85,5 @@ _LOWERED: dict[Any, Callable[..., Any]] = {
     Tensor.view_as: _view_as,
     Tensor.reshape_as: _view_as,
     Tensor.size: _size,
-    Tensor.shape.__get__: _shape,
+    cast(Any, Tensor).shape.__get__: _shape,
 }
