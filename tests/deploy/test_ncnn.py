@@ -39,7 +39,7 @@ class Pick(nn.Module):
         self.register_buffer("some", torch.tensor([2, 3, 3, -1, 5, 2]))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([x.index_select(1, self.order), 2 * x[:, self.some], torch.index_select(x, 1, self.some)], 1)
+        return torch.cat([x.index_select(1, self.order), 2 * x[:, self.some], torch.index_select(x, 1, self.order)], 1)
 
 
 class Attended(nn.Module):
@@ -61,7 +61,7 @@ def around(*middle: nn.Module, out: int = 8) -> nn.Module:
 @pytest.mark.parametrize(
     "net",
     [
-        around(Pick(), out=20),
+        around(Pick(), out=22),
         around(ChannelShuffle(2), ChannelShuffle(4), ChannelShuffle(2)),
         around(DynamicShiftMax(8, 4, 4, (1, 1), (0.5, 0)), ChannelShuffle(4), ChannelShuffle(4)),
         around(Attended()),
@@ -101,7 +101,7 @@ def test_only_what_is_meant_is_lowered():
 
 def test_an_operator_that_stays_is_named_with_its_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ncnn_lowering, "Lowered", nullcontext)
-    net = around(nn.Sequential(nn.ReLU(), Pick()), out=20)
+    net = around(nn.Sequential(nn.ReLU(), Pick()), out=22)
     with pytest.raises(
         BadInput, match=r"ncnn, which has no layer for torch.index_select in 1.1; choose another format"
     ):
@@ -149,9 +149,10 @@ def test_the_files_of_a_folder(written: Path):
     [
         ("7767517", "7767518", "its first line is not 7767517"),
         ("0=5 1=1 2=120\n", "0=5 1=1 2=12", "its last line is not whole"),
-        ("Clip ", "Klip ", "layer Klip .* which this ncnn does not know"),
+        ("HardSwish ", "HardRwish ", "layer HardRwish .* which this ncnn does not know"),
         (" 1 1 in0 1 ", " 1 1 in1 1 ", "reads in1, which no layer before it writes"),
-        (" 1 1 in0 1 ", " 1 9 in0 1 ", "the line of .* is damaged"),
+        (" 1 1 in0 1 ", " 1 9 in0 1 ", "15 layers write 25 blobs, not 15 and 17"),
+        ("Input  ", "Input  x ", "is no whole .param of ncnn"),
         ("Input  ", "Noop  ", "does not read one image"),
     ],
 )
