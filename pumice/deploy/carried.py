@@ -80,13 +80,15 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def add_metadata(file: Path, values: Mapping[str, str]) -> None:
-    """Add text properties to a file that was just written and has none: .pt2, .tflite, .pte or .param.
+    """Add text properties to a file that was just written and has none: .pt2, .tflite, .pte; or more to a .param.
 
     Raises:
         OSError: the file cannot be written.
     """
     if not values:
         return
+    if file.suffix.lower() == ".param":
+        values = read_metadata(file) | dict(values)
     text = json.dumps(dict(values), ensure_ascii=False, sort_keys=True)
     if file.suffix.lower() == ".param":
         file.with_name(ENTRY).write_text(text + "\n", encoding="utf-8")
