@@ -2,7 +2,7 @@
 
 pnnx passes on what it cannot say under the name that it has in torch, and ncnn refuses such a file when it is opened.
 While a network is traced within `Lowered`, these are replaced: channels taken by number become one Slice and one
-Concat, and sizes become numbers, of which pnnx otherwise computes some in the file.
+Concat, sizes become numbers, of which pnnx otherwise computes some in the file, and averages are taken as torch does.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -70,6 +71,22 @@ def _view_as(x: Tensor, other: Tensor) -> Tensor:
     return x.reshape([int(side) for side in other.shape])
 
 
+def _avg_pool2d(
+    x: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor | None:
+    """A last window that reaches over the edge is averaged over the map by torch, over the whole window by ncnn,
+    unless it is told to leave padding out."""
+    if not ceil_mode or not count_include_pad or padding not in (0, (0, 0), [0, 0]):
+        return None
+    return F.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, False, divisor_override)
+
+
 def _shape(x: Tensor) -> torch.Size:
     return torch.Size(int(side) for side in torch.Tensor.size(x))
 
@@ -84,6 +101,7 @@ _LOWERED: dict[Any, Callable[..., Any]] = {
     Tensor.__getitem__: _getitem,
     Tensor.view_as: _view_as,
     Tensor.reshape_as: _view_as,
+    F.avg_pool2d: _avg_pool2d,
     Tensor.size: _size,
     cast(Any, Tensor).shape.__get__: _shape,
 }

@@ -65,9 +65,17 @@ def around(*middle: nn.Module, out: int = 8) -> nn.Module:
         around(ChannelShuffle(2), ChannelShuffle(4), ChannelShuffle(2)),
         around(DynamicShiftMax(8, 4, 4, (1, 1), (0.5, 0)), ChannelShuffle(4), ChannelShuffle(4)),
         around(Attended()),
+        around(nn.AvgPool2d(7, ceil_mode=True), nn.Flatten(), nn.Linear(8 * 3 * 4, 8), nn.Unflatten(1, (8, 1, 1))),
         around(CondConv(8, 8, 3, experts=3)),
     ],
-    ids=["channels by number", "shuffles in a row", "shift-max", "view_as", "kernels of each image"],
+    ids=[
+        "channels by number",
+        "shuffles in a row",
+        "shift-max",
+        "view_as",
+        "windows over the edge",
+        "kernels of each image",
+    ],
 )
 def test_operators_that_ncnn_has_no_layer_for(net: nn.Module, tmp_path: Path):
     file = export(net, tmp_path / "net", format="ncnn", input_size=SIZE, batch=3)
