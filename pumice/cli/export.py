@@ -21,6 +21,9 @@ def command(
     input: Annotated[str | None, typer.Option(metavar="CxHxW", help="Channels, height, width: 3x224x224.")] = None,
     dynamic: Annotated[str | None, typer.Option(metavar="WHAT", help="Leave batch, size or both open.")] = None,
     check: Annotated[bool, typer.Option(help="Compare the file with the network.")] = True,
+    bake: Annotated[
+        bool, typer.Option("--bake", help="Let the file normalise images itself: it reads RGB pixels, uint8.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write a network as a file of another format, compare it with the network, and keep it only if they agree.
@@ -38,7 +41,16 @@ def command(
     from pumice.models.source import load_source
 
     model, manifest = load_source(source, pretrained=pretrained)
-    made = export(model, out, format=format, manifest=manifest, check=check, input_size=size, dynamic=dynamic)  # type: ignore[arg-type]
+    made = export(
+        model,
+        out,
+        format=format,
+        manifest=manifest,
+        check=check,
+        input_size=size,
+        dynamic=dynamic,  # type: ignore[arg-type]
+        bake=bake,
+    )
     if json:
         show.emit(made.to_json())
         return
