@@ -1,7 +1,7 @@
 """`pumice export`: a network as a file for a runtime."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,33 +24,60 @@ def command(
     bake: Annotated[
         bool, typer.Option("--bake", help="Let the file normalise images itself: it reads RGB pixels, uint8.")
     ] = False,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="NAME", help="Of package: a runtime or format to run in; may be repeated."),
+    ] = None,
+    runtime_files: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of web: ONNX Runtime Web from `npm pack`, where npm cannot reach it."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write a network as a file of another format, compare it with the network, and keep it only if they agree.
 
     Formats: onnx (.onnx), openvino (.xml or a folder), pt2 and aoti (.pt2: torch's program, or compiled), litert
-    (.tflite), executorch (.pte), ncnn (a folder).
+    (.tflite), executorch (.pte), ncnn (a folder), web (a folder with a page that runs in a browser, offline), package (a
+    folder with files, labels and scripts that classify pictures without Pumice and without torch).
     """
     from pumice.errors import BadInput
 
     if dynamic not in (None, "batch", "size", "both"):
         raise BadInput(f"--dynamic {dynamic!r} is unknown; choose batch, size or both")
     size = read_shape(input)
+    if with_ and format != "package":
+        raise BadInput("--with is for --format package; leave it out")
 
-    from pumice.deploy.export import export
-    from pumice.models.source import load_source
+    if format == "package":
+        from pumice.cli.export_package import export_package
 
-    model, manifest = load_source(source, pretrained=pretrained)
-    made = export(
-        model,
-        out,
-        format=format,
-        manifest=manifest,
-        check=check,
-        input_size=size,
-        dynamic=dynamic,  # type: ignore[arg-type]
-        bake=bake,
-    )
+        if dynamic is not None or not check:
+            raise BadInput("a package holds checked files of one size; leave --dynamic and --no-check out")
+        export_package(source, out, with_, pretrained=pretrained, input_size=size, bake=bake, json=json)
+        return
+    if format == "web":
+        from pumice.deploy.web import export_web
+
+        if dynamic is not None:
+            raise BadInput("a page is of one size; leave --dynamic out")
+        if bake:
+            raise BadInput("a page normalises pictures itself; leave --bake out")
+        model, manifest = (Path(source), None) if source.endswith(".onnx") else load(source, pretrained)
+        made = export_web(model, out, manifest=manifest, input_size=size, check=check, archive=runtime_files)
+    else:
+        from pumice.deploy.export import export
+
+        model, manifest = load(source, pretrained)
+        made = export(
+            model,
+            out,
+            format=format,
+            manifest=manifest,
+            check=check,
+            input_size=size,
+            dynamic=dynamic,  # type: ignore[arg-type]
+            bake=bake,
+        )
     if json:
         show.emit(made.to_json())
         return
@@ -63,3 +90,10 @@ def command(
             ),
         ]
     )
+
+
+def load(source: str, pretrained: bool) -> tuple[Any, Any]:
+    """The network of a run folder, checkpoint or name, and its manifest."""
+    from pumice.models.source import load_source
+
+    return load_source(source, pretrained=pretrained)

@@ -97,7 +97,7 @@ def test_it_verifies_against_the_plain_network_and_not_against_another(form: For
 
 
 def test_it_is_timed(written):
-    timing = benchmark(written, seconds=0.2)
+    timing = benchmark(written, time_limit_s=0.2)
     assert timing.input_size == SIZE
     assert timing.p50_ms > 0
 
