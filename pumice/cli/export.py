@@ -37,8 +37,8 @@ def command(
     """Write a network as a file of another format, compare it with the network, and keep it only if they agree.
 
     Formats: onnx (.onnx), openvino (.xml or a folder), pt2 and aoti (.pt2: torch's program, or compiled), litert
-    (.tflite), executorch (.pte), ncnn (a folder), web (a folder with a page that runs in a browser, offline), package (a
-    folder with files, labels and scripts that classify pictures without Pumice and without torch).
+    (.tflite), executorch (.pte), ncnn (a folder), web (a folder with a page that runs in a browser, offline), package
+    (a folder with files, labels and scripts that classify pictures without Pumice).
     """
     from pumice.errors import BadInput
 

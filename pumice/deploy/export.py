@@ -2,8 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from pumice.deploy.probes import probe_inputs, probe_pixels
 from pumice.deploy.session import installed, open_session
 from pumice.deploy.trusted import remember
 from pumice.errors import BadInput, CheckFailed
-from pumice.files import atomic
+from pumice.files import atomic, writing
 from pumice.models.dense.decoding import decoding_of
 from pumice.models.manifest import Manifest
 
@@ -122,7 +120,7 @@ def export(
         _record(scratch, form, manifest, checked)
         return checked
 
-    with _writing(path):
+    with writing(path):
         if not form.main:
             with atomic(path) as scratch:
                 checked = fill(scratch)
@@ -151,18 +149,6 @@ def _free(path: Path, form: Format) -> None:
         foreign = [part.name for part in path.iterdir() if part.name not in own]
         if foreign:
             raise BadInput(f"the folder {path} holds other things ({foreign[0]}); give a path that is free")
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn a full disk, and whatever else stops a write, into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise BadInput(
-            f"cannot write {path}: {why}; nothing was left behind, free some space or choose another folder"
-        ) from error
 
 
 def _check(
