@@ -51,7 +51,7 @@ class Package(os.PathLike[str]):
 
 
 def write_package(
-    model_or_source: "nn.Module | str | Path",
+    model_or_source: "nn.Module | str | os.PathLike[str]",
     folder: str | Path,
     *,
     runtimes: Sequence[str] = (),
@@ -104,11 +104,12 @@ def write_package(
     return Package(folder, size, models, checked)
 
 
-def _file_of(source: "nn.Module | str | Path") -> Path | None:
+def _file_of(source: "nn.Module | str | os.PathLike[str]") -> Path | None:
     """A model file that is named; a run folder means its weights."""
-    if not isinstance(source, str | Path) or (Path(source).is_dir() and any(Path(source).glob("*.safetensors"))):
+    if not isinstance(source, str | os.PathLike):
         return None
-    return model_file(source)
+    path = Path(source)
+    return None if path.is_dir() and any(path.glob("*.safetensors")) else model_file(path)
 
 
 def _free(folder: Path) -> None:
@@ -136,7 +137,7 @@ def _suitable(manifest: Manifest | None, source: object) -> Manifest:
 
 
 def _exported(
-    source: "nn.Module | str | Path",
+    source: "nn.Module | str | os.PathLike[str]",
     target: Path,
     runtimes: Sequence[str],
     manifest: Manifest | None,
@@ -147,7 +148,7 @@ def _exported(
     from pumice.deploy.export import export
     from pumice.deploy.network import load
 
-    model, manifest = load(source, manifest)
+    model, manifest = load(Path(source) if isinstance(source, os.PathLike) else source, manifest)
     manifest = _suitable(manifest, type(model).__name__)
     models, checked = {}, {}
     for runtime in runtimes:
