@@ -137,6 +137,16 @@ def test_records_without_the_field_are_read_and_still_written():
     assert np.array_equal(Preprocess(size=(64, 48)).normalise(baked(image)), Preprocess(size=(64, 48))(image))
 
 
+@pytest.mark.parametrize("kind", [DetectReader, SegmentReader, KeypointReader])
+def test_dense_networks_are_fed_pixels_too(kind: type[Reader]):
+    image, baked = natural_images(1, 71, 97)[0], Preprocess((40, 48), resize="stretch", baked=True)
+    boxes = [(10.0, 10.0, 60.0, 60.0, 1.0)]
+    plain = replace(baked, baked=False)
+    got, want = (kind(one, ("a", "b"), {}).inputs(image, boxes) for one in (baked, plain))
+    assert (got.dtype, got.shape[1:]) == (np.uint8, (40, 48, 3))
+    assert np.array_equal(plain.normalise(got), want)
+
+
 def test_what_cannot_be_baked_says_so(tmp_path: Path):
     with pytest.raises(BadInput, match=r"does not say how images are fed to it; give manifest= to bake"):
         export(small_net(), tmp_path / "net.onnx", input_size=SIZE, bake=True)
