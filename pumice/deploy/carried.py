@@ -21,6 +21,7 @@ MANIFEST = "pumice"
 CHECKED = "pumice_checked"
 ENTRY = "pumice.json"  # of an archive or folder
 _ARCHIVES = (".pt2", ".tflite", ".pte")
+_FIRST = b"PK\x03\x04\x14" + 5 * b"\0"  # of the archive that `add_metadata` puts behind a model
 
 
 def model_file(path: str | Path) -> Path | None:
@@ -80,13 +81,15 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def add_metadata(file: Path, values: Mapping[str, str]) -> None:
-    """Add text properties to a file that was just written and has none: .pt2, .tflite, .pte or .param.
+    """Add text properties to a file that was just written and has none: .pt2, .tflite, .pte; or more to a .param.
 
     Raises:
         OSError: the file cannot be written.
     """
     if not values:
         return
+    if file.suffix.lower() == ".param":
+        values = read_metadata(file) | dict(values)
     text = json.dumps(dict(values), ensure_ascii=False, sort_keys=True)
     if file.suffix.lower() == ".param":
         file.with_name(ENTRY).write_text(text + "\n", encoding="utf-8")
@@ -107,6 +110,8 @@ def _from_archive(file: Path) -> dict[str, str]:
     except zipfile.BadZipFile as error:
         if file.suffix.lower() == ".pt2":
             raise BadInput(f"{file} is no archive of torch's ({error}); export it again") from error
+        if _FIRST in file.read_bytes():
+            raise BadInput(f"{file} is cut short, what it says of itself is not whole; export it again") from error
         return {}  # nothing behind the model
 
 

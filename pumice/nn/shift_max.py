@@ -30,7 +30,8 @@ def sources(channels: int, groups: int, copies: int, form: Form) -> Tensor:
 
 def shift_max(x: Tensor, coefficients: Sequence[Tensor], shift: Tensor, copies: int) -> Tensor:
     """max_k sum_j coefficients[k * J + j] * x_j, x_0 = x: (N, C, H, W) -> the same shape."""
-    others = x.index_select(1, shift).chunk(copies - 1, 1) if copies > 1 else ()
+    moved = x.index_select(1, shift) if copies > 1 else x
+    others = moved.chunk(copies - 1, 1) if copies > 2 else (moved,) * (copies - 1)
     best = None
     for first in range(0, len(coefficients), copies):
         y = coefficients[first] * x
