@@ -96,7 +96,8 @@ class Preprocess:
 
     def inputs(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         """(..., H, W, 3) RGB pixels -> what the model reads: (..., 3, H, W) float32, or the pixels if baked."""
-        return pixels if self.baked else self.normalise(pixels)
+        # A copy, because an image's own pixels are read-only, which torch warns of.
+        return np.array(pixels) if self.baked else self.normalise(pixels)
 
     def __call__(self, image: "Image.Image") -> NDArray[Any]:
         """(3, H, W) float32 network input of one RGB image; the pixels, uint8 (H, W, 3), where it is baked."""

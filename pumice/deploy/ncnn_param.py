@@ -50,7 +50,9 @@ def read_layers(path: Path) -> list[Layer]:
         layers = [_layer(line) for line in lines if line.strip()]
         tops = [blob for layer in layers for blob in layer.tops]
         if (number_of_layers, number_of_blobs) != (len(layers), len(tops)):
-            raise ValueError(f"{len(layers)} layers write {len(tops)} blobs, not {number_of_layers} and {number_of_blobs}")
+            raise ValueError(
+                f"{len(layers)} layers write {len(tops)} blobs, not {number_of_layers} and {number_of_blobs}"
+            )
         made: set[str] = set()
         for layer in layers:
             if unmade := set(layer.bottoms) - made:

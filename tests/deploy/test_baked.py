@@ -24,6 +24,9 @@ from pumice.deploy.session import installed, open_session
 from pumice.deploy.verify import verify
 from pumice.errors import BadInput, CheckFailed
 from pumice.models.manifest import Manifest
+from pumice.tasks.keypoints.decode import flip_tested
+from pumice.tasks.keypoints.found import KeypointsReader
+from pumice.tasks.segment.found import SegmentReader
 from tests.deploy.conftest import SIZE, manifest, small_net
 
 # Unlike for every channel, so that a wrong order shows.
@@ -137,14 +140,16 @@ def test_records_without_the_field_are_read_and_still_written():
     assert np.array_equal(Preprocess(size=(64, 48)).normalise(baked(image)), Preprocess(size=(64, 48))(image))
 
 
-@pytest.mark.parametrize("kind", [DetectReader, SegmentReader, KeypointReader])
-def test_dense_networks_are_fed_pixels_too(kind: type[Reader]):
+def test_dense_networks_are_fed_pixels_too():
     image, baked = natural_images(1, 71, 97)[0], Preprocess((40, 48), resize="stretch", baked=True)
-    boxes = [(10.0, 10.0, 60.0, 60.0, 1.0)]
     plain = replace(baked, baked=False)
-    got, want = (kind(one, ("a", "b"), {}).inputs(image, boxes) for one in (baked, plain))
-    assert (got.dtype, got.shape[1:]) == (np.uint8, (40, 48, 3))
-    assert np.array_equal(plain.normalise(got), want)
+    for kind, boxes in ((SegmentReader, ()), (KeypointsReader, [(10.0, 10.0, 60.0, 60.0, 1.0)])):
+        got, want = (kind(one, ("a", "b"), {}).inputs(image, boxes) for one in (baked, plain))
+        assert (got.dtype, got.shape) == (np.uint8, (1, 40, 48, 3))
+        assert np.array_equal(plain.normalise(got), want)
+    # A flip test mirrors left and right, not the channels.
+    sums = flip_tested(lambda x: x[..., 0][:, None].astype(np.float32), [0])
+    assert np.array_equal(sums(got), got[..., 0][:, None].astype(np.float32))
 
 
 def test_what_cannot_be_baked_says_so(tmp_path: Path):
