@@ -55,6 +55,22 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             scratch.unlink(missing_ok=True)
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a full disk, and whatever else stops a write of what appears whole, into a sentence.
+
+    Raises:
+        BadInput: an OSError came.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise BadInput(
+            f"cannot write {path}: {why}; nothing was left behind, free some space or choose another folder"
+        ) from error
+
+
 def flush_to_disk(path: Path) -> None:
     """Wait until the disk has a file's content, or a folder's names."""
     try:

@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class Contender:
 
     session: "Session"
     name: str
-    image: NDArray[np.float32]
+    image: NDArray[Any]
     passes: int = 1
     pass_ms: float = 0.0
     wall_ms: list[float] = field(default_factory=list)

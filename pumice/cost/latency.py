@@ -234,10 +234,12 @@ def _affords(contender: Contender, share_s: float) -> bool:
     return stream_s(contender.pass_ms) <= share_s / 2
 
 
-def _image(session: "Session", seed: int) -> NDArray[np.float32]:
-    """(N, C, H, W) standard normal numbers, as normalised images are."""
-    shape = (session.batch, *session.input_size)
-    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+def _image(session: "Session", seed: int) -> NDArray[Any]:
+    """(N, C, H, W) standard normal numbers, as normalised images are; where pixels are read, (N, H, W, C) of them."""
+    random = np.random.default_rng(seed)
+    if session.pixels:
+        return random.integers(0, 256, session.input_shape, dtype=np.uint8)
+    return random.standard_normal(session.input_shape, dtype=np.float32)
 
 
 def _several(given: Any) -> list[Any]:

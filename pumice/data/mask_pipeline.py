@@ -54,4 +54,4 @@ class MaskJudging(Dataset[Tensor]):
             return torch.from_numpy(self.preprocess(self.samples.image(index)))
         sample, tile = self.plan[index]
         pixels = tile_pixels(self.samples.image(sample), tile, self.preprocess)
-        return torch.from_numpy(self.preprocess.normalise(pixels))
+        return torch.from_numpy(self.preprocess.inputs(pixels))

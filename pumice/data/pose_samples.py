@@ -123,7 +123,7 @@ class PoseJudging(Dataset[Tensor]):
     def __getitem__(self, index: int) -> Tensor:
         size = self.preprocess.size
         pixels = cut(self.poses.image(index), region_of(self.poses.poses[index].box, size), size)
-        return torch.from_numpy(self.preprocess.normalise(pixels))
+        return torch.from_numpy(self.preprocess.inputs(pixels))
 
 
 def heatmaps(places: NDArray[np.float64], size: tuple[int, int], spread: float) -> NDArray[np.float32]:

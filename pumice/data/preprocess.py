@@ -29,6 +29,7 @@ class Preprocess:
     size: height and width that the network reads, pixels.
     resize: "stretch" resizes the whole image to `size`, whatever its shape, as dense tasks want it.
     mean, std: per channel in the order of `channels`, in units of [0, 1].
+    baked: scaling, normalisation and channel order are in the file itself, which reads the resized image's pixels.
     """
 
     size: tuple[int, int] = (224, 224)
@@ -38,6 +39,7 @@ class Preprocess:
     std: tuple[float, ...] = IMAGENET_STD
     channels: Channels = "RGB"
     resize: Resize = "crop"
+    baked: bool = False
 
     def __post_init__(self) -> None:
         if self.interpolation not in get_args(Interpolation):
@@ -92,13 +94,19 @@ class Preprocess:
         red, green, blue = (round(255 * min(1.0, max(0.0, m))) for m in self.mean)
         return (red, green, blue) if self.channels == "RGB" else (blue, green, red)
 
-    def __call__(self, image: "Image.Image") -> NDArray[np.float32]:
-        """(3, H, W) float32 network input of one RGB image."""
-        return self.normalise(self.pixels(image))
+    def inputs(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
+        """(..., H, W, 3) RGB pixels -> what the model reads: (..., 3, H, W) float32, or the pixels if baked."""
+        # A copy, because an image's own pixels are read-only, which torch warns of.
+        return np.array(pixels) if self.baked else self.normalise(pixels)
+
+    def __call__(self, image: "Image.Image") -> NDArray[Any]:
+        """(3, H, W) float32 network input of one RGB image; the pixels, uint8 (H, W, 3), where it is baked."""
+        return self.inputs(self.pixels(image))
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values; `from_json` is the inverse."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        """JSON values; `from_json` is the inverse.  `baked` only where it is true, which readers before it know."""
+        said = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return said if self.baked else {k: v for k, v in said.items() if k != "baked"}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Preprocess":

@@ -13,6 +13,8 @@ onnxruntime.py .onnx files in ONNX Runtime
 direct/       .onnx straight from the traced graph in tenths of a second, for measuring
 op_times.py   how long each operator of a file takes, by the runtime's own profiler
 openvino.py   .xml + .bin pairs: conversion from ONNX, OpenVINO
+baked.py      preprocessing inside the graph: files that read pixels
+package/      a folder that classifies pictures without Pumice and without torch
 web/          a page that classifies pictures in a browser, offline
 export.py     `export`: write a file whole, compare it with the network, record what agreed
 verify.py     `verify`: is this file that checkpoint, fed the same way, with the same classes

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pumice.deploy.baked import example_of
 from pumice.deploy.carried import read_manifest
 from pumice.deploy.executorch_lowering import planar
 from pumice.deploy.network import folded, name_of
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 METHOD = "forward"
 INT8 = "int8"
 """A method that only quantised programs have: a program says nothing else of how it computes."""
-_FLOAT32 = 6  # as the runtime numbers the types of elements
+_UINT8, _FLOAT32 = 0, 6  # as the runtime numbers the types of elements
 
 
 def write_executorch(
@@ -60,7 +61,7 @@ def write_executorch(
         OSError: the file cannot be written.
     """
     with converting(name_of(model, manifest)):
-        program = torch.export.export(planar(folded(model, input_size)), (torch.zeros(batch, *input_size),))
+        program = torch.export.export(planar(folded(model, input_size)), (example_of(model, batch, input_size),))
         content = lowered(program)
     path.write_bytes(content)
 
@@ -200,11 +201,17 @@ class ExecuTorchSession(Session):
                     f" ({str(error).splitlines()[0][:200]}); export it again"
                 ) from error
         reads = meta.num_inputs() == 1 and meta.input_tensor_meta(0)
-        if not reads or len(reads.sizes()) != 4 or reads.dtype() != _FLOAT32 or meta.num_outputs() != 1:
+        if not reads or len(reads.sizes()) != 4 or reads.dtype() not in (_UINT8, _FLOAT32) or meta.num_outputs() != 1:
             raise BadInput(f"{path} does not read one batch of images (N, C, H, W); only image classifiers open here")
-        batch, size = fit_size(path, list(reads.sizes()), batch, input_size, manifest)
+        pixels = reads.dtype() == _UINT8
+        batch, size = fit_size(path, list(reads.sizes()), batch, input_size, manifest, pixels=pixels)
         super().__init__(
-            threads=threads, batch=batch, input_size=size, manifest=manifest, file_bytes=path.stat().st_size
+            threads=threads,
+            batch=batch,
+            input_size=size,
+            manifest=manifest,
+            file_bytes=path.stat().st_size,
+            pixels=pixels,
         )
         if INT8 in names:
             self.dtype = "int8"

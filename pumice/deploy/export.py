@@ -2,8 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from pumice.deploy.baked import Baked, with_pixels
 from pumice.deploy.carried import CHECKED, MANIFEST, add_metadata, dump_checked, parts_of
 from pumice.deploy.compare import TOLERANCE, relative_error
 from pumice.deploy.formats import Format, format_named, require_writer, writer_of
 from pumice.deploy.network import frozen, load, name_of, size_of
 from pumice.deploy.onnx import Dynamic, read_onnx, set_property
 from pumice.deploy.openvino import read_network, save_network
-from pumice.deploy.probes import probe_inputs
+from pumice.deploy.probes import probe_inputs, probe_pixels
 from pumice.deploy.session import installed, open_session
 from pumice.deploy.trusted import remember
 from pumice.errors import BadInput, CheckFailed
-from pumice.files import atomic
+from pumice.files import atomic, writing
 from pumice.models.dense.decoding import decoding_of
 from pumice.models.manifest import Manifest
 
@@ -68,6 +67,7 @@ def export(
     input_size: tuple[int, int, int] | None = None,
     batch: int = 1,
     dynamic: Dynamic | None = None,
+    bake: bool = False,
 ) -> Exported:
     """Export a network, compare the file with it in every runtime that reads the file, and put it in place.
 
@@ -80,6 +80,8 @@ def export(
         input_size: (C, H, W), by default the manifest's; the manifest in the file follows it.
         batch: images a pass of a static file.
         dynamic: leave "batch", "size" or "both" open until the file is opened.
+        bake: let the file read uint8 RGB pixels (N, H, W, 3) of resized images and normalise them itself, as the
+            manifest says.
 
     Raises:
         BadInput: the network cannot be exported, or the file cannot be written.
@@ -91,6 +93,8 @@ def export(
     _free(path, form)
     if dynamic is not None and not form.open_sizes:
         raise BadInput(f"a file of format {form.name} is of one size; leave dynamic out, or choose onnx or openvino")
+    if bake and not form.bakes:
+        raise BadInput(f"a file of format {form.name} cannot read pixels; leave bake out, or choose another format")
     model, manifest = load(model_or_source, manifest)
     size = size_of(model, manifest, input_size)
     if manifest is not None and manifest.input_size != size:
@@ -101,15 +105,22 @@ def export(
     if manifest is not None and manifest.task == "detect" and dynamic in ("size", "both"):
         raise BadInput(f"the boxes of {manifest.model.name} are laid out for one size; leave the batch open alone")
     model = frozen(model)
+    written = model
+    if bake:
+        if manifest is None:
+            raise BadInput(f"{name_of(model, None)} does not say how images are fed to it; give manifest= to bake")
+        manifest = with_pixels(manifest)
+    if manifest is not None and manifest.preprocess.baked:
+        written = Baked(model, manifest.preprocess).eval()
     writer = writer_of(form)
 
     def fill(scratch: Path) -> dict[str, float]:
-        writer(model, scratch, size, manifest=manifest, batch=batch, dynamic=dynamic)
+        writer(written, scratch, size, manifest=manifest, batch=batch, dynamic=dynamic)
         checked = _check(scratch, form, model, size, manifest, batch, dynamic) if check else {}
         _record(scratch, form, manifest, checked)
         return checked
 
-    with _writing(path):
+    with writing(path):
         if not form.main:
             with atomic(path) as scratch:
                 checked = fill(scratch)
@@ -140,18 +151,6 @@ def _free(path: Path, form: Format) -> None:
             raise BadInput(f"the folder {path} holds other things ({foreign[0]}); give a path that is free")
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn a full disk, and whatever else stops a write, into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise BadInput(
-            f"cannot write {path}: {why}; nothing was left behind, free some space or choose another folder"
-        ) from error
-
-
 def _check(
     file: Path,
     form: Format,
@@ -174,14 +173,17 @@ def _check(
     batches = [batch, 3] if dynamic in ("batch", "both") else [batch]
     checked: dict[str, float] = {}
     for at in sizes:
-        x = probe_inputs(max(4, batch), at, manifest.preprocess if manifest else None)
+        fed = probe_inputs(max(4, batch), at, manifest.preprocess if manifest else None)
+        # The network is fed by `Preprocess`, the file by itself: what was baked in is compared too.
+        baked = manifest is not None and manifest.preprocess.baked
+        x: NDArray[Any] = probe_pixels(max(4, batch), at[1], at[2]) if baked else fed
         try:
             with torch.inference_mode():
-                want = model(torch.from_numpy(x)).numpy()
+                want = model(torch.from_numpy(fed)).numpy()
         except RuntimeError as error:
             raise BadInput(f"{name_of(model, manifest)} cannot read images of shape {at}: {_first(error)}") from error
         for runtime in filter(installed, form.runtimes):
-            errors = [_error(file, runtime, x, want, n) for n in batches]
+            errors = [_error(file, runtime, x, want, n, at) for n in batches]
             checked[runtime] = max(checked.get(runtime, 0.0), *errors)
     if not any(error <= TOLERANCE for error in checked.values()):
         found = ", ".join(f"{name} is off by {error:.1e} of the largest output" for name, error in checked.items())
@@ -192,10 +194,10 @@ def _check(
     return checked
 
 
-def _error(file: Path, runtime: str, x: NDArray[np.float32], want: NDArray[np.float32], batch: int) -> float:
-    channels, height, width = x.shape[1:]
+def _error(
+    file: Path, runtime: str, x: NDArray[Any], want: NDArray[np.float32], batch: int, at: tuple[int, int, int]
+) -> float:
     try:
-        at = (channels, height, width)
         with open_session(file, runtime=runtime, batch=batch, input_size=at, trust=True) as session:
             return relative_error(session.run(x), want)
     except Exception:  # each runtime raises errors of its own; one that cannot open or run the file is off by far

@@ -39,6 +39,7 @@ class Format:
     writer: "module:function", called with (network, path, input_size, manifest=, batch=, dynamic=).
     packages: that writing needs.  extra: of Pumice, that brings them.
     open_sizes: whether batch and image size can stay open until the file is opened.
+    bakes: whether a file can read the pixels of images (uint8), see `pumice.deploy.baked`.
     code: whether opening it runs what it says, so that only files written here are opened unasked.
     """
 
@@ -50,6 +51,7 @@ class Format:
     extra: str = "deploy"
     main: str = ""
     open_sizes: bool = False
+    bakes: bool = True
     code: bool = False
 
 
@@ -97,7 +99,16 @@ FORMATS: dict[str, Format] = {
             ("executorch",),
             "mobile",
         ),
-        Format("ncnn", "", ("ncnn",), "pumice.deploy.ncnn:write_ncnn", ("ncnn", "pnnx"), "mobile", main="model.param"),
+        Format(
+            "ncnn",
+            "",
+            ("ncnn",),
+            "pumice.deploy.ncnn:write_ncnn",
+            ("ncnn", "pnnx"),
+            "mobile",
+            main="model.param",
+            bakes=False,
+        ),
     )
 }
 

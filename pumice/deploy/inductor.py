@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from pumice.deploy.baked import example_of
 from pumice.deploy.carried import read_manifest
 from pumice.deploy.eager import torch_threads
 from pumice.deploy.pt2 import exported, plainly_named, quiet
@@ -25,7 +26,7 @@ from pumice.models.manifest import Manifest
 from pumice.progress import track
 
 COMPILERS = ("g++", "clang++", "c++")
-SHAPE = "input_shape"  # an entry of the package, since its code does not say what it reads
+SHAPE, DTYPE = "input_shape", "input_dtype"  # entries of the package, since its code does not say what it reads
 
 
 def write_aoti(
@@ -45,13 +46,15 @@ def write_aoti(
     if os.environ.get("CXX") is None and not any(map(shutil.which, COMPILERS)):
         raise BadInput("aoti files need a C++ compiler; install g++ (apt install g++), or export pt2")
     program = exported(model, input_size, batch, manifest)
+    reads = example_of(model, batch, input_size)
+    said = {SHAPE: str(list(reads.shape)), DTYPE: str(reads.dtype)}
     with quiet(), _own_cache(), plainly_named(path) as file:
         for _ in track([None], "compiling"):
             try:
                 torch._inductor.aoti_compile_and_package(
                     program,
                     package_path=str(file),
-                    inductor_configs={"freezing": True, "aot_inductor.metadata": {SHAPE: str([batch, *input_size])}},
+                    inductor_configs={"freezing": True, "aot_inductor.metadata": said},
                 )
             except Exception as error:  # of the code generator, or of the compiler
                 lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -92,12 +95,19 @@ class InductorSession(Session):
         try:
             with quiet():
                 self._run: Any = torch._inductor.aoti_load_package(str(path))
-                shape = [int(side) for side in self._run.get_metadata()[SHAPE].strip("[]").split(",")]
+                said = self._run.get_metadata()
+                shape = [int(side) for side in said[SHAPE].strip("[]").split(",")]
         except Exception as error:  # no common class
             raise BadInput(f"torch cannot open {path}: {(str(error).splitlines() or ['?'])[0][:200]}") from error
-        batch, size = fit_size(path, shape, batch, input_size, manifest)
+        pixels = said.get(DTYPE) == str(torch.uint8)
+        batch, size = fit_size(path, shape, batch, input_size, manifest, pixels=pixels)
         super().__init__(
-            threads=threads, batch=batch, input_size=size, manifest=manifest, file_bytes=path.stat().st_size
+            threads=threads,
+            batch=batch,
+            input_size=size,
+            manifest=manifest,
+            file_bytes=path.stat().st_size,
+            pixels=pixels,
         )
 
     def infer(self, x: NDArray[np.float32]) -> NDArray[np.float32]:

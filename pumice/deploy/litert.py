@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pumice.deploy.carried import read_manifest
-from pumice.deploy.session import Session, fit_size
+from pumice.deploy.session import Session, fit_size, layout
 from pumice.deploy.silence import silenced
 from pumice.errors import BadInput
 from pumice.models.manifest import Manifest
@@ -50,6 +50,7 @@ def write_litert(
     """
     import torch
 
+    from pumice.deploy.baked import example_of
     from pumice.deploy.network import folded, name_of
 
     network = folded(model, input_size)
@@ -58,7 +59,9 @@ def write_litert(
             import litert_torch
 
             named = _named(network)
-            content = litert_torch.convert(named, sample_kwargs={INPUT: torch.zeros(batch, *input_size)}).model_content()
+            content = litert_torch.convert(
+                named, sample_kwargs={INPUT: example_of(network, batch, input_size)}
+            ).model_content()
     except Exception as error:  # each stage of the converter raises errors of its own
         raise BadInput(f"cannot write {name_of(model, manifest)} as a LiteRT file: {_reason(error)}") from error
     path.write_bytes(content)
@@ -111,22 +114,28 @@ class LiteRtSession(Session):
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if len(inputs) != 1 or len(inputs[0]["shape"]) != 4 or len(outputs) != 1:
             raise BadInput(f"{path} does not read one batch of images (N, C, H, W); only image classifiers open here")
-        if inputs[0]["dtype"] is not np.float32 or outputs[0]["dtype"] is not np.float32:
+        pixels = inputs[0]["dtype"] is np.uint8
+        if not (pixels or inputs[0]["dtype"] is np.float32) or outputs[0]["dtype"] is not np.float32:
             raise BadInput(f"{path} does not read and answer float32; convert it with float32 inputs and outputs")
         shape = [max(0, int(side)) for side in inputs[0]["shape_signature"]]
-        if shape[1] not in (1, 3) and shape[3] in (1, 3):
+        if not pixels and shape[1] not in (1, 3) and shape[3] in (1, 3):
             raise BadInput(f"{path} reads images with their channels last; only (N, C, H, W) opens here")
-        batch, size = fit_size(path, shape, batch, input_size, manifest)
+        batch, size = fit_size(path, shape, batch, input_size, manifest, pixels=pixels)
         self._input, self._output = inputs[0]["index"], outputs[0]["index"]
         try:
             with silenced():
                 if 0 in shape:
-                    self._interpreter.resize_tensor_input(self._input, (batch, *size))
+                    self._interpreter.resize_tensor_input(self._input, layout(batch, size, pixels))
                 self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise BadInput(f"litert cannot run {path}: {_reason(error)}") from error
         super().__init__(
-            threads=threads, batch=batch, input_size=size, manifest=manifest, file_bytes=path.stat().st_size
+            threads=threads,
+            batch=batch,
+            input_size=size,
+            manifest=manifest,
+            file_bytes=path.stat().st_size,
+            pixels=pixels,
         )
 
     def infer(self, x: NDArray[np.float32]) -> NDArray[np.float32]:

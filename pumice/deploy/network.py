@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from pumice.deploy.baked import Baked
 from pumice.errors import BadInput
 from pumice.graph.fold import fold_norms
 from pumice.models import checkpoint
@@ -39,6 +40,9 @@ def folded(model: nn.Module, input_size: tuple[int, int, int]) -> nn.Module:
     A network that cannot be traced keeps them: it is slower, not wrong.
     """
     still = frozen(model)
+    if isinstance(still, Baked):
+        still.network = folded(still.network, input_size)
+        return still
     try:
         return fold_norms(still, input_size).eval()
     except BadInput:

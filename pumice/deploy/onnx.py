@@ -1,6 +1,7 @@
 """ONNX files, written by torch's own exporter.
 
-A file holds one graph and all its weights, input "image" (N, C, H, W), output "logits" (N, classes), float32.
+A file holds one graph and all its weights, input "image" (N, C, H, W), output "logits" (N, classes), float32; with
+preprocessing baked in, the input is uint8 (N, H, W, C).
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from pumice.deploy.baked import Baked, example_of
 from pumice.deploy.carried import MANIFEST
 from pumice.deploy.network import folded, name_of
 from pumice.errors import BadInput
@@ -31,6 +33,7 @@ _AXES: dict[Dynamic | None, dict[int, str]] = {
     "size": {2: "height", 3: "width"},
     "both": {0: "batch", 2: "height", 3: "width"},
 }
+_OF_PIXELS = {0: 0, 2: 1, 3: 2}  # where a dimension lies in (N, H, W, C)
 
 
 def export_onnx(
@@ -59,10 +62,12 @@ def export_onnx(
     """
     require_onnx()
     axes = _AXES[dynamic]
+    if isinstance(model, Baked):
+        axes = {_OF_PIXELS[i]: axis for i, axis in axes.items()}
     name = name_of(model, manifest)
     network = folded(model, input_size)
     # The tracer takes a dimension of 1 for a constant, hence two images where the batch stays open.
-    example = torch.zeros(2 if 0 in axes else batch, *input_size)
+    example = example_of(model, 2 if 0 in axes else batch, input_size)
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(

@@ -16,7 +16,8 @@ GRAPH, OPSETS, METADATA = 7, 8, 14  # ModelProto
 NODES, WEIGHTS, INPUTS, OUTPUTS = 1, 5, 11, 12  # GraphProto
 TENSOR_NAME = 8  # TensorProto
 VALUE_NAME, VALUE_TYPE = 1, 2  # ValueInfoProto
-TENSOR_TYPE, SHAPE, DIM = 1, 2, 1  # TypeProto, TypeProto.Tensor, TensorShapeProto
+TENSOR_TYPE, ELEMENT, SHAPE, DIM = 1, 1, 2, 1  # TypeProto, TypeProto.Tensor twice, TensorShapeProto
+UINT8 = 2  # TensorProto.DataType
 DIM_VALUE, DIM_PARAM = 1, 2  # TensorShapeProto.Dimension
 KEY, VALUE = 1, 2  # StringStringEntryProto
 
@@ -28,10 +29,12 @@ class Input:
     """An input of a graph.
 
     shape: an int for a fixed dimension, a name for one that is open, "" for one that is open and has no name.
+    pixels: whether its values are uint8.
     """
 
     name: str
     shape: tuple[int | str, ...]
+    pixels: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,14 @@ def read_header(path: Path) -> Header:
 
 def _input(value: list[Field]) -> Input:
     shape: list[int | str] = []
+    pixels = False
     for kind in _messages(value, VALUE_TYPE):
         for tensor in _messages(list(_fields(kind)), TENSOR_TYPE):
-            for dims in _messages(list(_fields(tensor)), SHAPE):
+            fields = list(_fields(tensor))
+            pixels = (ELEMENT, UINT8) in fields
+            for dims in _messages(fields, SHAPE):
                 shape = [_dim(list(_fields(dim))) for dim in _messages(list(_fields(dims)), DIM)]
-    return Input(_text(value, VALUE_NAME), tuple(shape))
+    return Input(_text(value, VALUE_NAME), tuple(shape), pixels)
 
 
 def _dim(dim: list[Field]) -> int | str:

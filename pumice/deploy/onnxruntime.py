@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pumice.deploy.carried import read_manifest
 from pumice.deploy.onnx_header import read_header
-from pumice.deploy.session import Session, fit_size
+from pumice.deploy.session import Session, fit_size, layout
 from pumice.errors import BadInput
 from pumice.models.manifest import Manifest
 
@@ -48,14 +48,15 @@ class OnnxRuntimeSession(Session):
         dims = inputs[0].shape
         shape = [dim if isinstance(dim, int) else 0 for dim in dims]
         manifest = manifest or read_manifest(path)
-        batch, size = fit_size(path, shape, batch, input_size, manifest)
+        pixels = inputs[0].pixels
+        batch, size = fit_size(path, shape, batch, input_size, manifest, pixels=pixels)
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        for dim, value in zip(dims, (batch, *size), strict=True):
+        for dim, value in zip(dims, layout(batch, size, pixels), strict=True):
             if isinstance(dim, str) and dim:
                 options.add_free_dimension_override_by_name(dim, value)
         try:
@@ -65,7 +66,12 @@ class OnnxRuntimeSession(Session):
         self._input = inputs[0].name
         self._outputs = [self._session.get_outputs()[0].name]
         super().__init__(
-            threads=threads, batch=batch, input_size=size, manifest=manifest, file_bytes=path.stat().st_size
+            threads=threads,
+            batch=batch,
+            input_size=size,
+            manifest=manifest,
+            file_bytes=path.stat().st_size,
+            pixels=pixels,
         )
 
     def infer(self, x: NDArray[np.float32]) -> NDArray[np.float32]:

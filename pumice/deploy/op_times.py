@@ -49,7 +49,7 @@ def op_times(path: Path, runtime: str, *, threads: int = 1, passes: int = 30, se
         runtime: "onnxruntime" or "openvino".
         threads: of the runtime.
         passes: that are timed, after a few that are not.
-        seed: of the input, standard normal numbers.
+        seed: of the input, standard normal numbers, or pixels.
 
     Raises:
         BadInput: the runtime has no profiler that is read here, or cannot open the file.
@@ -59,9 +59,11 @@ def op_times(path: Path, runtime: str, *, threads: int = 1, passes: int = 30, se
     return PROFILED[runtime](path, threads, passes, np.random.default_rng(seed))
 
 
-def _image(shape: list[Any], random: np.random.Generator) -> NDArray[np.float32]:
+def _image(shape: list[Any], pixels: bool, random: np.random.Generator) -> NDArray[Any]:
     if not all(isinstance(n, int) for n in shape):
         raise BadInput(f"operators are timed at a fixed input size, not {shape}; export the file without dynamic=")
+    if pixels:
+        return random.integers(0, 256, shape, dtype=np.uint8)
     return random.standard_normal(shape, dtype=np.float32)
 
 
@@ -80,7 +82,7 @@ def _onnxruntime(path: Path, threads: int, passes: int, random: np.random.Genera
         except Exception as error:  # its errors have no common class
             raise BadInput(f"onnxruntime cannot open {path}: {str(error).splitlines()[0][:200]}") from error
         given = session.get_inputs()[0]
-        feed = {given.name: _image(given.shape, random)}
+        feed = {given.name: _image(given.shape, given.type == "tensor(uint8)", random)}
         warm = _run(lambda: session.run(None, feed), WARM_PASSES)
         _run(lambda: session.run(None, feed), passes)
         events = json.loads(Path(session.end_profiling()).read_text())
@@ -126,7 +128,8 @@ def _openvino(path: Path, threads: int, passes: int, random: np.random.Generator
         tried = []
         for _ in range(TRIES):
             request = core.compile_model(model, "CPU", settings).create_infer_request()
-            image = _image([int(n) for n in request.model_inputs[0].shape], random)
+            given = request.model_inputs[0]
+            image = _image([int(n) for n in given.shape], given.element_type == openvino.Type.u8, random)
             tried.append(_means(request, image, passes))
             if tried[-1][0] < DISTURBED:
                 break
@@ -135,7 +138,7 @@ def _openvino(path: Path, threads: int, passes: int, random: np.random.Generator
     return min(tried, key=lambda one: one[0])[1]
 
 
-def _means(request: Any, image: NDArray[np.float32], passes: int) -> tuple[float, list[OpTime]]:
+def _means(request: Any, image: NDArray[Any], passes: int) -> tuple[float, list[OpTime]]:
     """The mean of the passes' wall times over the shortest, and the operators' means over the same passes."""
     walls: list[float] = []
 

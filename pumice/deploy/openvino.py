@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pumice.deploy.carried import MANIFEST, read_manifest
-from pumice.deploy.session import Session, fit_size, require
+from pumice.deploy.session import Session, fit_size, layout, require
 from pumice.errors import BadInput
 from pumice.models.manifest import Manifest
 
@@ -97,7 +97,8 @@ class OpenVinoSession(Session):
         if len(network.inputs) != 1 or network.input().partial_shape.rank.get_max_length() != 4:
             raise BadInput(f"{path} does not read one batch of images (N, C, H, W); only image classifiers open here")
         shape = [0 if dim.is_dynamic else dim.get_length() for dim in network.input().partial_shape]
-        batch, size = fit_size(path, shape, batch, input_size, manifest)
+        pixels = network.input().element_type == openvino.Type.u8
+        batch, size = fit_size(path, shape, batch, input_size, manifest, pixels=pixels)
         # A hint of lower precision is faster on some machines and is not what the file says; f32 is forced.
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",
@@ -107,7 +108,7 @@ class OpenVinoSession(Session):
         }
         try:
             if 0 in shape:
-                network.reshape([batch, *size])
+                network.reshape(list(layout(batch, size, pixels)))
             self._compiled = openvino.Core().compile_model(network, "CPU", settings)
         except Exception as error:
             raise BadInput(
@@ -121,6 +122,7 @@ class OpenVinoSession(Session):
             input_size=size,
             manifest=manifest,
             file_bytes=sum(part.stat().st_size for part in parts),
+            pixels=pixels,
         )
 
     def infer(self, x: NDArray[np.float32]) -> NDArray[np.float32]:

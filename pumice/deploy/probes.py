@@ -46,10 +46,19 @@ def probe_inputs(
 ) -> NDArray[np.float32]:
     """(count, C, H, W) network inputs: three quarters natural, one quarter white noise, normalised as the net reads."""
     channels, height, width = input_size
-    natural = natural_fields(count, channels, height, width, seed)
-    noise = np.random.default_rng(seed + 1).uniform(0, 1, natural.shape).astype(np.float32)
-    natural[3::4] = noise[3::4]
     if preprocess is not None and channels == len(preprocess.mean) == 3:
-        pixels = np.moveaxis((natural * 255).round().astype(np.uint8), 1, -1)
-        return preprocess.normalise(pixels)
-    return np.asarray((natural - 0.5) / 0.25, np.float32)
+        return preprocess.normalise(probe_pixels(count, height, width, seed))
+    return np.asarray((_mixed(count, channels, height, width, seed) - 0.5) / 0.25, np.float32)
+
+
+def probe_pixels(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    """(count, H, W, 3) pixels: those that `probe_inputs` normalises."""
+    mixed = _mixed(count, 3, height, width, seed)
+    return np.ascontiguousarray(np.moveaxis((mixed * 255).round().astype(np.uint8), 1, -1))
+
+
+def _mixed(count: int, channels: int, height: int, width: int, seed: int) -> NDArray[np.float32]:
+    fields = natural_fields(count, channels, height, width, seed)
+    noise = np.random.default_rng(seed + 1).uniform(0, 1, fields.shape).astype(np.float32)
+    fields[3::4] = noise[3::4]
+    return fields

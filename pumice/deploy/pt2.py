@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from pumice.deploy.baked import example_of
 from pumice.deploy.carried import read_manifest
 from pumice.deploy.eager import torch_threads
 from pumice.deploy.network import folded, name_of
@@ -55,7 +56,7 @@ def exported(
     network = folded(model, input_size)
     try:
         with torch.no_grad():
-            return torch.export.export(network, (torch.zeros(batch, *input_size),))
+            return torch.export.export(network, (example_of(model, batch, input_size),))
     except Exception as error:  # whatever the tracer does not like
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise BadInput(f"torch.export cannot trace {name_of(model, manifest)}: {reason[:200]}") from error
@@ -83,8 +84,8 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def shape_of(program: torch.export.ExportedProgram, path: Path) -> list[int]:
-    """(N, C, H, W) of the one input of a program.
+def input_of(program: torch.export.ExportedProgram, path: Path) -> tuple[list[int], bool]:
+    """(N, C, H, W) of the one input of a program, or (N, H, W, C), and whether it is of pixels.
 
     Raises:
         BadInput: it has others.
@@ -93,7 +94,7 @@ def shape_of(program: torch.export.ExportedProgram, path: Path) -> list[int]:
     inputs = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
     if len(inputs) != 1 or inputs[0].dim() != 4:
         raise BadInput(f"{path} does not read one batch of images (N, C, H, W); only image classifiers open here")
-    return [side if isinstance(side, int) else 0 for side in inputs[0].shape]
+    return [side if isinstance(side, int) else 0 for side in inputs[0].shape], inputs[0].dtype == torch.uint8
 
 
 @final
@@ -117,9 +118,15 @@ class ProgramSession(Session):
                 program = torch.export.load(str(path))
         except Exception as error:  # no common class
             raise BadInput(f"torch cannot open {path}: {str(error).splitlines()[0][:200]}") from error
-        batch, size = fit_size(path, shape_of(program, path), batch, input_size, manifest)
+        shape, pixels = input_of(program, path)
+        batch, size = fit_size(path, shape, batch, input_size, manifest, pixels=pixels)
         super().__init__(
-            threads=threads, batch=batch, input_size=size, manifest=manifest, file_bytes=path.stat().st_size
+            threads=threads,
+            batch=batch,
+            input_size=size,
+            manifest=manifest,
+            file_bytes=path.stat().st_size,
+            pixels=pixels,
         )
         self._module: Any = program.module()
 

@@ -39,6 +39,10 @@ class Session(ABC):
         input_size: (C, H, W).
         manifest: what the file or checkpoint carries, None for a file of another maker.
         file_bytes: size of the model file, all its parts; None for a network without one.
+        pixels: whether the file reads uint8 RGB pixels (N, H, W, C) of resized images, not float32 planes (N, C, H, W).
+
+    Raises:
+        BadInput: the manifest says the other of the two.
     """
 
     runtime: ClassVar[str]
@@ -55,33 +59,49 @@ class Session(ABC):
         manifest: Manifest | None,
         file_bytes: int | None,
         device: str = "cpu",
+        pixels: bool = False,
     ) -> None:
+        if manifest is not None and manifest.preprocess.baked != pixels:
+            reads, says = ("pixels", "normalised planes") if pixels else ("normalised planes", "pixels")
+            raise BadInput(f"this file of {manifest.model.name} reads {reads}, but says {says}; export it again")
         self.threads = threads
         self.batch = batch
         self.input_size = input_size
         self.manifest = manifest
         self.file_bytes = file_bytes
         self.device = device
+        self.pixels = pixels
+        self._reads = layout(batch, input_size, pixels), np.dtype(np.uint8 if pixels else np.float32)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(N, C, H, W) of one forward pass; (N, H, W, C) where pixels are read."""
+        return self._reads[0]
+
+    @property
+    def input_dtype(self) -> "np.dtype[Any]":
+        """float32; uint8 where pixels are read."""
+        return self._reads[1]
 
     @abstractmethod
-    def infer(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    def infer(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """One forward pass of exactly `batch` images (any number where `fixed_batch` is false), unchecked."""
 
     @final
-    def run(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, C, H, W) float32 -> (N, classes) float32 logits, in passes of `batch` images.
+    def run(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """(N, C, H, W) float32 -> (N, classes) float32 logits, in passes of `batch` images; `pixels` reads others.
 
         Raises:
             BadInput: the shape or dtype is not what the network reads.
         """
-        if x.shape[1:] != self.input_size or x.dtype != np.float32 or len(x) == 0:
-            expected = (self.batch, *self.input_size)
-            raise BadInput(f"this model reads float32 of shape {expected}, not {x.dtype} of shape {x.shape}")
+        expected, dtype = self._reads
+        if x.shape[1:] != expected[1:] or x.dtype != dtype or len(x) == 0:
+            raise BadInput(f"this model reads {dtype} of shape {expected}, not {x.dtype} of shape {x.shape}")
         if not self.fixed_batch or len(x) == self.batch:
             return self.infer(x)
         # A last pass that is not full is filled with zeros, whose outputs are dropped.
         fill = -len(x) % self.batch
-        padded = np.concatenate([x, np.zeros((fill, *self.input_size), np.float32)]) if fill else x
+        padded = np.concatenate([x, np.zeros((fill, *expected[1:]), dtype)]) if fill else x
         passes = [self.infer(padded[i : i + self.batch]) for i in range(0, len(padded), self.batch)]
         return np.concatenate(passes)[: len(x)]
 
@@ -233,26 +253,37 @@ def _session_class(runtime: str, file: Path | None) -> str:
     return formats.RUNTIMES[runtime].session
 
 
+def layout(batch: int, input_size: tuple[int, int, int], pixels: bool) -> tuple[int, int, int, int]:
+    """(N, C, H, W), or (N, H, W, C) for a file that reads pixels."""
+    channels, height, width = input_size
+    return (batch, height, width, channels) if pixels else (batch, channels, height, width)
+
+
 def fit_size(
     path: Path,
     shape: list[int],
     batch: int | None,
     input_size: tuple[int, int, int] | None,
     manifest: Manifest | None,
+    *,
+    pixels: bool = False,
 ) -> tuple[int, tuple[int, int, int]]:
     """The batch and (C, H, W) to open a file at: those asked for, else the file's, else the manifest's.
 
     Args:
         path: the file, for the sentence.
-        shape: the file's (N, C, H, W), where anything below 1 is open.
+        shape: the file's (N, C, H, W), or (N, H, W, C) of pixels, where anything below 1 is open.
         batch: images a pass, None for the file's own.
         input_size: the size asked for.
         manifest: what the file carries.
+        pixels: whether the file reads pixels.
 
     Raises:
         BadInput: the file is fixed to another size or batch, or is open and nobody says at which size.
     """
     wanted = input_size or (manifest.input_size if manifest else None)
+    if pixels:
+        shape = [shape[0], shape[3], shape[1], shape[2]]
     size = [have if have > 0 else (wanted[i] if wanted else 0) for i, have in enumerate(shape[1:])]
     if min(size) < 1:
         raise BadInput(f"{path} is open to any input size and carries none; give input_size=(C, H, W)")

@@ -28,7 +28,7 @@ from pumice.errors import BadInput
 from pumice.models.manifest import Manifest
 from pumice.progress import track
 
-Inputs = NDArray[np.float32]
+Inputs = NDArray[Any]  # float32 planes, or the pixels that a baked file reads
 MEMORY = 2**29  # bytes that outputs may take
 
 
@@ -122,7 +122,7 @@ def verify(
         raise BadInput(found[0].problem)
 
     some = next(iter(sessions.values()))
-    pairs = _pairs(data, images, carried, wanted, some.input_size)
+    pairs = _pairs(data, images, carried, wanted, some)
     reference = frozen(model)
     task = "classify" if wanted is None else wanted.task
     at_once = 16
@@ -196,16 +196,17 @@ def _pairs(
     count: int,
     carried: Manifest | None,
     wanted: Manifest | None,
-    file_size: tuple[int, int, int],
+    session: Session,
 ) -> list[Callable[[], tuple[Inputs, Inputs]]]:
     """A function per image that gives what the file reads and what the reference reads, each (C, H, W)."""
+    file_size = session.input_size
     either, other = carried or wanted, wanted or carried
     if either is None or other is None or file_size[0] != 3:
         if data is not None:
             raise BadInput("this file does not say how images are fed to it, so data cannot be used; leave them out")
         return [partial(_same, x) for x in probe_inputs(count, file_size, None)]
-    ours = replace(either.preprocess, size=file_size[1:])
-    theirs = other.preprocess
+    ours = replace(either.preprocess, size=file_size[1:], baked=session.pixels)
+    theirs = replace(other.preprocess, baked=False)
     return [partial(_both, image, ours, theirs) for image in _images(data, count, theirs.size, either.task)]
 
 

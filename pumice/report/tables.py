@@ -24,22 +24,26 @@ CODE_ONLY = (
 MOST_CLASSES = 20  # that the card has a line for
 
 
-def card(run: RunRecords) -> str:
-    """The model card of a run in Markdown.  A part without records is left out."""
+def card(run: RunRecords, loading: str | None = None) -> str:
+    """The model card of a run in Markdown.  A part without records is left out.
+
+    loading: how to load the model where the card does not lie beside the run's own files, which it then does not name.
+    """
+    alone = loading is not None
     title = f"{run.title}" + (f" at {image_size(run.input_size)}" if run.input_size else "")
     parts = [
         f"# {_line(title)}",
         _use(run),
-        _part("Numbers", _numbers(run)),
+        _part("Numbers", _numbers(run, alone)),
         _part("Budget", _budget(run)),
         _part("Pruning", _pruning(run)),
-        _part("How to load it", _loading(run)),
+        _part("How to load it", loading if loading is not None else _loading(run)),
         _part("Input", _input(run)),
         _part("Classes", _classes(run.classes)),
         _part("Accuracy by class", _by_class(run)),
         _part("Limits", "\n".join(f"- {_line(one)}" for one in limits(run))),
         _part("How it was trained", _line(in_words(run.config))),
-        _part("How to make it again", _again(run)),
+        _part("How to make it again", _again(run, alone)),
         _part("Verification", _verification(run.verify)),
         _part("Where the network comes from", _provenance(run)),
         _part("Licence", _licence(run)),
@@ -71,7 +75,7 @@ def _use(run: RunRecords) -> str:
     return f"{what}{data}{split}, made by Pumice.{took}"
 
 
-def _numbers(run: RunRecords) -> str:
+def _numbers(run: RunRecords, alone: bool) -> str:
     loss, images = number(run.scores, "loss"), number(run.scores, "count")
     on = f"validation images: {images:,.0f}" if images else "validation images"
     rows = [
@@ -90,7 +94,7 @@ def _numbers(run: RunRecords) -> str:
         ),
         ("memory access", _exact(number(run.profile, "memory_access")), "elements read and written per image"),
         ("peak activation memory", size(number(run.profile, "peak_activation_bytes")), "float32, by liveness"),
-        ("file", size(run.file_bytes), run.file or ""),
+        ("file", NOTHING if alone else size(run.file_bytes), run.file or ""),
     ]
     shown = [row for row in rows if row[1] != NOTHING]
     machine = text(run.benchmark, "machine")
@@ -195,15 +199,17 @@ def _class_rows(recorded: Sequence[Record]) -> str:
     return _table(("class", "recall", "precision", "images"), rows) if rows else ""
 
 
-def _again(run: RunRecords) -> str:
+def _again(run: RunRecords, alone: bool) -> str:
     """The command that made it, its settings, and which images and code they were."""
     parts = []
     if (command := command_line(run.environment)) is not None:
         parts.append(f"```console\n$ {command}\n```")
-    if in_words(run.config):
+    if in_words(run.config) and not alone:
         parts.append(f"From the settings in config.json, in this folder:\n\n```python\n{snippets.train_again()}```")
     if (digest := text(run.dataset, "names_sha256")) is not None:
-        parts.append(f"SHA-256 of the images' names: {_line(digest)}; data.json counts them by class.")
+        parts.append(
+            f"SHA-256 of the images' names: {_line(digest)}" + ("." if alone else "; data.json counts them by class.")
+        )
     git = mapping(run.environment.get("git"))
     if (commit := text(git, "commit")) is not None:
         changed = ", with changes that were not committed" if git.get("dirty") else ""

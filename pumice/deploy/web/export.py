@@ -92,6 +92,8 @@ def _suits(manifest: Manifest | None, file: Path) -> None:
     if manifest is None:
         raise BadInput(f"{file} does not say how images are fed to it; export it with Pumice")
     manifest.needs_classifier("the page names the class of a picture")
+    if manifest.preprocess.baked:
+        raise BadInput(f"{file} reads pixels, and a page normalises pictures itself; export it without bake")
     if manifest.model.in_chans != 3:
         raise BadInput(f"{manifest.model.name} reads {manifest.model.in_chans} channels; pictures have three")
 

@@ -50,7 +50,9 @@ def flip_tested(run: Run, flip: Sequence[int]) -> Run:
 
     def both(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         straight = run(batch)
-        mirrored = run(np.ascontiguousarray(batch[..., ::-1]))
+        # Width is the last dimension of planes; that of pixels, which a baked file reads, is the channels.
+        width = -2 if batch.dtype == np.uint8 else -1
+        mirrored = run(np.ascontiguousarray(np.flip(batch, width)))
         return (straight + mirrored[:, list(flip), :, ::-1]) * np.float32(0.5)
 
     return both

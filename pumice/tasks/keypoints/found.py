@@ -93,7 +93,7 @@ class KeypointsReader(Reader):
         """A person per box."""
         size = self.preprocess.size
         pieces = [cut(image, region_of(box[:4], size), size) for box in self._boxes(image, boxes)]
-        return self.preprocess.normalise(np.stack(pieces))
+        return self.preprocess.inputs(np.stack(pieces))
 
     def answering(self, run: Run) -> Run:
         """With a flip test, if the network was judged with one."""

@@ -64,7 +64,7 @@ class SegmentReader(Reader):
     def inputs(self, image: "Image.Image", boxes: Sequence[Box]) -> NDArray[np.float32]:
         """The image, or its pieces."""
         pieces = [tile_pixels(image, tile, self.preprocess) for tile in self.tiles(image)]
-        return self.preprocess.normalise(np.stack(pieces)) if pieces else super().inputs(image, boxes)
+        return self.preprocess.inputs(np.stack(pieces)) if pieces else super().inputs(image, boxes)
 
     def read(self, outputs: NDArray[np.float32], image: "Image.Image", boxes: Sequence[Box]) -> FoundClasses:
         """See `Reader.read`."""
