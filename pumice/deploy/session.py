@@ -42,7 +42,7 @@ class Session(ABC):
     """
 
     runtime: ClassVar[str]
-    dtype: ClassVar[str] = "float32"
+    dtype: str = "float32"
     # Whether a forward pass takes exactly `batch` images.
     fixed_batch: ClassVar[bool] = True
 
