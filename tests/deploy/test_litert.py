@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import pumice
 from pumice.deploy.carried import read_manifest
+from pumice.deploy.compare import relative_error
 from pumice.deploy.export import Exported, export
 from pumice.deploy.litert import LiteRtSession, write_litert
 from pumice.deploy.network import frozen
@@ -119,6 +120,17 @@ def test_what_the_converter_does_not_know_is_named_with_its_layer(tmp_path: Path
     with pytest.raises(BadInput, match=sentence):
         export(net.eval(), tmp_path / "net.tflite", input_size=SIZE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_quantised_file_says_so(written: Exported, tmp_path: Path):
+    quantizer = pytest.importorskip("ai_edge_quantizer")
+    worker = quantizer.quantizer.Quantizer(str(written.path))
+    worker.load_quantization_recipe(quantizer.recipe.dynamic_wi8_afp32())
+    (tmp_path / "int8.tflite").write_bytes(bytes(worker.quantize().quantized_model))
+    with open_session(tmp_path / "int8.tflite") as session, open_session(written) as own:
+        assert (session.dtype, own.dtype) == ("int8", "float32")
+        x = probe_inputs(4, SIZE, None)
+        assert relative_error(session.run(x), own.run(x)) < 0.1
 
 
 @pytest.mark.slow
