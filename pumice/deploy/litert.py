@@ -1,7 +1,8 @@
 """LiteRT, once TensorFlow Lite: .tflite files, written by LiteRT's converter from PyTorch, and its runtime on the CPU.
 
-A file reads "image" (N, C, H, W) and answers "logits", float32.  Inside it works channels last, as the runtime's kernels
-do: the converter turns the image once and leaves every convolution as it is.
+A file reads "image" (N, C, H, W) and answers "logits", float32.  Inside it works channels last, as the runtime's
+kernels do: the converter turns the image once.  Around channel shuffles and selections it turns maps back: whole planes
+are moved faster than single numbers (docs/log.md), so these are left to it.
 """
 
 import re
@@ -63,7 +64,14 @@ def write_litert(
                 named, sample_kwargs={INPUT: example_of(network, batch, input_size)}
             ).model_content()
     except Exception as error:  # each stage of the converter raises errors of its own
-        raise BadInput(f"cannot write {name_of(model, manifest)} as a LiteRT file: {_reason(error)}") from error
+        if found := re.search(r"target=torch\.ops\.(\w+\.\w+)|Lowering not found: (\w+\.\w+)", str(error)):
+            operator = found[1] or found[2]
+            reason = (
+                f"it does not know the operator {operator}{_place(network, operator, input_size)} as it is used there"
+            )
+        else:
+            reason = _first(error)
+        raise BadInput(f"cannot export {name_of(model, manifest)} to LiteRT: {reason}") from error
     path.write_bytes(content)
 
 
@@ -82,12 +90,24 @@ def _named(network: "nn.Module") -> "nn.Module":
     return Named().eval()
 
 
-def _reason(error: BaseException) -> str:
-    """One clause: the operator at fault, else the error's first line."""
-    text = str(error)
-    if found := re.search(r"(?:Lowering not found|op): *\[?([\w.:]+)", text):
-        return f"it does not know the operator {found.group(1)} as it is used here"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+def _place(network: "nn.Module", operator: str, input_size: tuple[int, int, int]) -> str:
+    """ " of layer PATH", the first with the operator; "" where only the converter's own steps bring it in."""
+    import torch
+
+    try:
+        with silenced():
+            program = torch.export.export(network, (torch.zeros(1, *input_size),))
+    except Exception:  # what cannot even be traced has no layers to name
+        return ""
+    for node in program.graph.nodes:
+        if str(node.target).startswith(f"{operator}.") and (stack := node.meta.get("nn_module_stack")):
+            path = str(list(stack.values())[-1][0])
+            return f" of layer {path}" if path else ""
+    return ""
+
+
+def _first(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:200]
 
 
@@ -95,7 +115,8 @@ def _reason(error: BaseException) -> str:
 class LiteRtSession(Session):
     """A .tflite file in LiteRT on the CPU, its convolutions, products and activations in XNNPACK's kernels.
 
-    A quantised file opens too: images and logits are float32 wherever Pumice wrote it.
+    The file stays mapped while a session is open: put another in its place, do not write into it.
+    A quantised file (its weights int8) reads and answers float32 like any other.
     """
 
     runtime: ClassVar[str] = "litert"
@@ -128,7 +149,7 @@ class LiteRtSession(Session):
                     self._interpreter.resize_tensor_input(self._input, layout(batch, size, pixels))
                 self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise BadInput(f"litert cannot run {path}: {_reason(error)}") from error
+            raise BadInput(f"litert cannot run {path}: {_first(error)}") from error
         super().__init__(
             threads=threads,
             batch=batch,
@@ -137,6 +158,8 @@ class LiteRtSession(Session):
             file_bytes=path.stat().st_size,
             pixels=pixels,
         )
+        if any(tensor["dtype"] is np.int8 for tensor in self._interpreter.get_tensor_details()):
+            self.dtype = "int8"
 
     def infer(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """One forward pass of `batch` images."""
@@ -162,4 +185,4 @@ def _opened(path: Path, threads: int) -> Any:
 
             return Interpreter(model_path=str(path), num_threads=threads)
     except (RuntimeError, ValueError) as error:
-        raise BadInput(f"litert cannot open {path}: {_reason(error)}; export it again") from error
+        raise BadInput(f"litert cannot open {path}: {_first(error)}; export it again") from error
