@@ -18,13 +18,14 @@ def command(
     runtime: Annotated[
         str, typer.Option(metavar="NAME", help="One runtime, or auto for every one that reads the file.")
     ] = "auto",
+    layers: Annotated[bool, typer.Option("--layers", help="Compare layer by layer, also where outputs agree.")] = False,
     json: Json = False,
 ) -> None:
     """Compare outputs on images, preprocessing and classes; ends with 1 when the file is wrong."""
     from pumice.deploy.verify import verify
     from pumice.errors import CheckFailed
 
-    found = verify(file, against, data=data, images=images, runtime=runtime)
+    found = verify(file, against, data=data, images=images, runtime=runtime, layers=layers)
     if json:
         show.emit(found.to_json())
     else:
@@ -33,6 +34,10 @@ def command(
             f"{found.images} images ({found.source}) in {found.runtime}: relative error "
             f"{found.max_relative_error:.1e}, top-1 agreement {show.percent(found.top1_agreement)}"
         )
+        if found.layers and (layers or not found.ok):
+            show.table(["layer", "relative error"], [(e.layer, f"{e.error:.1e}") for e in found.layers])
+        for sentence in found.diagnosis:
+            typer.echo(sentence)
     for warning in found.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if not found.ok:

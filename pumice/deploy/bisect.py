@@ -53,9 +53,7 @@ def layer_errors(file: Path, model: nn.Module, x: Values, runtime: str) -> list[
         raise BadInput(
             f"where {file.name} differs cannot be told: its {len(got)} layers are not those of the network ({len(want)})"
         )
-    return [
-        LayerError(name, relative_error(ours, theirs)) for name, ours, theirs in zip(names, got, want, strict=True)
-    ]
+    return [LayerError(name, relative_error(ours, theirs)) for name, ours, theirs in zip(names, got, want, strict=True)]
 
 
 def first_difference(errors: list[LayerError], tolerance: float = TOLERANCE) -> str:
@@ -69,7 +67,9 @@ def first_difference(errors: list[LayerError], tolerance: float = TOLERANCE) -> 
     found = f"first layer that differs: {errors[at].layer} (relative error {errors[at].error:.0e})"
     if at == 0:
         return found
-    return f"{found}; all {at} before agree to {max(e.error for e in errors[:at]):.0e}, the last is {errors[at - 1].layer}"
+    return (
+        f"{found}; all {at} before agree to {max(e.error for e in errors[:at]):.0e}, the last is {errors[at - 1].layer}"
+    )
 
 
 def _of_network(network: nn.Module, x: Values) -> tuple[list[str], list[Values]]:
@@ -129,23 +129,28 @@ def _of_openvino(file: Path, x: Values) -> list[Values]:
     network.reshape(list(x.shape))
     wanted = []
     for op in network.get_ordered_ops():
-        if op.get_type_name() in _OPENVINO and op.input_value(1).get_node().get_type_name() == "Constant":
+        if op.get_type_name() in _OPENVINO and _constant(op.input_value(1).get_node()):
             readers = [port.get_node() for port in op.output(0).get_target_inputs()]
-            biased = len(readers) == 1 and readers[0].get_type_name() == "Add" and _adds_constant(readers[0])
+            adds = len(readers) == 1 and readers[0].get_type_name() == "Add"
+            biased = adds and any(_constant(value.get_node()) for value in readers[0].input_values())
             wanted.append(readers[0].output(0) if biased else op.output(0))
-    before = len(network.outputs)
-    network.add_outputs(wanted)
+    # A layer that the file gives already has a place among its outputs.
+    given = {result.input_value(0).get_node().get_friendly_name(): i for i, result in enumerate(network.get_results())}
+    names = [value.get_node().get_friendly_name() for value in wanted]
+    hidden = [(name, value) for name, value in zip(names, wanted, strict=True) if name not in given]
+    for place, (name, _) in enumerate(hidden, len(given)):
+        given[name] = place
+    network.add_outputs([value for _, value in hidden])
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
-    compiled = openvino.Core().compile_model(network, "CPU", settings)
-    found = compiled([x])
-    # A layer that is an output already is not added again.
-    added = iter(range(before, len(compiled.outputs)))
-    return [np.array(found[next(added)]) if i < len(compiled.outputs) - before else np.array(found[0])
-            for i, _ in enumerate(wanted)]
+    found = openvino.Core().compile_model(network, "CPU", settings)([x])
+    return [np.array(found[given[name]]) for name in names]
 
 
-def _adds_constant(add: Any) -> bool:
-    return any(value.get_node().get_type_name() == "Constant" for value in add.input_values())
+def _constant(node: Any) -> bool:
+    """Whether a node is made of weights alone, however they are reshaped."""
+    if node.get_type_name() in ("Reshape", "Transpose", "Convert"):
+        return _constant(node.input_value(0).get_node())
+    return bool(node.get_type_name() == "Constant")
 
 
 _READERS: dict[str, Callable[[Path, Values], list[Values]]] = {"onnxruntime": _of_onnx, "openvino": _of_openvino}
