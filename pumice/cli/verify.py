@@ -19,6 +19,7 @@ def command(
         str, typer.Option(metavar="NAME", help="One runtime, or auto for every one that reads the file.")
     ] = "auto",
     trust: Trust = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Compare layer by layer, also where outputs agree.")] = False,
     json: Json = False,
 ) -> None:
     """Compare outputs on images, preprocessing and classes; ends with 1 when the file is wrong."""
@@ -26,7 +27,7 @@ def command(
     from pumice.errors import CheckFailed
 
     trusting(trust, file)
-    found = verify(file, against, data=data, images=images, runtime=runtime)
+    found = verify(file, against, data=data, images=images, runtime=runtime, layers=layers)
     if json:
         show.emit(found.to_json())
     else:
@@ -35,6 +36,10 @@ def command(
             f"{found.images} images ({found.source}) in {found.runtime}: relative error "
             f"{found.max_relative_error:.1e}, top-1 agreement {show.percent(found.top1_agreement)}"
         )
+        if found.layers and (layers or not found.ok):
+            show.table(["layer", "relative error"], [(e.layer, f"{e.error:.1e}") for e in found.layers])
+        for sentence in found.diagnosis:
+            typer.echo(sentence)
     for warning in found.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if not found.ok:

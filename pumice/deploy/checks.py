@@ -12,7 +12,7 @@ from pumice.models.manifest import Manifest
 
 Outputs = NDArray[np.float32]
 # Fields of `Preprocess` in plain words.
-_WORDS = {"size": "image size", "crop_pct": "crop", "channels": "channel order"}
+WORDS = {"size": "image size", "crop_pct": "crop", "channels": "channel order"}
 
 
 # What is chosen, and for each of what.
@@ -133,7 +133,7 @@ def record_checks(
         if field.name == "baked":
             continue  # where the same is done; the outputs tell whether it is
         have, want = getattr(carried.preprocess, field.name), getattr(wanted.preprocess, field.name)
-        checks.append(Check(_WORDS.get(field.name, field.name), have == want, _both(have, want)))
+        checks.append(Check(WORDS.get(field.name, field.name), have == want, _both(have, want)))
     checks.append(_classes(carried.classes, wanted.classes, outputs[0]))
     if "classify" not in (carried.task, wanted.task) or carried.task != wanted.task:
         checks.append(Check("task", carried.task == wanted.task, _both(carried.task, wanted.task)))

@@ -4,10 +4,12 @@ A format is one line of `FORMATS` and one file of this folder, whose `write` tur
 class runs it; a runtime is one line of `RUNTIMES`.
 """
 
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -112,6 +114,15 @@ FORMATS: dict[str, Format] = {
     )
 }
 
+MINIMUM: dict[str, tuple[str, str]] = {
+    "onnxruntime": ("onnxruntime", "1.22"),
+    "openvino": ("openvino", "2025.3"),
+    "litert": ("ai-edge-litert", "2.0"),
+    "executorch": ("executorch", "1.0"),
+    "ncnn": ("ncnn", "1.0.20250916"),
+}
+"""Runtime -> its package and the oldest version that runs our files, as in pyproject.toml."""
+
 _BY_SUFFIX = {".onnx": "onnx", ".xml": "openvino", ".pt2": "pt2", ".tflite": "litert", ".pte": "executorch"}
 _BY_SUFFIX |= {".param": "ncnn"}
 SUFFIXES = tuple(_BY_SUFFIX)
@@ -181,6 +192,30 @@ def imported(place: str) -> Any:
     """What "module:name" means."""
     module, name = place.split(":")
     return getattr(import_module(module), name)
+
+
+def require_recent(runtime: str) -> None:
+    """
+    Raises:
+        BadInput: the runtime is here in a version below `MINIMUM`.
+    """
+    package, least = MINIMUM.get(runtime, ("", ""))
+    if not package:
+        return
+    try:
+        have = version(package)
+    except PackageNotFoundError:
+        return  # built by hand, or under another name (onnxruntime-gpu)
+    if _numbers(have) < _numbers(least):
+        extra = RUNTIMES[runtime].extra
+        raise BadInput(
+            f"{package} {have} is too old, {least} or later is needed; run `pip install -U 'pumice[{extra}]' {package}`"
+        )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The leading numbers of a version: "1.23.0rc1" is (1, 23, 0)."""
+    return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[^\d.]", text, maxsplit=1)[0]))
 
 
 def _compiled(file: Path) -> bool:

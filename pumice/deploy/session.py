@@ -230,6 +230,7 @@ def open_session(
     chosen = resolve_runtime(source, "eager" if runtime == "auto" and device != "cpu" else runtime)
     if device != "cpu" and chosen != "eager":
         raise BadInput(f"runtime {chosen} runs on the cpu here; use runtime eager for {device}")
+    formats.require_recent(chosen)
     file = _file_of(source)
     if file is not None and chosen not in format_of(file).runtimes:
         file = None  # a run folder, whose weights run in eager

@@ -17,11 +17,14 @@ from PIL import Image
 from torch import nn
 
 from pumice.data.preprocess import Preprocess
+from pumice.deploy.bisect import LayerError, first_difference, layer_errors
 from pumice.deploy.carried import model_file, read_manifest
 from pumice.deploy.checks import IGNORES, Agreement, Check, agreement, output_checks, record_checks
 from pumice.deploy.compare import TOLERANCE, classes_in
+from pumice.deploy.diagnose import diagnose
 from pumice.deploy.formats import SUFFIXES
 from pumice.deploy.network import frozen, load, name_of
+from pumice.deploy.parity import relative_to_spread
 from pumice.deploy.probes import natural_images, probe_inputs
 from pumice.deploy.session import Session, open_session, readers, resolve_runtime
 from pumice.errors import BadInput
@@ -40,6 +43,9 @@ class Verification:
     refused: runtimes that do not agree or cannot open the file; they must not run it.
     source: where the images came from, "generated" if from nowhere.
     max_relative_error: max |file - reference| / max |reference| over all images, in that runtime.
+    relative_to_spread: max |file - reference| over how far the reference's outputs of different images lie apart.
+    diagnosis: why and where outputs differ, in sentences, as far as it can be told.
+    layers: the error of each layer, where outputs differ or it was asked for.
     """
 
     file: str
@@ -53,6 +59,9 @@ class Verification:
     tolerance: float
     runtimes: dict[str, float]
     refused: tuple[str, ...]
+    relative_to_spread: float = 0.0
+    diagnosis: tuple[str, ...] = ()
+    layers: tuple[LayerError, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -72,6 +81,8 @@ class Verification:
         record["checks"] = [asdict(check) for check in self.checks]
         record["runtimes"] = {name: _finite(error) for name, error in self.runtimes.items()}
         record["max_relative_error"] = _finite(self.max_relative_error)
+        record["relative_to_spread"] = _finite(self.relative_to_spread)
+        record["layers"] = [{"layer": entry.layer, "error": _finite(entry.error)} for entry in self.layers]
         return record
 
 
@@ -84,6 +95,7 @@ def verify(
     runtime: str = "auto",
     tolerance: float = TOLERANCE,
     manifest: Manifest | None = None,
+    layers: bool = False,
 ) -> Verification:
     """Compare a file with the network that it should be.
 
@@ -95,6 +107,7 @@ def verify(
         runtime: one, or "auto" for every one that reads the file.
         tolerance: largest relative error that passes.
         manifest: what the reference says of itself, for a network that carries nothing.
+        layers: compare layer by layer also where the outputs agree.
 
     Raises:
         BadInput: the file, the reference or the data cannot be opened.
@@ -141,14 +154,31 @@ def verify(
             for name, session in sessions.items():
                 rows[name].append(session.run(ours))
     outputs = {name: np.concatenate(parts) for name, parts in rows.items()}
-    for session in sessions.values():
-        session.close()
-
     want = outputs.pop("reference")
     found = [agreement(name, got, want, tolerance, task) for name, got in outputs.items()] + found
     refused = tuple(entry for entry in found if entry.error > tolerance)
     best = _choose(found, refused, carried)
     got = outputs[best.runtime]
+    session = sessions[best.runtime]
+    diagnosis: tuple[str, ...] = ()
+    by_layer: list[LayerError] = []
+    if best.error > tolerance or layers:
+        few = [pairs[i]() for i in np.unique(np.linspace(0, len(pairs) - 1, 6).astype(int))]
+        ours, theirs = (np.stack(side) for side in zip(*few, strict=True))
+        by_layer, where = _layers(path, reference, theirs, session, tolerance)
+        diagnosis = (where,) if best.error > tolerance else ()
+        if diagnosis and ours.shape == theirs.shape:
+            sides = (None if carried is None else carried.preprocess, None if wanted is None else wanted.preprocess)
+            with torch.inference_mode():
+                right = _forward(reference, theirs)
+            names = () if wanted is None else wanted.classes
+            why = diagnose(
+                session.run, theirs, right, session.run(ours), tolerance, ours=sides[0], theirs=sides[1], classes=names
+            )
+            # A fault of the input shows in every layer from the first on, so where it shows says nothing more.
+            diagnosis = (why,) if why else (where,)
+    for opened in sessions.values():
+        opened.close()
     return Verification(
         file=str(file),
         against=name_of(model, wanted) if isinstance(against, nn.Module) else str(against),
@@ -164,7 +194,23 @@ def verify(
         tolerance=tolerance,
         runtimes={entry.runtime: entry.error for entry in found},
         refused=tuple(entry.runtime for entry in refused),
+        relative_to_spread=relative_to_spread(got, want),
+        diagnosis=diagnosis,
+        layers=tuple(by_layer),
     )
+
+
+def _layers(
+    path: Path, reference: nn.Module, x: Inputs, session: Session, tolerance: float
+) -> tuple[list[LayerError], str]:
+    """Each layer's error, and where the file begins to differ, or why that cannot be told."""
+    if x.shape[1:] != session.input_size:
+        return [], f"where {path.name} differs cannot be told: it reads another image size"
+    try:
+        found = layer_errors(path, reference, np.resize(x, (session.batch, *x.shape[1:])), session.runtime)
+    except BadInput as error:
+        return [], str(error)
+    return found, first_difference(found, tolerance)
 
 
 def _finite(value: float) -> float | None:
