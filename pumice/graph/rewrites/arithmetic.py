@@ -4,8 +4,8 @@ A chain of x + b, x - b, a x, x / a and reshapes is a x + b with tensors a and b
 
     a hardsigmoid(x) + b = clamp(a x / 6, -a / 2, a / 2) + (a / 2 + b)     for one number a > 0
 
-where a / 6 goes into the layer that makes x.  The coefficients of Dynamic Shift-Max are such a chain: six operators on a
-few hundred numbers, each of which costs a runtime as much as a small convolution.
+where a / 6 goes into the layer that makes x.  The coefficients of Dynamic Shift-Max are such a chain: six operators on
+a few hundred numbers, each of which costs a runtime as much as a small convolution.
 """
 
 import torch
@@ -40,7 +40,8 @@ def _link(gm: fx.GraphModule, node: fx.Node) -> bool:
     if any(not size for size in sizes) or tensor(gm, node.args[0]) is not None or node.kwargs:
         return False
     inner, outer = sizes[1], sizes[0]
-    assert inner is not None and outer is not None
+    assert inner is not None
+    assert outer is not None
     if op in RESHAPES:
         return inner[0] == outer[0]
     other = node.args[1]
@@ -64,11 +65,11 @@ def _shorten(gm: fx.GraphModule, chain: list[fx.Node]) -> None:
     source, last = chain[0].args[0], chain[-1]
     assert isinstance(source, fx.Node)
     start, end = shape(source), shape(last)
-    assert start is not None and end is not None
+    assert start is not None
+    assert end is not None
     if not any(operator_of(node) in AFFINE for node in chain):
         return
-    dtype = next(iter(gm.buffers())).dtype
-    dtype = dtype if dtype.is_floating_point else torch.float32
+    dtype = next((b.dtype for b in gm.buffers() if b.is_floating_point()), torch.float32)
     b = _run(gm, chain, torch.zeros(start, dtype=torch.float64))[:1]
     a = _run(gm, chain, torch.ones(start, dtype=torch.float64))[:1] - b
     factor, term = _small(a), _small(b)

@@ -1,7 +1,7 @@
 """Batch norms that `pumice.graph.fold` leaves, because no convolution stands directly before them.
 
-y = s x + t for each channel.  It disappears into the convolutions that alone read it, where they pad nothing (they would
-pad x with -t / s otherwise), or into those that make the parts of a concatenation before it.  What stays becomes one
+y = s x + t for each channel.  It disappears into the convolutions that alone read it, where they pad nothing (else
+they would pad x with -t / s), or into those that make the parts of a concatenation before it.  What stays becomes one
 multiplication and one addition, or a depthwise 1 x 1 convolution: runtimes have fast code for that one, and fuse an
 activation with it.
 """
@@ -95,11 +95,9 @@ def _makers(gm: fx.GraphModule, value: object, reader: fx.Node) -> list[fx.Node]
 
 
 def _unpadded(layer: fx.Node) -> bool:
-    padding = arguments(layer).get("padding", 0)
+    given = arguments(layer).get("padding", 0)
     if operator_of(layer) == "linear":
         return len(shape(layer) or ()) == 2
-    return (
-        padding == "valid"
-        or not isinstance(padding, str)
-        and not any(padding if isinstance(padding, list | tuple) else [padding])
-    )
+    if isinstance(given, str):
+        return given == "valid"
+    return not any(given if isinstance(given, list | tuple) else [given])

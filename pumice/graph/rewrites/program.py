@@ -25,8 +25,8 @@ def program(model: nn.Module, input_size: tuple[int, int, int], batch: int = 1) 
     """
     still = copy.deepcopy(model).eval()
     for module in still.modules():
-        if getattr(module, "inplace", False) is True:
-            module.inplace = False  # a program knows no writing into tensors
+        if "inplace" in vars(module):
+            vars(module)["inplace"] = False  # a program knows no writing into tensors
     first = next((p for p in still.parameters() if p.is_floating_point()), torch.zeros(()))
     example = torch.zeros(batch, *input_size, dtype=first.dtype)
     try:
@@ -139,7 +139,7 @@ def _flat(given: fx.GraphModule) -> fx.GraphModule:
         if node.op == "call_module":
             continue  # the guard
         if node.op == "output":
-            answers = [n for n in node.all_input_nodes]
+            answers = list(node.all_input_nodes)
             if len(answers) != 1:
                 raise BadInput("only a network that answers one tensor can be rewritten")
             graph.output(new[answers[0]])

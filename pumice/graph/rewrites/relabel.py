@@ -5,8 +5,8 @@ Every tensor of a program is followed channel by channel: an *atom* is (tensor, 
 of one tensor, in whatever order, it reads that tensor as it lies: dense convolutions and linear layers have the columns
 of their weights permuted, depthwise convolutions, norms and activations hand the order on.  Where they are not, or the
 order cannot be had, one *copy* is made: of the slices that are wanted, and no sooner than somebody wants them.  The
-orders of all tensors are then chosen so that copies are few long slices (`orders`, `layout`), and the program is written
-anew (`written`).
+orders of all tensors are then chosen so that copies are few long slices (`orders`, `layout`), and the program is
+written anew (`written`).
 
 ShuffleNetV2's unit (concatenate, shuffle, split) thereby becomes one copy of the half that the branch reads; the other
 half is not touched until a branch wants it.
@@ -71,15 +71,21 @@ class Plan:
         self.atoms[node] = tuple((number, label) for label in range(channels))
         return number
 
-    def read(self, node: fx.Node, operand: fx.Node, suits: Callable[[int, list[int]], bool]) -> None:
-        """Let a node read an operand: as a tensor lies that holds just these channels, else through a copy."""
+    def read(
+        self, node: fx.Node, operand: fx.Node, suits: Callable[[int, list[int]], bool], early: bool = False
+    ) -> None:
+        """Let a node read an operand: as a tensor lies that holds just these channels, else through a copy.
+
+        early: copy what is out of order although the node could work on it as it lies.
+        """
         wanted = self.atoms[operand]
         distinct = frozenset(wanted)
         if len(distinct) == len(wanted):
             owner = wanted[0][0]
             if all(t == owner for t, _ in wanted) and len(wanted) == self.orders.channels(owner):
                 labels = [label for _, label in wanted]
-                if suits(owner, labels):
+                in_order = labels == sorted(labels)
+                if (in_order or not early) and suits(owner, labels):
                     self.reads[node, operand] = owner, labels
                     return
             for copied in self.shared.get(distinct, []):
@@ -158,7 +164,8 @@ def _moves(gm: fx.GraphModule, node: fx.Node, plan: Plan) -> bool:
         if parts_cut is None or not all(operator_of(user) == "getitem" for user in cut.users):
             return False
         start, end = parts_cut[int(node.args[1])]  # type: ignore[arg-type]
-        atoms[node] = atoms[cut.args[0]][start:end]  # type: ignore[index]
+        old = atoms[cut.args[0]]  # type: ignore[index]
+        atoms[node] = old[start:end]
     else:
         return False
     return True
@@ -231,7 +238,9 @@ def _combines(gm: fx.GraphModule, node: fx.Node, plan: Plan) -> bool:
             _as_written(plan, node, operand)
     # The largest first: where the orders cannot be had both, the smaller is copied.
     for operand in sorted(own, key=lambda n: -_elements(n)):
-        plan.read(node, operand, lambda t, labels: plan.orders.tie(number, t, labels))
+        # What several terms read moved (the shifted maps of Shift-Max) would else be moved once behind each of them.
+        early = operand in plan.moved and len(operand.users) > 1
+        plan.read(node, operand, lambda t, labels: plan.orders.tie(number, t, labels), early)
     return True
 
 

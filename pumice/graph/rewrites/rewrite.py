@@ -34,8 +34,7 @@ def rewritten(
 ) -> nn.Module:
     """A program that computes what the network computes in evaluation mode, with less; the network is not changed.
 
-    Every pass is exact: outputs differ by rounding alone.  Whether one *pays* depends on the runtime; what pays where is
-    `pumice.deploy.lower`.
+    Every pass is exact: outputs differ by rounding alone.  What pays depends on the runtime (`pumice.deploy.lower`).
 
     Args:
         model: any network of one image tensor and one answer, best with its batch norms folded (`pumice.graph.fold`).

@@ -1,5 +1,6 @@
 """A program written anew from a plan: weights in their new order, copies where they are wanted."""
 
+import math
 import operator
 
 import torch
@@ -71,11 +72,14 @@ class _Writer:
         return self._selection(whole, index, total, reader)
 
     def _selection(self, whole: fx.Node, index: Tensor, channels: int, reader: fx.Node) -> fx.Node:
-        """As a shuffle where it is one, since runtimes have code for that."""
-        size = whole.meta.get("shape")
-        for count in range(2, channels) if len(index) == channels and size is not None else ():
-            if channels % count == 0 and torch.equal(index, shuffled(count, channels)):
-                apart = [size[0], count, channels // count, *size[2:]]
+        """As a shuffle, of single channels or of blocks of them, where it is one: runtimes have code for that."""
+        size = tuple(whole.meta.get("shape") or ())
+        each = _block(index)
+        number = channels // each
+        for count in range(2, number) if len(index) == channels and size else ():
+            if number % count == 0 and torch.equal(index[::each] // each, shuffled(count, number)):
+                tail = [each * size[2], *size[3:]] if len(size) > 2 else [each]
+                apart = [size[0], count, number // count, *(tail if each > 1 else size[2:])]
                 x = self._call(aten.reshape.default, whole, apart, like=reader, name="shuffle_apart")
                 x = self._call(aten.transpose.int, x, 1, 2, like=reader, name="shuffle_across")
                 return self._call(aten.reshape.default, x, list(size), like=reader, name="shuffle")
@@ -168,3 +172,9 @@ def _known(gm: fx.GraphModule, node: fx.Node) -> Tensor:
     value = tensor(gm, node)
     assert value is not None
     return value
+
+
+def _block(index: Tensor) -> int:
+    """The largest number of channels that stay together, in order and aligned, all over a selection."""
+    breaks = [0, *((index[1:] != index[:-1] + 1).nonzero().flatten() + 1).tolist(), len(index)]
+    return math.gcd(*breaks, *index[breaks[:-1]].tolist())
