@@ -1,7 +1,7 @@
 """What a network becomes before it is written: norms folded, and the exact rewrites that pay in the format's runtime.
 
-`PASSES` says which, from measurements of each rewrite alone (`benchmarks/rewrites.py`, docs/log.md): what made a runtime
-slower is not used for it, whatever it saves elsewhere.
+`PASSES` says which, from measurements of each rewrite alone (`benchmarks/rewrites.py`, docs/log.md): what made a
+runtime slower is not used for it, whatever it saves elsewhere.
 """
 
 from torch import nn

@@ -1,10 +1,10 @@
 """In which order the channels of each tensor lie: classes of tensors whose orders go together, and what limits them.
 
 A *label* of a tensor is the number that a channel has in the network as written.  Where its channels really lie is
-free, as far as whoever makes and reads the tensor allows.  Tensors that are tied (the input and output of an activation,
-the two terms of a sum) are one class with one order.  A limit says in which block of positions each label must lie: a
-grouped convolution wants each group's channels in the group's block, in any order; what nobody understands wants every
-channel at its own place.
+free, as far as whoever makes and reads the tensor allows.  Tensors that are tied (the input and output of an
+activation, the two terms of a sum) are one class with one order.  A limit says in which block of positions each label
+must lie: a grouped convolution wants each group's channels in the group's block, in any order; what nobody understands
+wants every channel at its own place.
 """
 
 from collections.abc import Sequence
