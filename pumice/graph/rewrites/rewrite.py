@@ -12,7 +12,7 @@ from pumice.graph.rewrites.movement import select_channels, shuffles_as_selectio
 from pumice.graph.rewrites.noops import drop_noops
 from pumice.graph.rewrites.norms import depthwise_norms, fold_norms, multiply_add
 from pumice.graph.rewrites.program import program
-from pumice.graph.rewrites.written import relabel
+from pumice.graph.rewrites.written import relabel, relabel_to_slices
 
 PASSES: dict[str, Callable[[fx.GraphModule], None]] = {
     "constants": fold_constants,
@@ -24,13 +24,16 @@ PASSES: dict[str, Callable[[fx.GraphModule], None]] = {
     "arithmetic": merge_arithmetic,
     "indexing": select_channels,
     "selections": shuffles_as_selections,
+    "relabel_to_slices": relabel_to_slices,
     "relabel": relabel,
 }
 """By name, in the order in which they run."""
+USUAL = tuple(name for name in PASSES if name not in ("depthwise_norms", "selections", "relabel_to_slices"))
+"""Without the alternative forms of what other passes do."""
 
 
 def rewritten(
-    model: nn.Module, input_size: tuple[int, int, int], *, batch: int = 1, passes: Sequence[str] = tuple(PASSES)
+    model: nn.Module, input_size: tuple[int, int, int], *, batch: int = 1, passes: Sequence[str] = USUAL
 ) -> nn.Module:
     """A program that computes what the network computes in evaluation mode, with less; the network is not changed.
 

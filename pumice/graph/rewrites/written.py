@@ -21,6 +21,14 @@ def relabel(gm: fx.GraphModule) -> None:
     settle(gm)
 
 
+def relabel_to_slices(gm: fx.GraphModule) -> None:
+    """`relabel` where it leaves nothing but slices and concatenations; else the program stays as it is."""
+    writer = _Writer(gm, follow(gm))
+    if all(map(sliced, writer.pieces.values())):
+        writer.write()
+        settle(gm)
+
+
 class _Writer:
     def __init__(self, gm: fx.GraphModule, plan: Plan) -> None:
         self.gm, self.plan = gm, plan
