@@ -20,6 +20,7 @@ export.py     `export`: write a file whole, compare it with the network, record 
 verify.py     `verify`: is this file that checkpoint, fed the same way, with the same classes
 checks.py     the questions that `verify` asks
 predict.py    images in, ranked class names out
+lower.py      what pays in a format's runtime before a network is written: folding and exact rewrites
 network.py    a still copy of a network, its manifest, its input size
 carried.py    what a file says about itself (manifest, runtimes that agreed), read without a runtime
 compare.py    relative error and top-1 agreement

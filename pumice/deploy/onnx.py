@@ -18,6 +18,7 @@ from torch import nn
 
 from pumice.deploy.baked import Baked, example_of
 from pumice.deploy.carried import MANIFEST
+from pumice.deploy.lower import lowered
 from pumice.deploy.network import folded, name_of
 from pumice.errors import BadInput
 from pumice.models.manifest import Manifest
@@ -44,6 +45,7 @@ def export_onnx(
     manifest: Manifest | None = None,
     batch: int = 1,
     dynamic: Dynamic | None = None,
+    lowered_for: str = "onnx",
 ) -> None:
     """Write an .onnx file straight to `path`; `pumice.deploy.export.export` is the careful way.
 
@@ -54,7 +56,8 @@ def export_onnx(
         manifest: goes into the metadata.
         batch: batch of a static file.
         dynamic: the dimensions that stay open until a session is made.  Tracing takes 3-4 times as long; a dynamic
-            file fixed when it is opened runs exactly as fast as a static one.
+            file fixed when it is opened runs exactly as fast as a static one that is not rewritten.
+        lowered_for: the format whose rewrites pay (`pumice.deploy.lower`); a dynamic file is not rewritten.
 
     Raises:
         BadInput: the exporter cannot express the network.
@@ -65,7 +68,7 @@ def export_onnx(
     if isinstance(model, Baked):
         axes = {_OF_PIXELS[i]: axis for i, axis in axes.items()}
     name = name_of(model, manifest)
-    network = folded(model, input_size)
+    network = lowered(model, input_size, batch=batch, format=lowered_for, dynamic=dynamic is not None)
     # The tracer takes a dimension of 1 for a constant, hence two images where the batch stays open.
     example = example_of(model, 2 if 0 in axes else batch, input_size)
     try:

@@ -37,7 +37,7 @@ def export_openvino(
     require("openvino")
     with TemporaryDirectory(prefix="pumice-", ignore_cleanup_errors=True) as folder:
         file = Path(folder) / "model.onnx"
-        export_onnx(model, file, input_size, batch=batch, dynamic=dynamic)
+        export_onnx(model, file, input_size, batch=batch, dynamic=dynamic, lowered_for="openvino")
         network = read_network(file)
         if manifest is not None:
             network.set_rt_info(manifest.dumps(), [MANIFEST])

@@ -17,4 +17,5 @@ trace     `trace(model, input_size) -> Graph`
 edit      `apply(graph, changes)`: operators bypassed, swapped or of another width, every shape inferred anew
 resized   `Resized`: the graph at other widths of its channel groups, mostly by arithmetic
 fold      `fold_norms(model)`: batch norms folded into the layers that feed them, where that is exact
+rewrites/ exact rewrites of a network as a program of ATen operators
 """
