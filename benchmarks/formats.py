@@ -1,0 +1,192 @@
+"""Every exact variant in every format: does the file compute what the network computes?
+
+    .venv/bin/python benchmarks/formats.py OUT.jsonl --images FOLDER [--formats onnx,pt2] [--shard 0/2] [NAME ...]
+    .venv/bin/python benchmarks/formats.py OUT.jsonl --page docs/formats.md
+
+Weights are random; batch norms have the statistics of real images, on others of which file and network are compared:
+the largest difference beside the spread between images, at most 1e-3, and the same best class for every image.  A net
+that hardly depends on its image is untestable, which counts as a failure.  Rows that are in OUT are not made again.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from pumice.cost.machine import runtime_version
+from pumice.data.image import read_image
+from pumice.deploy.export import export
+from pumice.deploy.formats import FORMATS
+from pumice.deploy.parity import parity
+from pumice.errors import BadInput, CheckFailed
+from pumice.models.catalogue import Entry, entries
+from pumice.models.checkpoint import manifest_of
+from pumice.models.create import create_model
+
+ORDER = ("onnx", "openvino", "pt2", "ncnn", "litert", "executorch")
+SETTLING, JUDGED = 8, 6  # images
+MOBILE = ("litert", "executorch", "ncnn")
+
+
+def main() -> None:
+    """Make the rows that are missing, or the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("names", nargs="*", help="networks; every exact one by default")
+    parser.add_argument("--images", type=Path, help="a folder of real images, searched below")
+    parser.add_argument("--formats", default=",".join(ORDER))
+    parser.add_argument("--shard", default="0/1", help="which of how many processes this is")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--page", type=Path, help="write the table of what OUT holds")
+    given = parser.parse_intermixed_args()
+    if given.page is not None:
+        given.page.write_text(page(rows(given.out)))
+        return
+    torch.set_num_threads(1)
+    mine, of = map(int, given.shard.split("/"))
+    chosen = [e for e in sorted(entries(), key=lambda e: e.madds) if e.status == "exact" or e.name in given.names]
+    chosen = [e for e in chosen if not given.names or e.name in given.names]
+    end = time.monotonic() + given.seconds
+    for entry in chosen[mine::of]:
+        done = {(row["name"], row["format"]) for row in rows(given.out)}
+        missing = [form for form in given.formats.split(",") if (entry.name, form) not in done]
+        if not missing or time.monotonic() > end:
+            continue
+        for row in judged(entry, missing, given.images):
+            with given.out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(line(row), flush=True)
+
+
+def rows(path: Path) -> list[dict]:
+    return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
+
+
+def judged(entry: Entry, formats: list[str], folder: Path) -> list[dict]:
+    """One row a format."""
+    torch.manual_seed(0)
+    model = create_model(entry.name)
+    manifest = manifest_of(model)
+    x = real(folder, manifest, SETTLING + JUDGED)
+    settle(model, torch.from_numpy(x[:SETTLING]))
+    found = []
+    for name in formats:
+        began = time.monotonic()
+        row = {"name": entry.name, "family": entry.family, "format": name, "ok": False}
+        form = FORMATS[name]
+        row["version"] = runtime_version(form.runtimes[0])
+        try:
+            with tempfile.TemporaryDirectory(prefix="pumice-") as at:
+                file = export(model, Path(at, f"model{form.suffix}"), format=name, manifest=manifest, check=False)
+                seen = parity(file, model, x[SETTLING:], task=manifest.task)
+                row |= {
+                    "bytes": file.bytes,
+                    "error": seen.error_to_spread,
+                    "top1": seen.top1,
+                    "testable": seen.testable,
+                }
+                row["ok"] = seen.ok
+        except (BadInput, CheckFailed) as error:
+            row["why"] = str(error)
+        except Exception as error:  # a bug of ours or of a library's
+            row["why"] = f"{type(error).__name__}: {(str(error).splitlines() or ['?'])[0][:200]}"
+        found.append(row | {"seconds": round(time.monotonic() - began, 1)})
+    return found
+
+
+def settle(model: nn.Module, images: torch.Tensor) -> None:
+    """Batch norms with the statistics of real images, each from what the settled ones before it give."""
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    with torch.no_grad():
+        for _ in range(2):
+            model(images)
+    model.eval()
+
+
+def real(folder: Path, manifest, count: int) -> np.ndarray:
+    """(count, C, H, W): images spread over the folder, fed as the network is."""
+    files = sorted(folder.rglob("*.jpg"))
+    chosen = [files[i] for i in np.linspace(0, len(files) - 1, count).round().astype(int)]
+    return np.stack([manifest.preprocess(read_image(file)) for file in chosen])
+
+
+def line(row: dict) -> str:
+    said = row.get("why") or f"error {row['error']:.1e} of the spread, top-1 {row['top1']:.0%}"
+    return f"{row['name']:34} {row['format']:10} {'ok' if row['ok'] else 'NO'}  {said}  {row['seconds']:.0f} s"
+
+
+def page(found: list[dict]) -> str:
+    """The table as Markdown: networks down, formats across, reasons below."""
+    by_net: defaultdict[str, dict[str, dict]] = defaultdict(dict)
+    for row in found:
+        by_net[row["name"]][row["format"]] = row
+    formats = [name for name in ORDER if any(name in cells for cells in by_net.values())]
+    reasons: dict[str, int] = {}
+    body, family = [], ""
+    order = sorted(by_net, key=lambda name: (next(iter(by_net[name].values()))["family"], name))
+    for name in order:
+        cells = by_net[name]
+        own = next(iter(cells.values()))["family"]
+        shown = []
+        for form in formats:
+            row = cells.get(form)
+            if row is None:
+                shown.append("")
+            elif row["ok"]:
+                shown.append(f"{row['error']:.0e}")
+            else:
+                why = row.get("why") or failed(row)
+                number = reasons.setdefault(why.replace(name, "the network"), len(reasons) + 1)
+                shown.append(f"no ({number})")
+        body.append(f"| {own if own != family else ''} | {name} | {' | '.join(shown)} |")
+        family = own
+    totals = [f"{sum(c.get(f, {}).get('ok', False) for c in by_net.values())} of {len(by_net)}" for f in formats]
+    versions = {row["format"]: row["version"] for row in found if row.get("version")}
+    return "\n".join(
+        [
+            "# Formats",
+            "",
+            INTRODUCTION,
+            "",
+            "Versions: " + ", ".join(f"{FORMATS[f].runtimes[0]} {versions[f]}" for f in formats if f in versions) + ".",
+            "",
+            f"| family | network | {' | '.join(formats)} |",
+            f"| --- | --- | {' | '.join('---' for _ in formats)} |",
+            f"| | **all** | {' | '.join(totals)} |",
+            *body,
+            "",
+            "## Why not",
+            "",
+            *(f"{number}. {why}" for why, number in reasons.items()),
+            "",
+        ]
+    )
+
+
+def failed(row: dict) -> str:
+    if not row["testable"]:
+        return "its output hardly depends on the image, so that nothing can be said"
+    return f"off by {row['error']:.0e} of the spread between images, the best class agrees on {row['top1']:.0%}"
+
+
+INTRODUCTION = """\
+Every exact network of Pumice in every format, with random weights and batch norms that have the statistics of real
+photographs.  A figure is the largest difference between file and network over six other photographs, beside how far the
+outputs of different photographs lie apart; it may be 1e-3 at most, and the best class must be the same for each.
+`benchmarks/formats.py` makes this page; `pumice export` compares each file that it writes in the same way, to 1e-4 of
+the largest output."""
+
+
+if __name__ == "__main__":
+    main()
