@@ -2,11 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from pumice.errors import BadInput, CheckFailed
 from pumice.files import atomic
 from pumice.models.dense.decoding import decoding_of
 from pumice.models.manifest import Manifest
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def export(
     path = Path(path)
     form = format_named(path, format)
     require_writer(form)
-    _free(path, form)
+    check_free(path, form)
     if dynamic is not None and not form.open_sizes:
         raise BadInput(f"a file of format {form.name} is of one size; leave dynamic out, or choose onnx or openvino")
     model, manifest = load(model_or_source, manifest)
@@ -109,25 +112,13 @@ def export(
         _record(scratch, form, manifest, checked)
         return checked
 
-    with _writing(path):
-        if not form.main:
-            with atomic(path) as scratch:
-                checked = fill(scratch)
-        else:
-            # The parts are made in a folder of their own, so that none is seen before all are right.
-            with atomic(path.with_suffix(".pair") if path.suffix else path) as folder:
-                folder.mkdir()
-                checked = fill(folder / form.main)
-            if path.suffix:
-                _unpack(path)
-    file = path / form.main if form.main and not path.suffix else path
+    file, checked = put_in_place(path, form, fill)
     if form.code:
         remember(file)
-    size_on_disk = sum(part.stat().st_size for part in parts_of(file) if part.is_file())
-    return Exported(path, form.name, size_on_disk, checked)
+    return Exported(path, form.name, bytes_of(file), checked)
 
 
-def _free(path: Path, form: Format) -> None:
+def check_free(path: Path, form: Format) -> None:
     """See that a folder to be written over is a model's.
 
     Raises:
@@ -138,6 +129,39 @@ def _free(path: Path, form: Format) -> None:
         foreign = [part.name for part in path.iterdir() if part.name not in own]
         if foreign:
             raise BadInput(f"the folder {path} holds other things ({foreign[0]}); give a path that is free")
+
+
+def put_in_place(path: Path, form: Format, fill: Callable[[Path], T]) -> tuple[Path, T]:
+    """Have a file written beside its place and moved there when it is whole.
+
+    Args:
+        path: file, or folder of a format that has them.
+        form: its format.
+        fill: writes to the scratch path it is given, which for a folder is the main part in it.
+
+    Returns:
+        The file, or the folder's main part, and what `fill` returned.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
+    with _writing(path):
+        if not form.main:
+            with atomic(path) as scratch:
+                made = fill(scratch)
+        else:
+            # The parts are made in a folder of their own, so that none is seen before all are right.
+            with atomic(path.with_suffix(".pair") if path.suffix else path) as folder:
+                folder.mkdir()
+                made = fill(folder / form.main)
+            if path.suffix:
+                _unpack(path)
+    return (path / form.main if form.main and not path.suffix else path), made
+
+
+def bytes_of(file: Path) -> int:
+    """Size on disk of all parts of a model file."""
+    return sum(part.stat().st_size for part in parts_of(file) if part.is_file())
 
 
 @contextmanager
