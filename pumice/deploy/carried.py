@@ -154,6 +154,10 @@ def read_checked(path: str | Path) -> dict[str, float]:
 
 
 def read_quantised(path: str | Path) -> dict[str, Any] | None:
-    """How a file of 8-bit integers was made ("scheme", "images", "float_layers", "equalised"); None for a float file."""
+    """How a file of 8-bit integers was made, None for a float file.
+
+    "scheme", "images" (how many), "float_layers", "equalised", "agreement" (share of calibration images with the
+    network's best class), and the settings of the scheme.
+    """
     text = read_metadata(path).get(QUANTISED)
     return None if text is None else dict(json.loads(text))

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +26,6 @@ from pumice.errors import BadInput, CheckFailed
 from pumice.files import atomic
 from pumice.models.dense.decoding import decoding_of
 from pumice.models.manifest import Manifest
-
 
 T = TypeVar("T")
 
@@ -109,7 +108,9 @@ def export(
     def fill(scratch: Path) -> dict[str, float]:
         writer(model, scratch, size, manifest=manifest, batch=batch, dynamic=dynamic)
         checked = _check(scratch, form, model, size, manifest, batch, dynamic) if check else {}
-        _record(scratch, form, manifest, checked)
+        # ONNX and OpenVINO files have their manifest already.
+        said = {} if manifest is None or form.name in ("onnx", "openvino") else {MANIFEST: manifest.dumps()}
+        add_properties(scratch, form, said | ({CHECKED: dump_checked(checked)} if checked else {}))
         return checked
 
     file, checked = put_in_place(path, form, fill)
@@ -230,24 +231,29 @@ def _first(error: Exception) -> str:
     return str(error).splitlines()[0][:200]
 
 
-def _record(file: Path, form: Format, manifest: Manifest | None, checked: dict[str, float]) -> None:
-    """Let the file say what was found; ONNX and OpenVINO files have their manifest already."""
-    if form.name == "onnx" and checked:
+def add_properties(file: Path, form: Format, said: Mapping[str, str]) -> None:
+    """Let a file that was just written say more of itself.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if form.name == "onnx" and said:
         proto = read_onnx(file)
-        set_property(proto, CHECKED, dump_checked(checked))
+        for key, value in said.items():
+            set_property(proto, key, value)
         file.write_bytes(proto.SerializeToString())
-    elif form.name == "openvino" and checked:
+    elif form.name == "openvino" and said:
         network = read_network(file)
-        network.set_rt_info(dump_checked(checked), [CHECKED])
+        for key, value in said.items():
+            network.set_rt_info(value, [key])
         # The weights are mapped from the very .bin that would be overwritten, so the new pair is written beside it.
         again = file.with_name("again.xml")
         save_network(network, again)
         del network
         again.replace(file)
         again.with_suffix(".bin").replace(file.with_suffix(".bin"))
-    elif form.name not in ("onnx", "openvino"):
-        said = {} if manifest is None else {MANIFEST: manifest.dumps()}
-        add_metadata(file, said | ({CHECKED: dump_checked(checked)} if checked else {}))
+    else:
+        add_metadata(file, said)
 
 
 def _unpack(path: Path) -> None:

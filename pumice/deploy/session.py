@@ -42,7 +42,7 @@ class Session(ABC):
     """
 
     runtime: ClassVar[str]
-    dtype: str = "float32"  # of what it computes with; images and outputs are float32
+    dtype: str = "float32"
     # Whether a forward pass takes exactly `batch` images.
     fixed_batch: ClassVar[bool] = True
 

@@ -17,8 +17,8 @@ from PIL import Image
 from torch import nn
 
 from pumice.data.preprocess import Preprocess
-from pumice.deploy.carried import model_file, read_manifest
-from pumice.deploy.checks import IGNORES, Agreement, Check, agreement, output_checks, record_checks
+from pumice.deploy.carried import model_file, read_manifest, read_quantised
+from pumice.deploy.checks import IGNORES, Agreement, Check, agreement, agrees, output_checks, record_checks
 from pumice.deploy.compare import TOLERANCE, classes_in
 from pumice.deploy.formats import SUFFIXES
 from pumice.deploy.network import frozen, load, name_of
@@ -146,7 +146,8 @@ def verify(
 
     want = outputs.pop("reference")
     found = [agreement(name, got, want, tolerance, task) for name, got in outputs.items()] + found
-    refused = tuple(entry for entry in found if entry.error > tolerance)
+    quantised = read_quantised(path)
+    refused = tuple(entry for entry in found if not agrees(entry, tolerance, quantised))
     best = _choose(found, refused, carried)
     got = outputs[best.runtime]
     return Verification(
@@ -154,7 +155,7 @@ def verify(
         against=name_of(model, wanted) if isinstance(against, nn.Module) else str(against),
         runtime=best.runtime,
         checks=(
-            *output_checks(best, refused, got, want, tolerance, task),
+            *output_checks(best, refused, got, want, tolerance, task, quantised),
             *record_checks(carried, wanted, some.input_size, (classes_in(got, task), classes_in(want, task))),
         ),
         max_relative_error=best.error,

@@ -22,8 +22,10 @@ from pumice.graph.trace import trace
 SWEEPS = 20
 SETTLED = 1e-3  # of ln s
 # Of one channel, and f(s x) = s f(x) for s > 0.
-_THROUGH = ("relu", "relu_", "leaky_relu", "leaky_relu_", "max_pool2d_with_indices", "max_pool2d", "avg_pool2d")
-_THROUGH += ("_adaptive_avg_pool2d", "clone")
+_THROUGH = frozenset(
+    ("relu", "relu_", "leaky_relu", "leaky_relu_", "max_pool2d_with_indices", "max_pool2d", "avg_pool2d")
+    + ("_adaptive_avg_pool2d", "clone")
+)
 
 
 def equalise(model: nn.Module, input_size: tuple[int, int, int]) -> tuple[nn.Module, int]:
@@ -64,7 +66,8 @@ def pairs_of(model: nn.Module, input_size: tuple[int, int, int]) -> list[tuple[s
         for node in graph.nodes
         if node.path in plain & alone and _weighs(node, graph) and uses[f"{node.path}.weight"] == 1
     }
-    return [(own[first.index], own[second.index]) for first, second in _linked(graph) if {first.index, second.index} <= set(own)]
+    linked = ((first.index, second.index) for first, second in _linked(graph))
+    return [(own[first], own[second]) for first, second in linked if first in own and second in own]
 
 
 def _plain(module: nn.Module) -> bool:
@@ -114,4 +117,3 @@ def _rescale(first: nn.Conv2d, second: nn.Conv2d) -> float:
         first.bias.copy_(first.bias.double() / scale)
     columns.copy_(columns.double() * scale.view(second.groups, 1, -1, 1, 1))
     return float(scale.log().abs().max())
-

@@ -1,11 +1,11 @@
 """LiteRT's static quantisation of a .tflite file by AI Edge Quantizer; images and outputs stay float32.
 
-Weights are symmetric, one scale for each output channel; activations are asymmetric, one scale for each tensor.  h-swish
-has an integer kernel of its own.
+Weights are symmetric, one scale for each output channel; activations are asymmetric, one scale for each tensor.
+h-swish has an integer kernel of its own.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from pumice.deploy.carried import add_metadata
-from pumice.deploy.litert import INPUT, write_litert
-from pumice.deploy.silence import silenced
+from pumice.deploy.formats import FORMATS, writer_of
+from pumice.deploy.onnx import INPUT
+from pumice.deploy.schemes.silence import silent
 from pumice.errors import BadInput
 from pumice.progress import track
 
@@ -30,7 +30,6 @@ def write(
     images: NDArray[np.float32],
     *,
     float_layers: Sequence[str],
-    said: Mapping[str, str],
 ) -> None:
     """Write a .tflite file straight to `path`.
 
@@ -40,16 +39,15 @@ def write(
         input_size: (C, H, W).
         images: (N, C, H, W).
         float_layers: module paths to leave in float32.
-        said: text properties of the file.
 
     Raises:
         BadInput: the network cannot be converted, or the quantiser refuses it.
     """
     with TemporaryDirectory(prefix="pumice-", ignore_cleanup_errors=True) as folder:
         plain = Path(folder) / "plain.tflite"
-        write_litert(model, plain, input_size)
+        writer_of(FORMATS["litert"])(model, plain, input_size)
         try:
-            with silenced():
+            with silent(native=True):
                 from ai_edge_quantizer import quantizer, recipe
 
                 work = quantizer.Quantizer(str(plain), recipe.static_wi8_ai8())
@@ -60,16 +58,15 @@ def write(
             ranges: dict[str, Any] | None = None
             for start in track(range(0, len(images), _AT_ONCE), "calibrate"):
                 some = [{INPUT: image[None]} for image in images[start : start + _AT_ONCE]]
-                with silenced():
+                with silent(native=True):
                     ranges = work.calibrate({"serving_default": some}, ranges, num_threads=1)
-            with silenced():
+            with silent(native=True):
                 content = bytes(work.quantize(ranges).quantized_model)
         except BadInput:
             raise
         except Exception as error:  # its errors have no common class
             raise BadInput(f"LiteRT's quantiser refuses this network: {str(error).splitlines()[0][:200]}") from error
     path.write_bytes(content)
-    add_metadata(path, said)
 
 
 def _spare(work: Any, scope: str, operation: str) -> None:
@@ -96,7 +93,8 @@ def _scopes(file: Path, layers: Sequence[str]) -> list[str]:
     made = {int(index) for op in operations for index in op["outputs"]}
     scopes = []
     for layer in layers:
-        named = re.compile("_network/" + "/".join(f"[^/;]*_{re.escape(part)}" for part in layer.split(".")) + ";[0-9]*$")
+        steps = "/".join(f"[^/;]*_{re.escape(part)}" for part in layer.split("."))
+        named = re.compile(f"_network/{steps};[0-9]*$")
         found = [
             names[int(op["outputs"][0])]
             for op in operations

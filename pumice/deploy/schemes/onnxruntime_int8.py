@@ -3,7 +3,7 @@
 The runtime fuses what lies between such pairs into integer kernels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from pumice.deploy.onnx import INPUT, export_onnx, read_onnx, set_property
+from pumice.deploy.onnx import INPUT, export_onnx, read_onnx
 from pumice.deploy.onnxruntime import load_onnxruntime
 from pumice.deploy.schemes.layer_nodes import nodes_of
 from pumice.deploy.schemes.silence import silent
@@ -29,7 +29,6 @@ def write(
     images: NDArray[np.float32],
     *,
     float_layers: Sequence[str],
-    said: Mapping[str, str],
     calibration: str,
     weights: str,
 ) -> None:
@@ -41,7 +40,6 @@ def write(
         input_size: (C, H, W).
         images: (N, C, H, W).
         float_layers: module paths to leave in float32.
-        said: text properties of the file.
         calibration: "minmax", "percentile" (99.99 %) or "entropy" for the ranges of activations.
         weights: "full" 8 bits, or "reduced" to 7.
 
@@ -86,8 +84,6 @@ def write(
             raise BadInput(f"onnxruntime cannot quantise this network: {str(error).splitlines()[0][:200]}") from error
         proto = read_onnx(made)
     proto.producer_name, proto.producer_version = "pumice", ""
-    for key, value in said.items():
-        set_property(proto, key, value)
     path.write_bytes(proto.SerializeToString())
 
 

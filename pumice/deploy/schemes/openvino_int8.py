@@ -1,7 +1,7 @@
 """NNCF's post-training quantisation of an OpenVINO model: static ranges and bias correction."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,7 +33,6 @@ def write(
     images: NDArray[np.float32],
     *,
     float_layers: Sequence[str],
-    said: Mapping[str, str],
     preset: str,
     weights: str,
 ) -> None:
@@ -45,7 +44,6 @@ def write(
         input_size: (C, H, W).
         images: (N, C, H, W).
         float_layers: module paths to leave in float32.
-        said: text properties of the file.
         preset: "performance" has activations symmetric about zero, "mixed" lets them be asymmetric.
         weights: "full" 8 bits, or "reduced" to 7.
 
@@ -79,8 +77,6 @@ def write(
                 )
         except Exception as error:  # its errors have no common class
             raise BadInput(f"nncf cannot quantise this network: {str(error).splitlines()[0][:200]}") from error
-        for key, value in said.items():
-            quantised.set_rt_info(value, [key])
         save_network(quantised, path)
 
 

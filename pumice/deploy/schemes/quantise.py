@@ -14,7 +14,7 @@ from torch import nn
 
 from pumice.deploy.carried import MANIFEST, QUANTISED
 from pumice.deploy.compare import choices, same_top1
-from pumice.deploy.export import bytes_of, check_free, put_in_place
+from pumice.deploy.export import add_properties, bytes_of, check_free, put_in_place
 from pumice.deploy.formats import format_named, imported
 from pumice.deploy.network import folded, frozen, load, name_of, size_of
 from pumice.deploy.schemes.equalise import equalise as equalised_copy
@@ -78,7 +78,7 @@ def quantise(
         images: (N, C, H, W) as the network reads them, see `calibration_images`; 100 to 500 are usual.
         scheme: one of `SCHEMES`.
         manifest: what the file shall carry, by default the source's own.
-        input_size: (C, H, W), by default the images' own.
+        input_size: (C, H, W), by default the manifest's, without one that of the images.
         float_layers: module paths of convolutions and linear layers to leave in float32.
         equalise: even the ranges of weights out first, where that changes nothing else.
         settings: of the scheme, see its line in `SCHEMES`.
@@ -94,7 +94,8 @@ def quantise(
     form = format_named(path, chosen.format)
     check_free(path, form)
     model, manifest = load(model_or_source, manifest)
-    size = size_of(model, manifest, input_size or (images.shape[1:] if images.ndim == 4 else None))
+    own = images.shape[1:] if manifest is None and images.ndim == 4 else None
+    size = size_of(model, manifest, input_size or own)
     _check_images(images, size, name_of(model, manifest))
     if manifest is not None and manifest.input_size != size:
         manifest = manifest.at(*size[1:])
@@ -105,10 +106,12 @@ def quantise(
     record = {"scheme": scheme, "images": len(images), "float_layers": list(layers), "equalised": evened > 0, **options}
 
     def fill(file: Path) -> float:
+        imported(chosen.writer)(source, file, size, images, float_layers=layers, **options)
+        agreement = _agreement(file, chosen, model, images, manifest)
         said = {} if manifest is None else {MANIFEST: manifest.dumps()}
-        said[QUANTISED] = json.dumps(record)
-        imported(chosen.writer)(source, file, size, images, float_layers=layers, said=said, **options)
-        return _agreement(file, chosen, model, images, manifest)
+        said[QUANTISED] = json.dumps({**record, "agreement": agreement})
+        add_properties(file, form, said)
+        return agreement
 
     file, agreement = put_in_place(path, form, fill)
     return Quantised(path, scheme, form.name, bytes_of(file), layers, evened > 0, agreement, options)
@@ -124,7 +127,9 @@ def _check_images(images: NDArray[np.float32], size: tuple[int, int, int], name:
             f"calibration takes images as float32 of shape (N, C, H, W), not {images.dtype} of shape {images.shape}"
         )
     if images.shape[1:] != size:
-        raise BadInput(f"{name} reads images of shape {size}, and those for calibration are of shape {images.shape[1:]}")
+        raise BadInput(
+            f"{name} reads images of shape {size}, and those for calibration are of shape {images.shape[1:]}"
+        )
     if not np.isfinite(images).all():
         raise BadInput("the calibration images hold infinite or undefined values; prepare them again")
     if float(np.ptp(images)) == 0:

@@ -13,7 +13,7 @@ class Scheme:
     """A toolkit that quantises, the format that it writes and the runtime that it writes for.
 
     writer: "module:function".
-    packages: that it needs beside those of its format.  extra: of Pumice, that brings them.
+    packages: modules that it needs beside those of its format.  extra: of Pumice, that brings them.
     settings: what can be set, each with its choices, the default first.
     """
 
@@ -74,7 +74,7 @@ SCHEMES: dict[str, Scheme] = {
             "executorch",
             "executorch",
             "pumice.deploy.schemes.executorch_int8:write",
-            ("torchao",),
+            ("torchao", "pumice.deploy.executorch_int8"),
             "mobile",
         ),
     )

@@ -21,9 +21,7 @@ BATCH = 8  # images of the default comparison
 _Layer = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.Linear
 
 
-def sensitive_layers(
-    model: nn.Module, images: NDArray[np.float32], *, batch: int = BATCH
-) -> list[tuple[str, float]]:
+def sensitive_layers(model: nn.Module, images: NDArray[np.float32], *, batch: int = BATCH) -> list[tuple[str, float]]:
     """Module paths of the layers with weights, the most sensitive first, each with what remains of the signal.
 
     The figure is the signal-to-noise ratio of the outputs in decibels, 10 lg(sum y^2 / sum (y - y_q)^2), where only
