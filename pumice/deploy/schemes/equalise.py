@@ -23,8 +23,7 @@ SWEEPS = 20
 SETTLED = 1e-3  # of ln s
 # Of one channel, and f(s x) = s f(x) for s > 0.
 _THROUGH = frozenset(
-    ("relu", "relu_", "leaky_relu", "leaky_relu_", "max_pool2d_with_indices", "max_pool2d", "avg_pool2d")
-    + ("_adaptive_avg_pool2d", "clone")
+    "relu relu_ leaky_relu leaky_relu_ max_pool2d_with_indices max_pool2d avg_pool2d _adaptive_avg_pool2d clone".split()
 )
 
 
