@@ -22,9 +22,8 @@ from pumice.graph.trace import trace
 SWEEPS = 20
 SETTLED = 1e-3  # of ln s
 # Of one channel, and f(s x) = s f(x) for s > 0.
-_THROUGH = frozenset(
-    "relu relu_ leaky_relu leaky_relu_ max_pool2d_with_indices max_pool2d avg_pool2d _adaptive_avg_pool2d clone".split()
-)
+_THROUGH = {"relu", "relu_", "leaky_relu", "leaky_relu_", "clone", "_adaptive_avg_pool2d", "avg_pool2d", "max_pool2d"}
+_THROUGH |= {"max_pool2d_with_indices"}
 
 
 def equalise(model: nn.Module, input_size: tuple[int, int, int]) -> tuple[nn.Module, int]:
