@@ -73,8 +73,8 @@ def test_layers_stay_in_float(
     spared = quantise(
         learnt.net, path, learnt.calibration, scheme=scheme.name, manifest=learnt.manifest, float_layers=[BIG]
     )
-    # Its weights take four bytes each instead of one.
-    assert spared.bytes - made.bytes == pytest.approx(3 * 96 * 768, rel=0.05)
+    # Its weights take four bytes each instead of one; scales for each channel (768) fall away.
+    assert spared.bytes - made.bytes == pytest.approx(3 * 96 * 768, rel=0.1)
     assert spared.float_layers == (BIG,)
     assert read_quantised(spared)["float_layers"] == [BIG]
     assert capfd.readouterr() == ("", "")
