@@ -47,8 +47,9 @@ def test_it_says_what_the_network_says_and_is_small(
         assert (session.runtime, session.dtype, session.batch) == (scheme.runtime, "int8", 1)
         assert session.manifest == learnt.manifest
     assert np.mean(got.argmax(1) == want.argmax(1)) >= 0.95
-    # Of 8 bits indeed: a float32 file would be off by 1e-6, a wrong one by far more.
-    assert 1e-4 < np.abs(got - want).max() / np.abs(want).max() < 0.3
+    # Of 8 bits indeed: a float32 file would be off by 1e-6, a wrong one by far more.  On average, because ranges that
+    # LiteRT's quantiser averages over images cut single large outputs off.
+    assert 1e-4 < np.abs(got - want).mean() / np.abs(want).mean() < 0.15
     plain = export(learnt.net, tmp_path / f"net{FORMATS[scheme.format].suffix}", manifest=learnt.manifest, check=False)
     assert 10_000 < made.bytes < plain.bytes / 2
 
