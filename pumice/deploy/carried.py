@@ -3,7 +3,8 @@
 `.onnx`: metadata properties; OpenVINO's `.xml`: the `rt_info` element; `.safetensors`: as checkpoints do; `.pt2`: an
 entry of the archive that it is; `.tflite` and `.pte`: an archive behind the model, as TensorFlow Lite keeps its own
 metadata (readers of either stop where the model ends); a folder of ncnn: `pumice.json` in it.
-Key "pumice" holds the manifest, "pumice_checked" the runtimes that were compared with the network at export.
+Key "pumice" holds the manifest, "pumice_checked" the runtimes that were compared with the network at export,
+"pumice_quantised" how a file of 8-bit integers was made.
 """
 
 import json
@@ -11,6 +12,7 @@ import xml.etree.ElementTree as ElementTree
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pumice.deploy.formats import MAINS, SUFFIXES
 from pumice.deploy.onnx_header import read_header
@@ -19,6 +21,7 @@ from pumice.models.manifest import Manifest
 
 MANIFEST = "pumice"
 CHECKED = "pumice_checked"
+QUANTISED = "pumice_quantised"
 ENTRY = "pumice.json"  # of an archive or folder
 _ARCHIVES = (".pt2", ".tflite", ".pte")
 _FIRST = b"PK\x03\x04\x14" + 5 * b"\0"  # of the archive that `add_metadata` puts behind a model
@@ -153,3 +156,13 @@ def read_checked(path: str | Path) -> dict[str, float]:
     if text is None:
         return {}
     return {name: float("inf") if error is None else float(error) for name, error in json.loads(text).items()}
+
+
+def read_quantised(path: str | Path) -> dict[str, Any] | None:
+    """How a file of 8-bit integers was made, None for a float file.
+
+    "scheme", "images" (how many), "float_layers", "equalised", "agreement" (share of calibration images with the
+    network's best class), and the settings of the scheme.
+    """
+    text = read_metadata(path).get(QUANTISED)
+    return None if text is None else dict(json.loads(text))

@@ -1,10 +1,27 @@
 """How far two sets of outputs are apart."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 # Two ways to sum the same float32 products differ by about 1e-6 of the largest output; a wrong weight by far more.
 TOLERANCE = 1e-4
+# Of best classes between a network and its 8-bit file: how far it may fall below what the file's record says of the
+# images it was calibrated on, and what is never gone below.
+SLACK, LEAST_AGREEMENT = 0.03, 0.8
+
+
+def agreement_asked(quantised: Mapping[str, Any] | None) -> float:
+    """The share of best classes that a file must have in common with its network: all, but for one of 8-bit integers.
+
+    Args:
+        quantised: what such a file says of its making (`read_quantised`), None for a float file.
+    """
+    if quantised is None:
+        return 1.0
+    return max(LEAST_AGREEMENT, float(quantised.get("agreement", 1.0)) - SLACK)
 
 
 def relative_error(got: NDArray[np.float32], want: NDArray[np.float32]) -> float:

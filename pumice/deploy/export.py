@@ -2,9 +2,10 @@
 
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ from pumice.errors import BadInput, CheckFailed
 from pumice.files import atomic, writing
 from pumice.models.dense.decoding import decoding_of
 from pumice.models.manifest import Manifest
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def export(
     path = Path(path)
     form = format_named(path, format)
     require_writer(form)
-    _free(path, form)
+    check_free(path, form)
     if dynamic is not None and not form.open_sizes:
         raise BadInput(f"a file of format {form.name} is of one size; leave dynamic out, or choose onnx or openvino")
     if bake and not form.bakes:
@@ -118,28 +121,18 @@ def export(
     def fill(scratch: Path) -> dict[str, float]:
         writer(written, scratch, size, manifest=manifest, batch=batch, dynamic=dynamic)
         checked = _check(scratch, form, model, size, manifest, batch, dynamic) if check else {}
-        _record(scratch, form, manifest, checked)
+        # ONNX and OpenVINO files have their manifest already.
+        said = {} if manifest is None or form.name in ("onnx", "openvino") else {MANIFEST: manifest.dumps()}
+        add_properties(scratch, form, said | ({CHECKED: dump_checked(checked)} if checked else {}))
         return checked
 
-    with writing(path):
-        if not form.main:
-            with atomic(path) as scratch:
-                checked = fill(scratch)
-        else:
-            # The parts are made in a folder of their own, so that none is seen before all are right.
-            with atomic(path.with_suffix(".pair") if path.suffix else path) as folder:
-                folder.mkdir()
-                checked = fill(folder / form.main)
-            if path.suffix:
-                _unpack(path)
-    file = path / form.main if form.main and not path.suffix else path
+    file, checked = put_in_place(path, form, fill)
     if form.code:
         remember(file)
-    size_on_disk = sum(part.stat().st_size for part in parts_of(file) if part.is_file())
-    return Exported(path, form.name, size_on_disk, checked)
+    return Exported(path, form.name, bytes_of(file), checked)
 
 
-def _free(path: Path, form: Format) -> None:
+def check_free(path: Path, form: Format) -> None:
     """See that a folder to be written over is a model's.
 
     Raises:
@@ -150,6 +143,39 @@ def _free(path: Path, form: Format) -> None:
         foreign = [part.name for part in path.iterdir() if part.name not in own]
         if foreign:
             raise BadInput(f"the folder {path} holds other things ({foreign[0]}); give a path that is free")
+
+
+def put_in_place(path: Path, form: Format, fill: Callable[[Path], T]) -> tuple[Path, T]:
+    """Have a file written beside its place and moved there when it is whole.
+
+    Args:
+        path: file, or folder of a format that has them.
+        form: its format.
+        fill: writes to the scratch path it is given, which for a folder is the main part in it.
+
+    Returns:
+        The file, or the folder's main part, and what `fill` returned.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
+    with writing(path):
+        if not form.main:
+            with atomic(path) as scratch:
+                made = fill(scratch)
+        else:
+            # The parts are made in a folder of their own, so that none is seen before all are right.
+            with atomic(path.with_suffix(".pair") if path.suffix else path) as folder:
+                folder.mkdir()
+                made = fill(folder / form.main)
+            if path.suffix:
+                _unpack(path)
+    return (path / form.main if form.main and not path.suffix else path), made
+
+
+def bytes_of(file: Path) -> int:
+    """Size on disk of all parts of a model file."""
+    return sum(part.stat().st_size for part in parts_of(file) if part.is_file())
 
 
 def _check(
@@ -215,24 +241,29 @@ def _first(error: Exception) -> str:
     return str(error).splitlines()[0][:200]
 
 
-def _record(file: Path, form: Format, manifest: Manifest | None, checked: dict[str, float]) -> None:
-    """Let the file say what was found; ONNX and OpenVINO files have their manifest already."""
-    if form.name == "onnx" and checked:
+def add_properties(file: Path, form: Format, said: Mapping[str, str]) -> None:
+    """Let a file that was just written say more of itself.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if form.name == "onnx" and said:
         proto = read_onnx(file)
-        set_property(proto, CHECKED, dump_checked(checked))
+        for key, value in said.items():
+            set_property(proto, key, value)
         file.write_bytes(proto.SerializeToString())
-    elif form.name == "openvino" and checked:
+    elif form.name == "openvino" and said:
         network = read_network(file)
-        network.set_rt_info(dump_checked(checked), [CHECKED])
+        for key, value in said.items():
+            network.set_rt_info(value, [key])
         # The weights are mapped from the very .bin that would be overwritten, so the new pair is written beside it.
         again = file.with_name("again.xml")
         save_network(network, again)
         del network
         again.replace(file)
         again.with_suffix(".bin").replace(file.with_suffix(".bin"))
-    elif form.name not in ("onnx", "openvino"):
-        said = {} if manifest is None else {MANIFEST: manifest.dumps()}
-        add_metadata(file, said | ({CHECKED: dump_checked(checked)} if checked else {}))
+    else:
+        add_metadata(file, said)
 
 
 def _unpack(path: Path) -> None:

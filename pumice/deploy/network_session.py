@@ -62,9 +62,7 @@ def open_network(
     return session
 
 
-def disagreement(
-    session: Session, model: nn.Module, x: NDArray[Any], fed: NDArray[np.float32] | None = None
-) -> float:
+def disagreement(session: Session, model: nn.Module, x: NDArray[Any], fed: NDArray[np.float32] | None = None) -> float:
     """How far a session's answers are from the network's, as a share of the largest output.
 
     Some fresh networks multiply rounding errors so much (IGCV3: 6e-4 of the largest output) that torch itself is off by

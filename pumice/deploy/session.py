@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pumice.deploy import formats
-from pumice.deploy.carried import model_file, read_checked, read_manifest
+from pumice.deploy.carried import model_file, read_checked, read_manifest, read_quantised
 from pumice.deploy.compare import TOLERANCE
 from pumice.deploy.formats import format_of
 from pumice.deploy.trusted import require_trust
@@ -238,7 +238,10 @@ def open_session(
         require_trust(file, trust)
     if file is not None:
         opener: Any = formats.imported(_session_class(chosen, file))
-        return opener(file, threads=threads, batch=batch, input_size=input_size, manifest=manifest)
+        session: Session = opener(file, threads=threads, batch=batch, input_size=input_size, manifest=manifest)
+        if read_quantised(file) is not None:
+            session.dtype = "int8"
+        return session
 
     from pumice.deploy.network_session import open_network
 

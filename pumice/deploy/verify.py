@@ -18,8 +18,8 @@ from torch import nn
 
 from pumice.data.preprocess import Preprocess
 from pumice.deploy.bisect import LayerError, first_difference, layer_errors
-from pumice.deploy.carried import model_file, read_manifest
-from pumice.deploy.checks import IGNORES, Agreement, Check, agreement, output_checks, record_checks
+from pumice.deploy.carried import model_file, read_manifest, read_quantised
+from pumice.deploy.checks import IGNORES, Agreement, Check, agreement, agrees, output_checks, record_checks
 from pumice.deploy.compare import TOLERANCE, classes_in
 from pumice.deploy.diagnose import diagnose
 from pumice.deploy.formats import SUFFIXES
@@ -156,17 +156,19 @@ def verify(
     outputs = {name: np.concatenate(parts) for name, parts in rows.items()}
     want = outputs.pop("reference")
     found = [agreement(name, got, want, tolerance, task) for name, got in outputs.items()] + found
-    refused = tuple(entry for entry in found if entry.error > tolerance)
+    quantised = read_quantised(path)
+    refused = tuple(entry for entry in found if not agrees(entry, tolerance, quantised))
     best = _choose(found, refused, carried)
     got = outputs[best.runtime]
     session = sessions[best.runtime]
     diagnosis: tuple[str, ...] = ()
     by_layer: list[LayerError] = []
-    if best.error > tolerance or layers:
+    wrong = best in refused
+    if wrong or layers:
         few = [pairs[i]() for i in np.unique(np.linspace(0, len(pairs) - 1, 6).astype(int))]
         ours, theirs = (np.stack(side) for side in zip(*few, strict=True))
         by_layer, where = _layers(path, reference, theirs, session, tolerance)
-        diagnosis = (where,) if best.error > tolerance else ()
+        diagnosis = (where,) if wrong else ()
         if diagnosis and ours.shape == theirs.shape:
             sides = (None if carried is None else carried.preprocess, None if wanted is None else wanted.preprocess)
             with torch.inference_mode():
@@ -184,7 +186,7 @@ def verify(
         against=name_of(model, wanted) if isinstance(against, nn.Module) else str(against),
         runtime=best.runtime,
         checks=(
-            *output_checks(best, refused, got, want, tolerance, task),
+            *output_checks(best, refused, got, want, tolerance, task, quantised),
             *record_checks(carried, wanted, some.input_size, (classes_in(got, task), classes_in(want, task))),
         ),
         max_relative_error=best.error,

@@ -1,0 +1,31 @@
+"""Which nodes of an exported graph a layer became: torch's exporter names a weight as the network does."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pumice.errors import BadInput
+
+# What a weight may pass through between where it is kept and where it is used.
+_MOVES = ("Transpose", "Reshape", "Cast", "Identity", "Unsqueeze", "Squeeze")
+
+
+def nodes_of(proto: Any, layers: Iterable[str]) -> dict[str, list[str]]:
+    """Layer (module path) -> names of the nodes of an ONNX model that compute with its weight.
+
+    Raises:
+        BadInput: a layer's weight is not in the graph by its name.
+    """
+    found: dict[str, list[str]] = {}
+    for layer in layers:
+        names = [f"{layer}.weight"]
+        nodes: list[str] = []
+        for node in proto.graph.node:  # in the order of the dataflow
+            if any(name in names for name in node.input):
+                if node.op_type in _MOVES:
+                    names.extend(node.output)
+                else:
+                    nodes.append(node.name)
+        if not nodes:
+            raise BadInput(f"{layer} is no layer with a weight of its own in the exported network; leave it out")
+        found[layer] = nodes
+    return found
