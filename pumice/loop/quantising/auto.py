@@ -12,9 +12,7 @@ IN_FLOAT = (1, 2, 4, 8)
 """Layers that are left in float32, the most sensitive ones, while accuracy is lost."""
 
 
-def choose(
-    tries: Tries, schemes: Sequence[Scheme], fresh: Callable[[list[Item]], list[Timing]]
-) -> Attempt | None:
+def choose(tries: Tries, schemes: Sequence[Scheme], fresh: Callable[[list[Item]], list[Timing]]) -> Attempt | None:
     """The fastest file that loses little enough, None where float32 is to stay.
 
     Every scheme's plain file is timed first; what is not faster than the best float file goes no further.  One that

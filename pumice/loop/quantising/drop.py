@@ -38,7 +38,7 @@ class Drop:
     agreement: float
 
     def within(self, most: float) -> bool:
-        """Whether at most `most` points are lost: by the estimate, of fewer than ENOUGH images by the interval's end."""
+        """Whether at most `most` points are lost: by the estimate, or by the interval's end of fewer than ENOUGH."""
         return (self.points if self.images >= ENOUGH else self.high) <= most
 
     def unsure(self, most: float) -> bool:

@@ -1,5 +1,6 @@
 """`quantize`: a network as a file of 8-bit integers, where that pays."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +10,16 @@ from typing import Any
 from torch import nn
 
 from pumice.cost.machine import check_threads
+from pumice.deploy.export import export
 from pumice.deploy.formats import FORMATS
 from pumice.deploy.schemes.scheme import SCHEMES, Scheme, scheme_named
 from pumice.deploy.session import installed, require
-from pumice.errors import BadInput, CheckFailed
+from pumice.errors import BadInput
 from pumice.files import write_json
 from pumice.loop.quantising.attempt import Attempt
 from pumice.loop.quantising.auto import choose
 from pumice.loop.quantising.drop import ENOUGH
-from pumice.loop.quantising.floats import Floats, write_floats
+from pumice.loop.quantising.floats import Floats, meant_for, write_floats
 from pumice.loop.quantising.minimum import require_recent
 from pumice.loop.quantising.place import check_out, fitting, put
 from pumice.loop.quantising.source import Source, open_source
@@ -136,16 +138,15 @@ def quantize(
         warnings: tuple[str, ...] = ()
         if auto:
             chosen = choose(tries, schemes, time_fresh)
-            kept = Path(floats.items[floats.best].file) if keep_float else None
         else:
             chosen, warnings = _one(tries, schemes[0])
-            kept = None
-        file = chosen.file if chosen is not None else kept
         written = None
-        if file is not None:
-            if chosen is None and out.suffix and out.suffix != file.suffix:
-                raise CheckFailed(f"float32 stays, and its file ends in {file.suffix}, not like {out.name}; rename it")
-            written = put(file, out)
+        if chosen is not None and chosen.file is not None:
+            written = put(chosen.file, out)
+        elif keep_float:
+            best = floats.items[floats.best]
+            carried = meant_for(opened.manifest, best.runtime, threads)
+            written = export(opened.model, out, manifest=carried).path if out.suffix else put(Path(best.file), out)
     result = QuantizeResult(written, chosen, tuple(tries.tried), floats, refused, warnings, settings)
     _record(result, opened, out)
     return result
@@ -201,13 +202,17 @@ def _one(tries: Tries, scheme: Scheme) -> tuple[Attempt, tuple[str, ...]]:
 
 
 def _runtimes() -> list[str]:
-    return list(dict.fromkeys([name for form in ("onnx", "openvino") for name in FORMATS[form].runtimes]
-                              + [scheme.runtime for scheme in SCHEMES.values()]))
+    return list(
+        dict.fromkeys(
+            [name for form in ("onnx", "openvino") for name in FORMATS[form].runtimes]
+            + [scheme.runtime for scheme in SCHEMES.values()]
+        )
+    )
 
 
 def _record(result: QuantizeResult, source: Source, out: Path) -> None:
     """Write down what was tried: into the run folder, else beside what was written."""
-    if source.run is not None:
+    if source.run is not None and os.access(source.run, os.W_OK):
         write_json(source.run / RECORD, result.to_json())
     elif result.out is not None:
         write_json((out.parent if out.suffix else out) / RECORD, result.to_json())

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from pumice.cost.timing import Timing
 from pumice.deploy.formats import FORMATS
 from pumice.deploy.schemes.quantise import quantise
-from pumice.deploy.schemes.sensitivity import sensitive_layers
 from pumice.errors import BadInput, CheckFailed
 from pumice.loop.quantising.attempt import Attempt
 from pumice.loop.quantising.drop import drop_between
@@ -40,16 +40,11 @@ class Tries:
         self.say(f"quantising: {attempt.label}")
         scheme, number = attempt.scheme, len(self.tried)
         file = self.folder / f"{number}-{scheme.name}{FORMATS[scheme.format].suffix}"
+        carried = meant_for(self.source.manifest, scheme.runtime, self.threads)
+        how: dict[str, Any] = {"float_layers": attempt.float_layers, "equalise": attempt.equalise, **attempt.settings}
         try:
             made = quantise(
-                self.source.model,
-                file,
-                self.source.calibration,
-                scheme=scheme.name,
-                manifest=meant_for(self.source.manifest, scheme.runtime, self.threads),
-                float_layers=attempt.float_layers,
-                equalise=attempt.equalise,
-                **attempt.settings,
+                self.source.model, file, self.source.calibration, scheme=scheme.name, manifest=carried, **how
             )
         except (BadInput, CheckFailed) as error:
             attempt.refuse("failed", str(error))
@@ -94,6 +89,8 @@ class Tries:
     @cached_property
     def sensitive(self) -> tuple[str, ...]:
         """Layers, the one that loses most first; none where the network cannot be looked into."""
+        from pumice.deploy.schemes.sensitivity import sensitive_layers
+
         self.say("looking for the layers that lose most")
         with suppress(BadInput):
             found = sensitive_layers(self.source.model, self.source.calibration[:SENSED])
