@@ -16,9 +16,9 @@ def choose(tries: Tries, schemes: Sequence[Scheme], fresh: Callable[[list[Item]]
     """The fastest file that loses little enough, None where float32 is to stay.
 
     Every scheme's plain file is timed first; what is not faster than the best float file goes no further.  One that
-    loses too much is made again with weights of 7 bits, with evened weights, and with its most sensitive layers in
-    float, until it loses little enough or is no longer faster.  What was accepted is measured once more, all together
-    and beside the float files, in a fresh process, and the fastest that still beats them is chosen.
+    loses too much is made again with the scheme's other range of weights, with evened weights, and with its most
+    sensitive layers in float, until it loses little enough or is no longer faster.  What was accepted is measured once
+    more, all together and beside the float files, in a fresh process, and the fastest that still beats them is chosen.
 
     Args:
         tries: what makes, judges and times.
@@ -86,6 +86,6 @@ def _refined(plain: Attempt, tries: Tries) -> Attempt | None:
 
 
 def _variants(plain: Attempt) -> Iterator[Attempt]:
-    if "reduced" in plain.scheme.settings.get("weights", ()):
-        yield Attempt(plain.scheme, "7-bit weights", {"weights": "reduced"})
+    for other in plain.scheme.settings.get("weights", ())[1:]:
+        yield Attempt(plain.scheme, f"{other} range of weights", {"weights": other})
     yield Attempt(plain.scheme, "equalised", equalise=True)

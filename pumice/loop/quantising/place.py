@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pumice.deploy.carried import parts_of
-from pumice.deploy.formats import FORMATS, SUFFIXES
+from pumice.deploy.formats import FORMATS
 from pumice.deploy.schemes.scheme import Scheme
 from pumice.errors import BadInput
 from pumice.files import atomic, check_place
@@ -22,8 +22,6 @@ def fitting(schemes: Sequence[Scheme], out: Path) -> list[Scheme]:
     found = [scheme for scheme in schemes if FORMATS[scheme.format].suffix == out.suffix.lower()]
     if not found:
         could = sorted({FORMATS[scheme.format].suffix for scheme in schemes})
-        if out.suffix.lower() in SUFFIXES and not could:
-            raise BadInput(f"no scheme that can be used here writes {out.suffix} files; leave the suffix of --out away")
         raise BadInput(f"no scheme at hand writes {out.name}; end it in {' or '.join(could)}, or name a folder")
     return found
 
@@ -36,9 +34,9 @@ def check_out(out: Path) -> None:
     if out.suffix:
         check_place(out)
         return
-    check_place(out / "model")
     if out.is_file():
         raise BadInput(f"{out} is a file; name a folder, or a file with a suffix")
+    check_place(out / "model")
     if out.is_dir() and (other := [p.name for p in out.iterdir() if p.stem != "model" and p.name != "quantise.json"]):
         raise BadInput(f"the folder {out} holds other things ({other[0]}); give a path that is free")
 

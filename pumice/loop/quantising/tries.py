@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from pumice.cost.timing import Timing
 from pumice.deploy.formats import FORMATS
 from pumice.deploy.schemes.quantise import quantise
+from pumice.deploy.schemes.sensitivity import sensitive_layers
 from pumice.errors import BadInput, CheckFailed
 from pumice.loop.quantising.attempt import Attempt
 from pumice.loop.quantising.drop import drop_between
 from pumice.loop.quantising.floats import Floats, meant_for
 from pumice.loop.quantising.source import Source
 from pumice.loop.quantising.speed import Item, speeds, time_items
-
-SENSED = 32  # images that show how sensitive layers are
 
 
 class Tries:
@@ -89,10 +88,8 @@ class Tries:
     @cached_property
     def sensitive(self) -> tuple[str, ...]:
         """Layers, the one that loses most first; none where the network cannot be looked into."""
-        from pumice.deploy.schemes.sensitivity import sensitive_layers
-
         self.say("looking for the layers that lose most")
         with suppress(BadInput):
-            found = sensitive_layers(self.source.model, self.source.calibration[:SENSED])
+            found = sensitive_layers(self.source.model, self.source.calibration)
             return tuple(name for name, _ in found)
         return ()
