@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pumice.data.images import ImageSet
 from pumice.data.open import open_data
 from pumice.errors import BadInput
 from pumice.models.manifest import Manifest
@@ -45,7 +46,8 @@ def drawn_images(held: Any, data: str, manifest: Manifest, count: int = 300, see
         raise BadInput(f"{manifest.model.name} reads {channels} channels, and the images of {data} have 3; give others")
     if not len(held):
         raise BadInput(f"{data} has no images to learn from that can be drawn; give a folder of images")
-    chosen = _drawn(getattr(held, "labels", (0,) * len(held)), count, seed)
+    labels = held.labels if isinstance(held, ImageSet) else (0,) * len(held)
+    chosen = _drawn(labels, count, seed)
     return np.stack([manifest.preprocess(held.loaders[i]()) for i in track(chosen, "read images")])
 
 
@@ -57,13 +59,12 @@ def _training_set(data: str, task: str) -> Any:
     return open_dense(data, task).train
 
 
-def _drawn(labels: tuple[Any, ...], count: int, seed: int) -> list[int]:
+def _drawn(labels: tuple[int, ...], count: int, seed: int) -> list[int]:
     """Indices: one of every class in turn, each class in an order of its own."""
-    rng = np.random.default_rng(seed)
-    by_class: dict[Any, list[int]] = {}
-    for index in rng.permutation(len(labels)).tolist():
-        label = labels[index] if isinstance(labels[index], int) else 0  # boxes and masks have no single class
-        by_class.setdefault(label, []).append(index)
-    places = {index: place for indices in by_class.values() for place, index in enumerate(indices)}
-    ranked = sorted(places, key=lambda index: (places[index], labels[index] if isinstance(labels[index], int) else 0))
-    return ranked[:count]
+    places: dict[int, int] = {}
+    ranked: list[tuple[int, int, int]] = []
+    for index in np.random.default_rng(seed).permutation(len(labels)).tolist():
+        label = labels[index]
+        places[label] = places.get(label, 0) + 1
+        ranked.append((places[label], label, index))
+    return [index for *_, index in sorted(ranked)[:count]]

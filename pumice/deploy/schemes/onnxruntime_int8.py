@@ -19,8 +19,7 @@ from pumice.deploy.schemes.silence import silent
 from pumice.errors import BadInput
 from pumice.progress import track
 
-# Activations of so many images are kept at a time.
-_AT_ONCE = 8
+_AT_ONCE = 8  # images whose activations are kept, where histograms are made of them
 
 
 def write(
@@ -62,8 +61,10 @@ def write(
         plain, prepared, made = (Path(folder) / name for name in ("plain.onnx", "prepared.onnx", "made.onnx"))
         export_onnx(model, plain, input_size)
         excluded = [node for nodes in nodes_of(read_onnx(plain), float_layers).values() for node in nodes]
-        options = {"CalibMaxIntermediateOutputs": _AT_ONCE} if calibration == "minmax" else {}
-        options |= {"CalibPercentile": 99.99} if calibration == "percentile" else {}
+        options: dict[str, float] = {"CalibPercentile": 99.99} if calibration == "percentile" else {}
+        if calibration != "minmax":
+            # Despite its name; it takes parts of equal size only.
+            options["CalibStridedMinMax"] = max(n for n in range(1, _AT_ONCE + 1) if len(images) % n == 0)
         try:
             with silent():
                 # Norms are folded already, and its optimiser would rename weights.
@@ -91,15 +92,23 @@ def write(
 
 
 def _reader(images: NDArray[np.float32]) -> Any:
-    """What the toolkit takes images from, one by one."""
+    """What the toolkit takes images from, one by one, all of them or part by part."""
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # the package has no types
         def __init__(self) -> None:
             self._images = iter(track(images, "calibrate"))
+            self._left = len(images)
+
+        def __len__(self) -> int:
+            return len(images)
+
+        def set_range(self, start_index: int, end_index: int) -> None:
+            self._left = end_index - start_index
 
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-            image = next(self._images, None)
+            image = next(self._images, None) if self._left else None
+            self._left -= 1
             return None if image is None else {INPUT: image[None]}
 
     return Reader()
