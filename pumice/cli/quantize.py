@@ -85,11 +85,12 @@ def command(
 def tell(result: "QuantizeResult") -> None:
     """What was tried, and what came of it."""
     floats = result.floats
+    top1 = show.percent(floats.top1)  # of the network, whatever runs it
     show.table(
         ["file", ">ms", ">95 %", ">x float", ">top-1", ">change of top-1", "verdict", "?why"],
         [
             *(
-                (f"{item.name} in {item.runtime}", f"{s.ms:.3g}", f"{s.low:.3g}-{s.high:.3g}", "-", "-", "-", "-", "")
+                (f"{item.name} in {item.runtime}", f"{s.ms:.3g}", f"{s.low:.3g}-{s.high:.3g}", "-", top1, "-", "-", "")
                 for item, s in zip(floats.items, floats.speeds, strict=True)
             ),
             *map(_row, result.tried),
