@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/int8.py --cifar10 DIR --caltech40 DIR --out DIR [--only train|quantise] [NAME ...]
 
-Nets are trained on CIFAR-10 (its own test images judge, 2,000 or more), EfficientNet-Lite0 from its package's weights on
-caltech40.  Everything is kept in OUT/NAME and OUT/int8.jsonl, a line a net, so that a script that was stopped goes on.
+Nets are trained on CIFAR-10 (its own test images judge, 2,000 or more), EfficientNet-Lite0 from its package's weights
+on caltech40.  Everything is kept in OUT/NAME and OUT/int8.jsonl, a line a net, so that a script that was stopped goes on.
 With LiteRT here, its own float32 and int8 files are compared too, beside what others published of 8 bits.
 """
 
@@ -30,7 +30,7 @@ CIFAR10 = (
     "mobilenetv3_large_100",
 )
 CALTECH40 = ("efficientnet_lite0",)
-# ImageNet top-1 of TensorFlow Lite's nets, float32 and 8 bits: the tables of TF-slim's MobileNet pages and hosted models.
+# ImageNet top-1 that others published, float32 and 8 bits.
 PUBLISHED = {
     "mobilenetv3_large_100": (75.2, 73.8),
     "mobilenetv3_small_100": (67.4, 64.9),
