@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/int8.py --cifar10 DIR --caltech40 DIR --out DIR [--only train|quantise] [NAME ...]
 
 Nets are trained on CIFAR-10 (its own test images judge, 2,000 or more), EfficientNet-Lite0 from its package's weights
-on caltech40.  Everything is kept in OUT/NAME and OUT/int8.jsonl, a line a net, so that a script that was stopped goes on.
+on caltech40.  Everything is kept in OUT/NAME and OUT/int8.jsonl, a line a net, so that a stopped script goes on.
 With LiteRT here, its own float32 and int8 files are compared too, beside what others published of 8 bits.
 """
 
