@@ -1,20 +1,26 @@
 """Twelve nets trained here, each quantised with `--auto`: time, accuracy, and what was refused.
 
-    .venv/bin/python benchmarks/int8.py --cifar10 DIR --caltech40 DIR --out DIR [NAME ...]
+    .venv/bin/python benchmarks/int8.py --cifar10 DIR --caltech40 DIR --out DIR [--only train|quantise] [NAME ...]
 
-Nets are trained on CIFAR-10 (a quarter of its test images judges), EfficientNet-Lite0 on caltech40 from its package's
-weights.  Everything is kept in OUT/NAME, so that a script that was stopped goes on.
+Nets are trained on CIFAR-10 (its own test images judge, 5,000 of them), EfficientNet-Lite0 from its package's weights
+on caltech40.  Everything is kept in OUT/NAME and OUT/int8.jsonl, a line a net, so that a stopped script goes on.
+With LiteRT here, its own float32 and int8 files are compared too, beside what others published of 8 bits.
 """
 
 import argparse
+import json
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from pumice.data.images import Splits
 from pumice.data.memory import keep_decoded
 from pumice.data.open import open_data
+from pumice.deploy.schemes.scheme import SCHEMES
+from pumice.loop.quantising.quantize import quantize
 from pumice.recipes.small_data import classify
 from pumice.search.netadapt.finish import trained
 
@@ -24,10 +30,17 @@ CIFAR10 = (
     "mobilenetv3_large_100",
 )
 CALTECH40 = ("efficientnet_lite0",)
+# ImageNet top-1 that others published, float32 and 8 bits.
+PUBLISHED = {
+    "mobilenetv3_large_100": (75.2, 73.8),
+    "mobilenetv3_small_100": (67.4, 64.9),
+    "mobilenetv2_100": (None, 70.9),
+    "mobilenetv2_035": (None, 57.2),
+}
 
 
 def main() -> None:
-    """Train what is not there yet."""
+    """Train and quantise what is not there yet; print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=(*CALTECH40, *CIFAR10))
     parser.add_argument("--cifar10", required=True)
@@ -36,10 +49,65 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--images", type=int, default=6000)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--only", choices=("train", "quantise"))
     given = parser.parse_args()
     torch.set_num_threads(1)
-    for name in given.names:
-        print(name, train(name, given), flush=True)
+    if given.only != "quantise":
+        for name in given.names:
+            print(name, train(name, given), flush=True)
+    if given.only != "train":
+        file = given.out / "int8.jsonl"
+        rows = {row["net"]: row for row in map(json.loads, file.read_text().splitlines())} if file.exists() else {}
+        for name in given.names:
+            if name not in rows and (given.out / name / "metrics.json").is_file():
+                rows[name] = quantised(name, given)
+                with file.open("a") as lines:
+                    lines.write(json.dumps(rows[name]) + "\n")
+        table([rows[name] for name in given.names if name in rows])
+
+
+def quantised(name: str, given: argparse.Namespace) -> dict[str, Any]:
+    """What `--auto` chose and tried; where nothing was faster, the accuracy of the fastest file all the same."""
+    run, data = given.out / name, given.caltech40 if name in CALTECH40 else given.cifar10
+    found = quantize(run, data, given.out / f"{name}-int8", auto=True, say=print).to_json()
+    best = found["chosen"]
+    if best is None:
+        timed = [one for one in found["tried"] if one["figure_ms"] is not None]
+        fastest = min(timed, key=lambda one: one["figure_ms"])["scheme"]
+        file = given.out / f"{name}-refused"
+        best = quantize(run, data, file, scheme=fastest).to_json()["chosen"]
+    row = {"net": name, "verdict": "int8" if found["chosen"] else "stay fp32", "best": best, "auto": found}
+    if SCHEMES["litert-int8"].available():
+        file = given.out / f"{name}-litert.tflite"
+        row["litert"] = quantize(run, data, file, scheme="litert-int8", runtime="litert").to_json()
+    return row
+
+
+def table(rows: list[dict[str, Any]]) -> None:
+    """A line a net, and the geometric mean of how many times faster the shipped file is; staying counts 1."""
+    print("net | fp32 | ms | int8 | ms | x faster (spread) | drop, points (95 %) | verdict")
+    for row in rows:
+        base, best, drop = row["auto"]["baseline"], row["best"], row["best"]["drop"]
+        times, least, most = best["times_faster"]
+        print(
+            f"{row['net']} | {base['runtime']} | {base['figure_ms']:.3g} | {best['scheme']}, {best['how']} | "
+            f"{best['figure_ms']:.3g} | {times:.2f} ({least:.2f}-{most:.2f}) | {drop['points']:.2f} "
+            f"({drop['low']:.2f} to {drop['high']:.2f}) of {drop['images']} | {row['verdict']}"
+        )
+    for words, chosen in (("shipped", True), ("best int8 file", False)):
+        faster = [1.0 if chosen and r["verdict"] != "int8" else r["best"]["times_faster"][0] for r in rows]
+        if faster:
+            mean = math.exp(sum(map(math.log, faster)) / len(faster))
+            print(f"geometric mean of {len(faster)} nets, {words}: {mean:.2f} times as fast as the best fp32")
+    for row in rows:
+        if "litert" in row:
+            base, made = row["litert"]["baseline"], row["litert"]["chosen"]
+            told = PUBLISHED.get(row["net"])
+            beside = "" if told is None else f"; published, ImageNet: {told[0] or '-'} -> {told[1]}"
+            print(
+                f"LiteRT {row['net']}: {base['figure_ms']:.3g} -> {made['figure_ms']:.3g} ms, "
+                f"top-1 {100 * base['top1']:.1f} -> {100 * made['top1']:.1f}{beside}"
+            )
 
 
 def train(name: str, given: argparse.Namespace) -> dict:

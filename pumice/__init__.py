@@ -12,6 +12,7 @@ export          a network as ONNX or OpenVINO file, checked
 open_session    any network or file, ready to run
 verify          whether a file computes and describes what its checkpoint does
 prune           a network that loses channels until it keeps a target
+quantize        a network as a file of 8-bit integers, where that pays
 fit             images and a budget -> a run folder with the model file
 BadInput, CheckFailed      what the functions raise
 """
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pumice.errors import BadInput as BadInput
     from pumice.errors import CheckFailed as CheckFailed
     from pumice.loop.fit import fit as fit
+    from pumice.loop.quantising.quantize import quantize as quantize
     from pumice.models.create import create_model as create_model
     from pumice.models.source import load_source as load_source
     from pumice.models.weights import load_weights as load_weights
@@ -48,6 +50,7 @@ _HOMES = {
     "open_session": "pumice.deploy.session",
     "profile": "pumice.cost.count",
     "prune": "pumice.search.prune.prune",
+    "quantize": "pumice.loop.quantising.quantize",
     "verify": "pumice.deploy.verify",
 }
 __all__ = [*_HOMES, "__version__"]

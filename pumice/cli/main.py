@@ -25,6 +25,7 @@ VERBS = {  # in the order in which people need them; a line has room for 63 char
     "predict": "Classes of images.",
     "search": "The network of a search space that fits a budget best.",
     "prune": "Cut a network to a latency or share of its multiply-adds.",
+    "quantize": "A network as a file of 8-bit integers, where that pays.",
     "export": "Write a network as ONNX or OpenVINO file.",
     "verify": "Does a file compute what its checkpoint does?",
     "report": "Runs as one HTML page.",

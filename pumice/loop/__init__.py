@@ -9,4 +9,5 @@ screen          measures candidates as they would ship, or predicts them
 halving         trains the promising ones by successive halving
 ship            export, verification, latency and records of the winner
 fit             all of it
+quantising      `quantize`: a file of 8-bit integers, where that pays
 """

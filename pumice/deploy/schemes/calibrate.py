@@ -30,12 +30,20 @@ def calibration_images(data: str, manifest: Manifest, count: int = 300, seed: in
     Raises:
         BadInput: there are no such data, or the network does not read RGB images.
     """
+    return drawn_images(_training_set(data, manifest.task), data, manifest, count, seed)
+
+
+def drawn_images(held: Any, data: str, manifest: Manifest, count: int = 300, seed: int = 0) -> NDArray[np.float32]:
+    """`calibration_images` of a set that is open already; `data` is what to call it.
+
+    Raises:
+        BadInput: it is empty, or the network does not read RGB images.
+    """
     if count < 1:
         raise BadInput(f"calibration takes at least 1 image, not {count}")
     channels = manifest.model.in_chans
     if channels != 3:
         raise BadInput(f"{manifest.model.name} reads {channels} channels, and the images of {data} have 3; give others")
-    held = _training_set(data, manifest.task)
     if not len(held):
         raise BadInput(f"{data} has no images to learn from that can be drawn; give a folder of images")
     labels = held.labels if isinstance(held, ImageSet) else (0,) * len(held)
