@@ -63,7 +63,8 @@ def export_onnx(
     require_onnx()
     axes = _AXES[dynamic]
     name = name_of(model, manifest)
-    network = lowered(model, input_size, batch=batch, format=lowered_for, dynamic=dynamic is not None)
+    with _quiet():
+        network = lowered(model, input_size, batch=batch, format=lowered_for, dynamic=dynamic is not None)
     # The tracer takes a dimension of 1 for a constant, hence two images where the batch stays open.
     example = torch.zeros(2 if 0 in axes else batch, *input_size)
     try:
