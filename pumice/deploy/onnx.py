@@ -68,7 +68,8 @@ def export_onnx(
     if isinstance(model, Baked):
         axes = {_OF_PIXELS[i]: axis for i, axis in axes.items()}
     name = name_of(model, manifest)
-    network = lowered(model, input_size, batch=batch, format=lowered_for, dynamic=dynamic is not None)
+    with _quiet():
+        network = lowered(model, input_size, batch=batch, format=lowered_for, dynamic=dynamic is not None)
     # The tracer takes a dimension of 1 for a constant, hence two images where the batch stays open.
     example = example_of(model, 2 if 0 in axes else batch, input_size)
     try:

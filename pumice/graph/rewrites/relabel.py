@@ -153,8 +153,8 @@ def _moves(gm: fx.GraphModule, node: fx.Node, plan: Plan) -> bool:
         if not all(part in atoms for part in parts):
             return False
         atoms[node] = tuple(atom for part in parts for atom in atoms[part])
-    elif op == "slice" and node.args[0] in atoms and (kept := slice_of(node)) is not None:
-        old = atoms[node.args[0]]
+    elif op == "slice" and node.all_input_nodes[0] in atoms and (kept := slice_of(node)) is not None:
+        old = atoms[node.all_input_nodes[0]]
         atoms[node] = tuple(old[i] for i in kept)
     elif op in ("split", "split_with_sizes", "chunk") and node.args[0] in atoms:
         return parts_of(node) is not None and all(operator_of(user) == "getitem" for user in node.users)
@@ -164,7 +164,8 @@ def _moves(gm: fx.GraphModule, node: fx.Node, plan: Plan) -> bool:
         if parts_cut is None or not all(operator_of(user) == "getitem" for user in cut.users):
             return False
         start, end = parts_cut[int(node.args[1])]  # type: ignore[arg-type]
-        old = atoms[cut.args[0]]  # type: ignore[index]
+        assert isinstance(cut.args[0], fx.Node)
+        old = atoms[cut.args[0]]
         atoms[node] = old[start:end]
     else:
         return False
