@@ -39,7 +39,7 @@ def layer_errors(file: Path, model: nn.Module, x: Values, runtime: str) -> list[
         file: .onnx.
         model: the network that it should be.
         x: (N, C, H, W), as many images as one pass of the file takes.
-        runtime: "onnxruntime"; OpenVINO 2026.4 was seen to give other numbers once inner tensors are outputs.
+        runtime: "onnxruntime", the only one whose inner tensors are read.
 
     Raises:
         BadInput: the format or runtime shows nothing of its inside, or the layers cannot be matched.
