@@ -4,6 +4,7 @@ Scale, mean, std, channel order and the transposition to planes move into the fi
 no format says Pillow's filters, and another filter costs accuracy that nobody would look for there.
 """
 
+import copy
 from dataclasses import replace
 
 import torch
@@ -31,6 +32,12 @@ class Baked(nn.Module):
         mean, std = (torch.tensor(part).double()[:, None, None] for part in (preprocess.mean, preprocess.std))
         self.register_buffer("scale", (1 / (255 * std)).float())
         self.register_buffer("shift", (-mean / std).float())
+
+    def around(self, network: nn.Module) -> "Baked":
+        """The same in front of another form of the network."""
+        other = copy.copy(self)
+        other._modules = {"network": network}
+        return other
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Normalise and run."""

@@ -6,6 +6,7 @@ runtime slower is not used for it, whatever it saves elsewhere.
 
 from torch import nn
 
+from pumice.deploy.baked import Baked
 from pumice.deploy.network import folded
 from pumice.errors import BadInput
 from pumice.graph.rewrites.rewrite import rewritten
@@ -34,6 +35,9 @@ def lowered(
         format: whose passes.
         dynamic: a size stays open, which rewrites would fix: the network is folded and no more.
     """
+    if isinstance(model, Baked):
+        inner = lowered(model.network, input_size, batch=batch, format=format, dynamic=dynamic)
+        return model.around(inner)
     still = folded(model, input_size)
     passes = PASSES.get(format, ())
     if dynamic or not passes:

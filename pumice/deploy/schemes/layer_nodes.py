@@ -1,5 +1,6 @@
-"""Which nodes of an exported graph a layer became: torch's exporter names a weight as the network does."""
+"""Which nodes of an exported graph a layer became: weights are named as in the network or in its rewritten program."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,7 +18,11 @@ def nodes_of(proto: Any, layers: Iterable[str]) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     for layer in layers:
-        names = [f"{layer}.weight"]
+        # Programs have no dots in names, and add to names what they did.
+        as_written = re.compile(
+            rf"{re.escape(layer)}\.weight|_*{re.escape(layer.replace('.', '_'))}_weight(_\d+|_renumbered)*"
+        )
+        names = [kept.name for kept in proto.graph.initializer if as_written.fullmatch(kept.name)]
         nodes: list[str] = []
         for node in proto.graph.node:  # in the order of the dataflow
             if any(name in names for name in node.input):
