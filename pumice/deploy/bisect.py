@@ -84,14 +84,19 @@ def first_difference(errors: list[LayerError], tolerance: float = TOLERANCE) -> 
         if missing
         else ""
     )
-    at = next((i for i, (_, error) in enumerate(known) if not error <= tolerance), None)
-    if at is None:
-        return f"all {len(known)} layers agree to {max(error for _, error in known):.0e}{but}"
+    right = [error <= tolerance for _, error in known]
+    at = len(right) - right[::-1].index(True) if any(right) else 0  # nothing agrees from here on
+    odd = [name for (name, _), same in zip(known[:at], right[:at], strict=True) if not same]
+    if odd:
+        some = odd[0] + (f" and {len(odd) - 1} more" if len(odd) > 1 else "")
+        but = f"; {some} before hold other values while layers behind agree: rewritten, or on another branch{but}"
+    agree = max((error for (_, error), same in zip(known, right, strict=True) if same), default=0.0)
+    if at == len(known):
+        return f"all {len(known) - len(odd)} layers agree to {agree:.0e}{but}"
     found = f"first layer that differs: {known[at][0]} (relative error {known[at][1]:.0e})"
     if at == 0:
         return found + but
-    agree = f"all {at} before agree to {max(error for _, error in known[:at]):.0e}, the last is {known[at - 1][0]}"
-    return f"{found}; {agree}{but}"
+    return f"{found}; all {at - len(odd)} before agree to {agree:.0e}, the last is {known[at - 1][0]}{but}"
 
 
 def _error(got: Values, want: Values, *, ordered: bool) -> float:

@@ -70,7 +70,7 @@ def explain(
         try:
             found = layer_errors(path, reference, x, session.runtime, fed=fed if session.pixels else None)
             where = first_difference(found, tolerance)
-            if wrong and all(entry.error is None or entry.error <= tolerance for entry in found):
+            if wrong and where.startswith("all "):
                 where += "; the fault lies behind the last of them, or only where the runtime joins layers"
         except BadInput as error:
             where = str(error)
