@@ -37,7 +37,8 @@ def command(
             f"{found.max_relative_error:.1e}, top-1 agreement {show.percent(found.top1_agreement)}"
         )
         if found.layers and (layers or not found.ok):
-            show.table(["layer", "relative error"], [(e.layer, f"{e.error:.1e}") for e in found.layers])
+            rows = [(e.layer, "not in the file" if e.error is None else f"{e.error:.1e}") for e in found.layers]
+            show.table(["layer", "relative error"], rows)
         for sentence in found.diagnosis:
             typer.echo(sentence)
     for warning in found.warnings:

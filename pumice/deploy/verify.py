@@ -5,6 +5,7 @@ so that a wrong manifest shows in the outputs as well as in the comparison of th
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,11 @@ from PIL import Image
 from torch import nn
 
 from pumice.data.preprocess import Preprocess
-from pumice.deploy.bisect import LayerError, first_difference, layer_errors
+from pumice.deploy.bisect import LayerError
 from pumice.deploy.carried import model_file, read_manifest, read_quantised
 from pumice.deploy.checks import IGNORES, Agreement, Check, agreement, agrees, output_checks, record_checks
 from pumice.deploy.compare import TOLERANCE, classes_in
-from pumice.deploy.diagnose import diagnose
+from pumice.deploy.diagnose import explain
 from pumice.deploy.formats import SUFFIXES
 from pumice.deploy.network import frozen, load, name_of
 from pumice.deploy.parity import relative_to_spread
@@ -82,7 +83,9 @@ class Verification:
         record["runtimes"] = {name: _finite(error) for name, error in self.runtimes.items()}
         record["max_relative_error"] = _finite(self.max_relative_error)
         record["relative_to_spread"] = _finite(self.relative_to_spread)
-        record["layers"] = [{"layer": entry.layer, "error": _finite(entry.error)} for entry in self.layers]
+        record["layers"] = [
+            {"layer": e.layer, "error": None if e.error is None else _finite(e.error)} for e in self.layers
+        ]
         return record
 
 
@@ -126,61 +129,64 @@ def verify(
     names = readers(path) if runtime == "auto" else (resolve_runtime(path, runtime),)
     sessions: dict[str, Session] = {}
     found: list[Agreement] = []
-    for name in names:
-        try:
-            sessions[name] = open_session(path, runtime=name, batch=None, input_size=_bare_size(carried, wanted))
-        except BadInput as error:
-            found.append(Agreement(name, float("inf"), 0.0, str(error)))
-    if not sessions:
-        raise BadInput(found[0].problem)
+    with ExitStack() as stack:
+        for name in names:
+            try:
+                opened = open_session(path, runtime=name, batch=None, input_size=_bare_size(carried, wanted))
+                sessions[name] = stack.enter_context(opened)
+            except BadInput as error:
+                found.append(Agreement(name, float("inf"), 0.0, str(error)))
+        if not sessions:
+            raise BadInput(found[0].problem)
 
-    some = next(iter(sessions.values()))
-    pairs = _pairs(data, images, carried, wanted, some)
-    reference = frozen(model)
-    task = "classify" if wanted is None else wanted.task
-    at_once = 16
-    if task != "classify":
-        # Outputs are kept until the end, and those of dense nets may be larger than the images.
-        with torch.inference_mode():
-            one = _forward(reference, pairs[0]()[1][None])
-        most = max(2, MEMORY // (one.nbytes * (1 + len(sessions))))
-        pairs = [pairs[i * len(pairs) // min(most, len(pairs))] for i in range(min(most, len(pairs)))]
-        at_once = min(at_once, most)
-    rows: dict[str, list[Inputs]] = {name: [] for name in ("reference", *sessions)}
-    with torch.inference_mode():
-        for group in track([pairs[i : i + at_once] for i in range(0, len(pairs), at_once)], "verify"):
-            ours, theirs = (np.stack(side) for side in zip(*(pair() for pair in group), strict=True))
-            rows["reference"].append(_forward(reference, theirs))
-            for name, session in sessions.items():
-                rows[name].append(session.run(ours))
-    outputs = {name: np.concatenate(parts) for name, parts in rows.items()}
-    want = outputs.pop("reference")
-    found = [agreement(name, got, want, tolerance, task) for name, got in outputs.items()] + found
-    quantised = read_quantised(path)
-    refused = tuple(entry for entry in found if not agrees(entry, tolerance, quantised))
-    best = _choose(found, refused, carried)
-    got = outputs[best.runtime]
-    session = sessions[best.runtime]
-    diagnosis: tuple[str, ...] = ()
-    by_layer: list[LayerError] = []
-    wrong = best in refused
-    if wrong or layers:
-        few = [pairs[i]() for i in np.unique(np.linspace(0, len(pairs) - 1, 6).astype(int))]
-        ours, theirs = (np.stack(side) for side in zip(*few, strict=True))
-        by_layer, where = _layers(path, reference, theirs, session, tolerance)
-        diagnosis = (where,) if wrong else ()
-        if diagnosis and ours.shape == theirs.shape:
-            sides = (None if carried is None else carried.preprocess, None if wanted is None else wanted.preprocess)
+        some = next(iter(sessions.values()))
+        pairs = _pairs(data, images, carried, wanted, some)
+        reference = frozen(model)
+        task = "classify" if wanted is None else wanted.task
+        at_once = 16
+        if task != "classify":
+            # Outputs are kept until the end, and those of dense nets may be larger than the images.
             with torch.inference_mode():
-                right = _forward(reference, theirs)
-            names = () if wanted is None else wanted.classes
-            why = diagnose(
-                session.run, theirs, right, session.run(ours), tolerance, ours=sides[0], theirs=sides[1], classes=names
+                one = _forward(reference, pairs[0]()[1][None])
+            most = max(2, MEMORY // (one.nbytes * (1 + len(sessions))))
+            pairs = [pairs[i * len(pairs) // min(most, len(pairs))] for i in range(min(most, len(pairs)))]
+            at_once = min(at_once, most)
+        rows: dict[str, list[Inputs]] = {name: [] for name in ("reference", *sessions)}
+        with torch.inference_mode():
+            for group in track([pairs[i : i + at_once] for i in range(0, len(pairs), at_once)], "verify"):
+                ours, theirs = (np.stack(side) for side in zip(*(pair() for pair in group), strict=True))
+                rows["reference"].append(_forward(reference, theirs))
+                for name, session in sessions.items():
+                    rows[name].append(session.run(ours))
+        outputs = {name: np.concatenate(parts) for name, parts in rows.items()}
+        want = outputs.pop("reference")
+        found = [agreement(name, got, want, tolerance, task) for name, got in outputs.items()] + found
+        quantised = read_quantised(path)
+        refused = tuple(entry for entry in found if not agrees(entry, tolerance, quantised))
+        best = _choose(found, refused, carried)
+        got = outputs[best.runtime]
+        sentence = ""
+        by_layer: list[LayerError] = []
+        wrong = best in refused
+        if wrong or layers:
+            # Whole passes, so that a file of a larger batch is given no empty images.
+            count = min(len(pairs), -(-8 // some.batch) * some.batch)
+            few = [pairs[i]() for i in np.unique(np.linspace(0, len(pairs) - 1, count).astype(int))]
+            ours, theirs = (np.stack(side) for side in zip(*few, strict=True))
+            sentence, by_layer = explain(
+                path,
+                reference,
+                sessions[best.runtime],
+                ours,
+                theirs,
+                tolerance,
+                ours=None if carried is None else carried.preprocess,
+                theirs=None if wanted is None else wanted.preprocess,
+                classes=() if wanted is None else wanted.classes,
+                quantised=quantised,
+                wrong=wrong,
+                layers=layers,
             )
-            # A fault of the input shows in every layer from the first on, so where it shows says nothing more.
-            diagnosis = (why,) if why else (where,)
-    for opened in sessions.values():
-        opened.close()
     return Verification(
         file=str(file),
         against=name_of(model, wanted) if isinstance(against, nn.Module) else str(against),
@@ -197,26 +203,13 @@ def verify(
         runtimes={entry.runtime: entry.error for entry in found},
         refused=tuple(entry.runtime for entry in refused),
         relative_to_spread=relative_to_spread(got, want),
-        diagnosis=diagnosis,
+        diagnosis=(sentence,) if sentence else (),
         layers=tuple(by_layer),
     )
 
 
-def _layers(
-    path: Path, reference: nn.Module, x: Inputs, session: Session, tolerance: float
-) -> tuple[list[LayerError], str]:
-    """Each layer's error, and where the file begins to differ, or why that cannot be told."""
-    if x.shape[1:] != session.input_size:
-        return [], f"where {path.name} differs cannot be told: it reads another image size"
-    try:
-        found = layer_errors(path, reference, np.resize(x, (session.batch, *x.shape[1:])), session.runtime)
-    except BadInput as error:
-        return [], str(error)
-    return found, first_difference(found, tolerance)
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and np.isfinite(value) else None
 
 
 def _choose(found: list[Agreement], refused: tuple[Agreement, ...], carried: Manifest | None) -> Agreement:
