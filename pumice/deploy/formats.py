@@ -206,14 +206,14 @@ def require_recent(runtime: str) -> None:
         have = version(package)
     except PackageNotFoundError:
         return  # built by hand, or under another name (onnxruntime-gpu)
-    if _numbers(have) < _numbers(least):
+    if numbers(have) < numbers(least):
         extra = RUNTIMES[runtime].extra
         raise BadInput(
             f"{package} {have} is too old, {least} or later is needed; run `pip install -U 'pumice[{extra}]' {package}`"
         )
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def numbers(text: str) -> tuple[int, ...]:
     """The leading numbers of a version: "1.23.0rc1" is (1, 23, 0)."""
     return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[^\d.]", text, maxsplit=1)[0]))
 

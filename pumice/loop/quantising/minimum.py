@@ -1,21 +1,15 @@
 """The oldest versions that are used to quantise; older ones lack what the schemes ask of them."""
 
-import re
 from importlib import metadata
 
+from pumice.deploy import formats
 from pumice.deploy.formats import RUNTIMES
 from pumice.deploy.schemes.scheme import Scheme
 from pumice.errors import BadInput
 
-# By the name under which a package is imported; as pyproject.toml asks, for installations that did not ask it.
-MINIMUM = {
-    "onnxruntime": "1.22",
-    "openvino": "2025.3",
-    "nncf": "2.18",
-    "ai_edge_litert": "2.0",
-    "litert_torch": "0.8",
-    "executorch": "1.0",
-}
+# By the name under which a package is imported: the runtimes', and those that only writing needs.
+MINIMUM = {RUNTIMES[name].package: least for name, (_, least) in formats.MINIMUM.items()}
+MINIMUM |= {"nncf": "2.18", "litert_torch": "0.8"}
 
 
 def require_recent(scheme: Scheme) -> None:
@@ -30,13 +24,8 @@ def require_recent(scheme: Scheme) -> None:
             have = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue  # built from source, under no name: nothing says that it is old
-        if _numbers(have) < _numbers(least):
+        if formats.numbers(have) < formats.numbers(least):
             raise BadInput(
                 f"{package} {have} is too old for {scheme.name}, which needs {least} or newer; "
                 f"run `pip install -U '{package.replace('_', '-')}>={least}'`"
             )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """ "2025.3.0rc1" -> (2025, 3, 0)."""
-    return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[a-z+]", version)[0]))
