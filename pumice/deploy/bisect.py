@@ -170,6 +170,8 @@ def _of_onnx(file: Path, x: NDArray[Any]) -> list[Values]:
     onnx, onnxruntime = require_onnx(), load_onnxruntime()
     proto = read_onnx(file)
     found = _onnx_layers(proto)
+    if not found:
+        return []  # asked for no output, the runtime would give all
     already = {output.name for output in proto.graph.output}
     hidden = [name for name in dict.fromkeys(found) if name not in already]
     proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in hidden)
