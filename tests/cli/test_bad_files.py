@@ -116,7 +116,7 @@ def test_an_onnx_file_that_is_none(pumice: Any, here: Path, digits_run: Path, co
         (("verify", "missing.onnx", "--against", "{run}"), "no file missing.onnx"),
         (("verify", "missing.xml", "--against", "{run}"), "no file missing.xml"),
         (("verify", "{run}", "--against", "{run}"), "is no model file to verify"),
-        (("export", "{run}", "--out", "m.tflite"), "the suffix of m.tflite names no format; use .onnx or .xml"),
+        (("export", "{run}", "--out", "m.tfl"), "the suffix of m.tfl names no format; use one of .onnx, .xml"),
         (("export", "{run}", "--out", "m.onnx", "--format", "onx"), "did you mean 'onnx'?"),
         (("export", "{run}", "--out", "m.onnx", "--format", "openvino"), "ends in .xml"),
         (("export", "{run}", "--out", "m.onnx", "--input", "1x32x32"), "reads 3 channels, not 1"),

@@ -29,7 +29,8 @@ class FakeSession:
 
     dtype = "float32"
     batch = 2
-    input_size = (3, 4, 5)
+    input_size, input_shape = (3, 4, 5), (2, 3, 4, 5)
+    pixels = False
 
     def __init__(self, work: Callable[[], None], name: str = "a", log: list[str] | None = None, **given: Any) -> None:
         self.work, self.name, self.log = work, name, log if log is not None else []

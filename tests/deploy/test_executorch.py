@@ -173,6 +173,7 @@ def int8(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_int8_decides_as_the_network_does(trained: Trained, int8: Path):
     with torch.inference_mode():
         want = trained.net(torch.from_numpy(trained.val)).numpy()

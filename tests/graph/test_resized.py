@@ -56,7 +56,7 @@ def _resized(model: nn.Module) -> Resized:
     [
         ("mixed", 1, 0.5),
         pytest.param("mobilenetv3_small_050", 2, 0.0, marks=pytest.mark.slow),
-        ("shufflenetv2_050", 3, 0.5),
+        pytest.param("shufflenetv2_050", 3, 0.5, marks=pytest.mark.slow),
         pytest.param("micronet_m0", 4, 0.7, marks=pytest.mark.slow),
     ],
 )

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,8 @@ def test_a_killed_worker_is_one_sentence_and_costs_nothing(
         patch.setattr(Learner, "training_step", training_step)
         with pytest.raises(CheckFailed, match=r"a process that prepares images has died.* less than data.workers=1"):
             train(tiny_config(workers=1), out, splits=few_digits)
+    with suppress(RuntimeError):  # torch tells of a dead worker whenever the signal comes, here too on a busy machine
+        time.sleep(0.5)
     assert read_state(out / "resume.pt")["step"] == 6
     assert resume(out, splits=few_digits).epochs == 2
     for name in ("last.safetensors", "best.safetensors"):
