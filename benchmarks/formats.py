@@ -151,13 +151,20 @@ def page(found: list[dict]) -> str:
                 shown.append(f"no ({number})")
         body.append(f"| {own if own != family else ''} | {name} | {' | '.join(shown)} |")
         family = own
-    totals = [f"{sum(c.get(f, {}).get('ok', False) for c in by_net.values())} of {len(by_net)}" for f in formats]
+    ran = {form: [cells[form]["ok"] for cells in by_net.values() if form in cells] for form in formats}
+    totals = [f"{sum(ok)} of {len(ok)}" for ok in ran.values()]
+    exact = sum(entry.status == "exact" for entry in entries())
     versions = {row["format"]: row["version"] for row in found if row.get("version")}
     return "\n".join(
         [
             "# Formats",
             "",
+            CHOICE,
+            "## Every exact network",
+            "",
             INTRODUCTION,
+            "",
+            f"{len(by_net)} of the {exact} exact networks have been run; an empty cell has not.",
             "",
             "Versions: " + ", ".join(f"{FORMATS[f].runtimes[0]} {versions[f]}" for f in formats if f in versions) + ".",
             "",
@@ -166,10 +173,8 @@ def page(found: list[dict]) -> str:
             f"| | **all** | {' | '.join(totals)} |",
             *body,
             "",
-            "## Why not",
-            "",
+            *(["## Why not", ""] if reasons else []),
             *(f"{number}. {why}" for why, number in reasons.items()),
-            "",
         ]
     )
 
@@ -180,6 +185,22 @@ def failed(row: dict) -> str:
     return f"off by {row['error']:.0e} of the spread between images, the best class agrees on {row['top1']:.0%}"
 
 
+CHOICE = """\
+| `--format` | file | runs in | extra | to know |
+| --- | --- | --- | --- | --- |
+| `onnx` | `.onnx` | ONNX Runtime, OpenVINO | `deploy` | the usual one; batch and size can stay open (`--dynamic`) |
+| `openvino` | `.xml` with `.bin`, or a folder | OpenVINO | `deploy` | |
+| `pt2` | `.pt2` | PyTorch | | a program of `torch.export`; code, so files of others open only with `--trust` |
+| `aoti` | `.pt2` | PyTorch | | compiled for this processor; needs a C++ compiler, and `--trust` likewise |
+| `litert` | `.tflite` | LiteRT | `mobile` | reads planes (N, C, H, W); its converter needs torch below 2.15 |
+| `executorch` | `.pte` | ExecuTorch, XNNPACK | `mobile` | one pool of threads a process |
+| `ncnn` | a folder | ncnn | `mobile` | image by image; pixels cannot be baked in |
+| `package` | a folder | any of them | | file, card, labels and a runner without torch and Pumice: [package.md](package.md) |
+| `web` | a folder | browsers | | a page that opens by a double click; npm fetches ONNX Runtime Web once |
+
+Nets with kernels of their own for each image (WeightNet, CondConv) have their batch as a factor of group numbers: their
+files are of one batch.  Files of 8 bits come from `pumice quantize`.
+"""
 INTRODUCTION = """\
 Every exact network of Pumice in every format, with random weights and batch norms that have the statistics of real
 photographs.  A figure is the largest difference between file and network over six other photographs, beside how far the
