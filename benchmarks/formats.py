@@ -195,7 +195,7 @@ CHOICE = """\
 | `litert` | `.tflite` | LiteRT | `mobile` | reads planes (N, C, H, W); its converter needs torch below 2.15 |
 | `executorch` | `.pte` | ExecuTorch, XNNPACK | `mobile` | one pool of threads a process |
 | `ncnn` | a folder | ncnn | `mobile` | image by image; pixels cannot be baked in |
-| `package` | a folder | any of them | | file, card, labels and a runner without torch and Pumice: [package.md](package.md) |
+| `package` | a folder | any of them | | file, card, labels, runner without torch and Pumice: [package.md](package.md) |
 | `web` | a folder | browsers | | a page that opens by a double click; npm fetches ONNX Runtime Web once |
 
 Nets with kernels of their own for each image (WeightNet, CondConv) have their batch as a factor of group numbers: their
