@@ -8,7 +8,7 @@ load_weights    weights of timm, torchvision, pytorchcv or the authors into a ne
 load_source     the network of a run folder, a checkpoint or a name, with its manifest
 profile         parameters, multiply-adds, memory access and peak memory of any module
 benchmark       honest latency of any module or file in any runtime
-export          a network as ONNX or OpenVINO file, checked
+export          a network as a file of another format, checked
 open_session    any network or file, ready to run
 verify          whether a file computes and describes what its checkpoint does
 prune           a network that loses channels until it keeps a target
