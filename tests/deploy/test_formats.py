@@ -28,9 +28,11 @@ def place(form: Format, folder: Path) -> Path:
     return folder / f"net{form.suffix}" if form.suffix else folder / "net"
 
 
-# Compiling takes many seconds: its contract is in the slow tier, and one compiled file below.
+# Compiling takes many seconds, and so does ExecuTorch: their contract is in the slow tier, one compiled file below, and
+# ExecuTorch's answers are compared in tests of its own.
 @pytest.fixture(
-    params=[pytest.param(name, marks=pytest.mark.slow) if name == "aoti" else name for name in FORMATS], scope="module"
+    params=[pytest.param(name, marks=pytest.mark.slow) if name in ("aoti", "executorch") else name for name in FORMATS],
+    scope="module",
 )
 def form(request: pytest.FixtureRequest) -> Format:
     found = FORMATS[request.param]
