@@ -40,11 +40,15 @@ def command(
     (.tflite), executorch (.pte), ncnn (a folder), web (a folder with a page that runs in a browser, offline), package
     (a folder with files, labels and scripts that classify pictures without Pumice).
     """
-    from pumice.errors import BadInput
+    from pumice.deploy.formats import FORMATS
+    from pumice.errors import BadInput, nearest
 
     if dynamic not in (None, "batch", "size", "both"):
         raise BadInput(f"--dynamic {dynamic!r} is unknown; choose batch, size or both")
     size = read_shape(input)
+    known = [*FORMATS, "package", "web"]
+    if format is not None and format not in known:
+        raise BadInput(f"no format {format!r}{nearest(format, known) or '; choose ' + ', '.join(known)}")
     if with_ and format != "package":
         raise BadInput("--with is for --format package; leave it out")
 

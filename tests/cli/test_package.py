@@ -35,3 +35,10 @@ def test_what_does_not_go_together_is_said(pumice, tmp_path: Path, words: list[s
     assert said.code == 2
     assert sentence in said.sentence
     assert list(tmp_path.iterdir()) == []
+
+
+def test_formats_that_are_folders_are_known(pumice):
+    assert "did you mean 'package'" in pumice("export", "micronet_m0", "--format", "pakage", "--out", "x").sentence
+    assert (
+        "executorch, ncnn, package, web" in pumice("export", "micronet_m0", "--format", "coreml", "--out", "x").sentence
+    )
