@@ -1,0 +1,140 @@
+/* Vectors of LANES floats: as wide as the processor has them; one float each with -DPUMICE_SCALAR. */
+#if defined(PUMICE_SCALAR)
+#define LANES 1
+#elif defined(__AVX512F__)
+#define LANES 16
+#define WIDE 1
+#elif defined(__AVX__)
+#define LANES 8
+#elif defined(__GNUC__)
+#define LANES 4
+#else
+#define LANES 1
+#endif
+#if defined(__aarch64__) && LANES == 4
+#define WIDE 1
+#endif
+#ifndef WIDE
+#define WIDE 0 /* 1: 32 vector registers, 0: 16 */
+#endif
+
+#if LANES > 1
+#if defined(__AVX__)
+#include <immintrin.h>
+#elif defined(__SSE__)
+#include <xmmintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+typedef float V __attribute__((vector_size(LANES * 4)));
+typedef int32_t VI __attribute__((vector_size(LANES * 4)));
+#else
+typedef float V;
+#endif
+
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline, unused))
+#define MAYBE static __attribute__((unused, noinline))
+#else
+#define INLINE static inline
+#define MAYBE static
+#endif
+
+typedef struct {
+    const float *weights, *image;
+    float *arena, *scratch;
+} Run;
+
+/* What an expression reads beside the result: t are places of planes or numbers in the arena, c constants. */
+typedef struct {
+    const int32_t *t[8];
+    const float *c[8];
+} Operands;
+
+INLINE float s_max(float a, float b) { return a > b ? a : b; } /* of a NaN, b */
+INLINE float s_min(float a, float b) { return a < b ? a : b; }
+INLINE float s_relu(float x) { return s_max(0.0f, x); }
+INLINE float s_hardsigmoid(float x) { return s_min(1.0f, s_max(0.0f, x * (1.0f / 6.0f) + 0.5f)); }
+INLINE float s_hardswish(float x) { return x * s_hardsigmoid(x); }
+INLINE float s_exp(float x) { return expf(x); }
+INLINE float s_sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+INLINE float s_silu(float x) { return x / (1.0f + expf(-x)); }
+INLINE float s_tanh(float x) { return tanhf(x); }
+INLINE float s_abs(float x) { return fabsf(x); }
+INLINE float s_neg(float x) { return -x; }
+
+INLINE V v_load(const float *p) {
+    V x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+INLINE void v_store(float *p, V x) { memcpy(p, &x, sizeof x); }
+
+#if LANES > 1
+INLINE V v_set(float x) { return x - (V){0}; }
+INLINE V v_bits(VI x) {
+    V y;
+    memcpy(&y, &x, sizeof y);
+    return y;
+}
+INLINE VI v_int(V x) {
+    VI y;
+    memcpy(&y, &x, sizeof y);
+    return y;
+}
+INLINE V v_pick(VI mask, V a, V b) { return v_bits((mask & v_int(a)) | (~mask & v_int(b))); }
+#if LANES == 16
+INLINE V v_max(V a, V b) { return (V)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE V v_min(V a, V b) { return (V)_mm512_min_ps((__m512)a, (__m512)b); }
+#elif LANES == 8
+INLINE V v_max(V a, V b) { return (V)_mm256_max_ps((__m256)a, (__m256)b); }
+INLINE V v_min(V a, V b) { return (V)_mm256_min_ps((__m256)a, (__m256)b); }
+#elif defined(__SSE__)
+INLINE V v_max(V a, V b) { return (V)_mm_max_ps((__m128)a, (__m128)b); }
+INLINE V v_min(V a, V b) { return (V)_mm_min_ps((__m128)a, (__m128)b); }
+#elif defined(__ARM_NEON)
+INLINE V v_max(V a, V b) { return (V)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
+INLINE V v_min(V a, V b) { return (V)vminq_f32((float32x4_t)a, (float32x4_t)b); }
+#else
+INLINE V v_max(V a, V b) { return v_pick(a > b, a, b); }
+INLINE V v_min(V a, V b) { return v_pick(a < b, a, b); }
+#endif
+INLINE V v_abs(V x) { return v_bits(v_int(x) & 0x7fffffff); }
+INLINE float v_sum(V x) {
+    float s = 0.0f;
+    for (int i = 0; i < LANES; i++) s += x[i];
+    return s;
+}
+/* e^x = 2^n e^r with |r| <= ln 2 / 2 and seven terms of e^r: within 2 units in the last place. */
+INLINE V v_exp(V x) {
+    x = v_min(v_set(88.3762f), v_max(v_set(-87.3365f), x));
+    const V magic = v_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
+    V n = x * v_set(1.44269504f) + magic;
+    VI k = v_int(n) << 23;
+    n -= magic;
+    V r = x - n * v_set(0.693359375f) + n * v_set(2.12194440e-4f);
+    V p = v_set(1.0f / 720) * r + v_set(1.0f / 120);
+    p = p * r + v_set(1.0f / 24);
+    p = p * r + v_set(1.0f / 6);
+    p = p * r + v_set(0.5f);
+    p = p * r * r + r + v_set(1.0f);
+    return v_bits(v_int(p) + k);
+}
+#else
+INLINE V v_set(float x) { return x; }
+INLINE V v_max(V a, V b) { return s_max(a, b); }
+INLINE V v_min(V a, V b) { return s_min(a, b); }
+INLINE V v_abs(V x) { return s_abs(x); }
+INLINE V v_exp(V x) { return s_exp(x); }
+INLINE float v_sum(V x) { return x; }
+#endif
+
+INLINE V v_relu(V x) { return v_max(v_set(0.0f), x); }
+INLINE V v_neg(V x) { return -x; }
+INLINE V v_hardsigmoid(V x) {
+    return v_min(v_set(1.0f), v_max(v_set(0.0f), x * v_set(1.0f / 6.0f) + v_set(0.5f)));
+}
+INLINE V v_hardswish(V x) { return x * v_hardsigmoid(x); }
+INLINE V v_sigmoid(V x) { return v_set(1.0f) / (v_set(1.0f) + v_exp(-x)); }
+INLINE V v_silu(V x) { return x / (v_set(1.0f) + v_exp(-x)); }
+INLINE V v_tanh(V x) { return v_set(2.0f) * v_sigmoid(x + x) - v_set(1.0f); }

@@ -1,0 +1,215 @@
+"""Operators with weights, pooling and means."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import fx
+
+from pumice.native.expression import Call, Const, Read
+from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Size
+from pumice.native.read import Reader, Value
+
+Given = dict[str, Any]
+
+
+def _pair(value: int | Sequence[int], default: int | None = None) -> Size:
+    numbers = [value] if isinstance(value, int) else list(value)
+    if not numbers and default is not None:
+        numbers = [default]
+    return (numbers[0], numbers[-1])
+
+
+def _conv(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x, weight, bias = given["input"], given["weight"], given.get("bias")
+    if not isinstance(x, Value) or not isinstance(weight, np.ndarray):
+        raise reader.refuse(node, "whose weights are computed")
+    if given.get("transposed"):
+        raise reader.refuse(node, "transposed")
+    stride, dilation = _pair(given["stride"]), _pair(given["dilation"])
+    padding = given["padding"]
+    kernel: Size = (weight.shape[2], weight.shape[3])
+    out_size: Size = tuple(node.meta["shape"][-2:])
+    if padding == "valid":
+        padding = 0
+    elif padding == "same":  # torch puts what is odd at the end
+        padding = [dilation[i] * (kernel[i] - 1) // 2 for i in range(2)]
+    return _convolved(
+        reader,
+        node,
+        x,
+        weight,
+        np.zeros(len(weight), np.float32) if bias is None else bias,
+        groups=given["groups"],
+        stride=stride,
+        padding=_pair(padding),
+        dilation=dilation,
+        out_size=out_size,
+    )
+
+
+def _convolved(
+    reader: Reader, node: fx.Node, x: Value, weight: Any, bias: Any, *, out_size: Size, **how: Any
+) -> Value:
+    size = x.size or (1, 1)
+    planes = x.planes if x.size else x.planes.reshape(x.planes.shape[:2])
+    if x.size is None:
+        how["padding"], pad = how["padding"], how["padding"]
+        if size == out_size and how["stride"] == (1, 1):
+            # Of one pixel, a kernel sees its middle; the rest is padding.
+            middle = weight[:, :, pad[0] : pad[0] + 1, pad[1] : pad[1] + 1]
+            if how["groups"] == 1:
+                out = reader.fresh(len(weight), (1, 1))
+                flat = np.ascontiguousarray(middle.reshape(len(weight), -1))
+                reader.operations.append(Linear(_path(node), planes[0], out, flat, bias))
+                return Value(out.reshape(node.meta["shape"]))
+            weight, how["padding"] = middle, (0, 0)
+    out = reader.fresh(len(weight), out_size)
+    reader.operations.append(Conv(_path(node), planes[0], out, size, out_size, weight, bias, **how))
+    return Value(out[None], out_size) if math.prod(out_size) > 1 else Value(out.reshape(node.meta["shape"]))
+
+
+def _linear(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x, weight, bias = given["input"], given["weight"], given.get("bias")
+    if not isinstance(x, Value) or not isinstance(weight, np.ndarray):
+        raise reader.refuse(node, "whose weights are computed")
+    if x.size is not None or x.planes.size != weight.shape[1]:
+        raise reader.refuse(node, "over rows")
+    out = reader.fresh(len(weight), (1, 1))
+    bias = np.zeros(len(weight), np.float32) if bias is None else bias
+    reader.operations.append(Linear(_path(node), x.planes.ravel(), out, weight, bias))
+    return Value(out.reshape(node.meta["shape"]))
+
+
+def _batch_norm(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x: Value = given["input"]
+    mean, var = given["running_mean"], given["running_var"]
+    if mean is None or x.planes.ndim != 2:
+        raise reader.refuse(node, "without statistics")
+    weight, bias = given["weight"], given["bias"]
+    scale = np.float64(1) / np.sqrt(var.astype(np.float64) + given["eps"])
+    scale = scale * (1 if weight is None else weight)
+    shift = (0 if bias is None else bias) - mean * scale
+    planes = x.planes.ravel()
+    value = Call(
+        "add", (Call("mul", (Read(planes), Const(scale.astype(np.float32)))), Const(shift.astype(np.float32)))
+    )
+    out = reader.fresh(planes.size, x.size or (1, 1))
+    reader.operations.append(Map(_path(node), out, x.size or (1, 1), value))
+    return Value(out.reshape(x.planes.shape), x.size)
+
+
+def _max_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x: Value = given["self"]
+    if x.size is None:
+        raise reader.refuse(node, "of one pixel")
+    kernel = _pair(given["kernel_size"])
+    stride = _pair(given["stride"] or kernel)
+    out_size: Size = tuple(node.meta["shape"][-2:])
+    out = reader.fresh(x.planes.size, out_size)
+    reader.operations.append(
+        MaxPool(
+            _path(node),
+            x.planes.ravel(),
+            out,
+            x.size,
+            out_size,
+            kernel,
+            stride,
+            _pair(given["padding"]),
+            _pair(given["dilation"]),
+        )
+    )
+    return _pooled(out, node, out_size)
+
+
+def _avg_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x: Value = given["self"]
+    if x.size is None:
+        raise reader.refuse(node, "of one pixel")
+    kernel, padding = _pair(given["kernel_size"]), _pair(given["padding"])
+    stride = _pair(given["stride"] or kernel)
+    out_size: Size = tuple(node.meta["shape"][-2:])
+    area = given.get("divisor_override") or math.prod(kernel)
+    whole = all((out_size[i] - 1) * stride[i] + kernel[i] <= x.size[i] + 2 * padding[i] for i in range(2))
+    if not whole or (padding != (0, 0) and not given["count_include_pad"] and not given.get("divisor_override")):
+        raise reader.refuse(node, "whose windows are divided by different counts")
+    return _averaged(reader, node, x, kernel, stride, padding, area, out_size)
+
+
+def _averaged(
+    reader: Reader, node: fx.Node, x: Value, kernel: Size, stride: Size, padding: Size, area: float, out_size: Size
+) -> Value:
+    assert x.size is not None
+    count = x.planes.size
+    weight = np.full((count, 1, *kernel), 1 / area, np.float32)
+    out = reader.fresh(count, out_size)
+    zeros = np.zeros(count, np.float32)
+    reader.operations.append(
+        Conv(_path(node), x.planes.ravel(), out, x.size, out_size, weight, zeros, count, stride, padding)
+    )
+    return _pooled(out, node, out_size)
+
+
+def _pooled(out: Any, node: fx.Node, out_size: Size) -> Value:
+    if math.prod(out_size) == 1:
+        return Value(out.reshape(node.meta["shape"]))
+    return Value(out.reshape(node.meta["shape"][:-2]), out_size)
+
+
+def _adaptive(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x: Value = given["self"]
+    size, wanted = x.size or (1, 1), _pair(given["output_size"])
+    if size == wanted:
+        return x
+    if wanted == (1, 1):
+        return _global(reader, node, x)
+    if any(size[i] % wanted[i] for i in range(2)):
+        raise reader.refuse(node, "to a size that does not divide the image's")
+    kernel: Size = (size[0] // wanted[0], size[1] // wanted[1])
+    return _averaged(reader, node, x, kernel, kernel, (0, 0), math.prod(kernel), wanted)
+
+
+def _global(reader: Reader, node: fx.Node, x: Value) -> Value:
+    assert x.size is not None
+    out = reader.fresh(x.planes.size, (1, 1))
+    reader.operations.append(Mean(_path(node), x.planes.ravel(), out, x.size))
+    return Value(out.reshape(node.meta["shape"]))
+
+
+def _mean(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x: Value = given["self"]
+    dims = sorted(dim % len(x.shape) for dim in given.get("dim") or ())
+    if x.size is None or dims != [len(x.shape) - 2, len(x.shape) - 1]:
+        raise reader.refuse(node, "over channels")
+    return _global(reader, node, x)
+
+
+def _pad(reader: Reader, node: fx.Node, given: Given) -> Value:
+    """A depthwise convolution with one tap; `passes.pads` puts it into the layer that reads it."""
+    x: Value = given["self"]
+    pads = [*given["pad"], 0, 0, 0, 0][: max(4, len(given["pad"]))]
+    if x.size is None or any(pads[4:]) or min(pads) < 0 or given.get("value") or given.get("mode", "constant") != "constant":
+        raise reader.refuse(node, "with anything but zeros around the image")
+    left, right, top, bottom = pads[:4]
+    out_size = (x.size[0] + top + bottom, x.size[1] + left + right)
+    return _averaged(reader, node, x, (1, 1), (1, 1), (top, left), 1.0, out_size)
+
+
+def _path(node: fx.Node) -> str:
+    return str(node.meta.get("path", "") or node.name)
+
+
+
+
+LAYERS = {
+    **dict.fromkeys(("conv2d", "convolution"), _conv),
+    "linear": _linear,
+    "batch_norm": _batch_norm,
+    **dict.fromkeys(("max_pool2d",), _max_pool),
+    "avg_pool2d": _avg_pool,
+    "adaptive_avg_pool2d": _adaptive,
+    "mean": _mean,
+    **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
+}

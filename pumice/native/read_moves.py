@@ -1,0 +1,180 @@
+"""Operators that move tensors about and compute nothing: done here and now, on arrays of plane numbers."""
+
+import math
+from typing import Any
+
+import numpy as np
+from torch import fx
+
+from pumice.native.ir import Spread
+from pumice.native.read import Reader, Value
+
+Given = dict[str, Any]
+
+
+def _dim(x: Value, reader: Reader, node: fx.Node, dim: int) -> int:
+    """A dimension counted from the front; those of pixels cannot be moved or cut."""
+    dim %= len(x.shape)
+    if dim >= x.planes.ndim:
+        raise reader.refuse(node, "along rows or columns")
+    return dim
+
+
+def _reshaped(reader: Reader, node: fx.Node, x: Value, shape: tuple[int, ...]) -> Value:
+    if x.size is None:
+        return _with_pixels(x.planes.reshape(shape))
+    if shape[-2:] == x.size and len(shape) >= 2:
+        return Value(x.planes.reshape(shape[:-2]), x.size)
+    if math.prod(x.size) == 1:
+        return Value(x.planes.reshape(shape))
+    lead = x.planes.shape[0]
+    if len(shape) >= 1 and (not shape or shape[0] == lead):
+        spread = reader.fresh(x.planes.size * math.prod(x.size), (1, 1))
+        reader.operations.append(Spread(node.meta.get("path", ""), x.planes.ravel(), spread, x.size))
+        return Value(spread.reshape(shape))
+    raise reader.refuse(node, "of pixels")
+
+
+def _with_pixels(planes: Any) -> Value:
+    return Value(planes)
+
+
+def _reshape(reader: Reader, node: fx.Node, given: Given) -> Value:
+    return _reshaped(reader, node, given["input" if "input" in given else "self"], tuple(node.meta["shape"]))
+
+
+def _transpose(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x: Value = given["self"]
+    a, b = (_dim(x, reader, node, given[key]) for key in ("dim0", "dim1"))
+    return Value(np.swapaxes(x.planes, a, b), x.size)
+
+
+def _permute(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x: Value = given["self"]
+    order = [dim % len(x.shape) for dim in given["dims"]]
+    lead = x.planes.ndim
+    if sorted(order[:lead]) != list(range(lead)) or order[lead:] != list(range(lead, len(order))):
+        raise reader.refuse(node, "of rows or columns")
+    return Value(x.planes.transpose(order[:lead]), x.size)
+
+
+def _cat(reader: Reader, node: fx.Node, given: Given) -> Value:
+    parts: list[Value] = given["tensors"]
+    if not all(isinstance(part, Value) for part in parts):
+        raise reader.refuse(node, "with a constant")
+    dim = _dim(parts[0], reader, node, given["dim"])
+    return Value(np.concatenate([part.planes for part in parts], dim), parts[0].size)
+
+
+def _split(reader: Reader, node: fx.Node, given: Given) -> tuple[Value, ...]:
+    x: Value = given["self"]
+    dim = _dim(x, reader, node, given.get("dim") or 0)
+    have = x.shape[dim]
+    if "chunks" in given:
+        step = -(-have // given["chunks"])
+        cuts = list(range(step, have, step))
+    elif isinstance(sizes := given.get("split_sizes", given.get("split_size")), int):
+        cuts = list(range(sizes, have, sizes))
+    else:
+        assert sizes is not None
+        cuts = np.cumsum(sizes)[:-1].tolist()
+    return tuple(Value(part, x.size) for part in np.split(x.planes, cuts, dim))
+
+
+def _getitem(_reader: Reader, node: fx.Node, _given: Given) -> Any:
+    source, index = node.args
+    assert isinstance(source, fx.Node)
+    return _reader.values[source][index]
+
+
+def _slice(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x: Value = given["self"]
+    dim, begin, end = given["dim"] % len(x.shape), given["start"] or 0, given["end"]
+    if dim >= x.planes.ndim:
+        if begin == 0 and (end is None or end >= x.shape[dim]) and given["step"] == 1:
+            return x
+        raise reader.refuse(node, "of rows or columns")
+    cut = [slice(None)] * x.planes.ndim
+    cut[dim] = slice(begin, end, given["step"])
+    return Value(x.planes[tuple(cut)], x.size)
+
+
+def _narrow(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x: Value = given["self"]
+    dim = _dim(x, reader, node, given["dim"])
+    return Value(np.take(x.planes, range(given["start"], given["start"] + given["length"]), dim), x.size)
+
+
+def _select(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x: Value = given["self"]
+    return Value(np.take(x.planes, given["index"], _dim(x, reader, node, given["dim"])), x.size)
+
+
+def _unbind(reader: Reader, node: fx.Node, given: Given) -> tuple[Value, ...]:
+    x: Value = given["self"]
+    dim = _dim(x, reader, node, given["dim"])
+    return tuple(Value(np.take(x.planes, i, dim), x.size) for i in range(x.shape[dim]))
+
+
+def _stack(reader: Reader, node: fx.Node, given: Given) -> Value:
+    parts: list[Value] = given["tensors"]
+    dim = given["dim"] % (len(parts[0].shape) + 1)
+    if not all(isinstance(part, Value) for part in parts) or dim > parts[0].planes.ndim:
+        raise reader.refuse(node, "of these")
+    return Value(np.stack([part.planes for part in parts], dim), parts[0].size)
+
+
+def _index_select(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x: Value = given["self"]
+    return Value(np.take(x.planes, given["index"], _dim(x, reader, node, given["dim"])), x.size)
+
+
+def _index(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x: Value = given["self"]
+    indices = list(given["indices"])
+    if len(indices) > x.planes.ndim or not all(i is None or isinstance(i, np.ndarray) for i in indices):
+        raise reader.refuse(node, "of rows or columns, or by what was computed")
+    where = tuple(slice(None) if i is None else i for i in indices)
+    return Value(x.planes[where], x.size)
+
+
+def _channel_shuffle(_reader: Reader, _node: fx.Node, given: Given) -> Value:
+    x: Value = given["self" if "self" in given else "input"]
+    images, channels = x.planes.shape
+    groups = given["groups"]
+    return Value(x.planes.reshape(images, groups, channels // groups).swapaxes(1, 2).reshape(images, channels), x.size)
+
+
+def _same(_reader: Reader, _node: fx.Node, given: Given) -> Any:
+    return given["self" if "self" in given else "input"]
+
+
+def _expand(reader: Reader, node: fx.Node, given: Given) -> Value:
+    x: Value = given["self"]
+    shape = tuple(node.meta["shape"])
+    if x.size is not None and shape[-2:] != x.size:
+        raise reader.refuse(node, "of rows or columns")
+    return Value(np.broadcast_to(x.planes, shape[: len(shape) - 2] if x.size else shape), x.size)
+
+
+MOVES = {
+    **dict.fromkeys(
+        ("reshape", "view", "flatten", "squeeze", "unsqueeze", "_unsafe_view", "unflatten", "squeeze_dims"), _reshape
+    ),
+    **dict.fromkeys(("transpose", "swapaxes"), _transpose),
+    **dict.fromkeys(("cat", "concat", "concatenate"), _cat),
+    **dict.fromkeys(("split", "split_with_sizes", "chunk", "tensor_split"), _split),
+    **dict.fromkeys(("contiguous", "clone", "dropout", "dropout_", "detach", "detach_", "alias", "to", "_to_copy"), _same),
+    **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), _channel_shuffle),
+    "permute": _permute,
+    "getitem": _getitem,
+    "slice": _slice,
+    "narrow": _narrow,
+    "select": _select,
+    "unbind": _unbind,
+    "stack": _stack,
+    "index_select": _index_select,
+    "index": _index,
+    "expand": _expand,
+    "expand_as": _expand,
+}
