@@ -4,7 +4,7 @@ from string import Template
 
 from pumice.native.emit.expressions import Written
 
-from pumice.native.emit.tiles import tile
+from pumice.native.emit.tiles import tile, window
 
 AFTER = Template("""
 INLINE V ${name}_after(const Run *r, const Operands *a, V x, int o, int i) {
@@ -129,6 +129,8 @@ ${small_rows}
 }
 """)
 
+Kernel = tuple[tuple[int, int], tuple[int, int]]
+
 WINDOW = """
 typedef struct {
     int groups, in, out, many, taps;     /* of a group: inputs, outputs, tiles of the larger size, weights an output */
@@ -191,16 +193,23 @@ def _pixel_tiles(name: str, size: int, linear: bool) -> str:
     return "\n".join(line if line.startswith("#") else " " * 20 + line for line in lines)
 
 
-def spatial(name: str, sizes: tuple[int, ...], after: Written, before: Written | None, *, image: bool) -> str:
+def spatial(
+    name: str, sizes: tuple[int, ...], after: Written, before: Written | None, *, image: bool, window_of: Kernel | None = None
+) -> str:
     """The C of all convolutions of windows whose tiles have these numbers of outputs.
 
     image: they read the caller's memory, which ends with the image.
+    window_of: kernel and stride, where each output sees one plane and its tiles are written for them.
     """
     big, small = sizes[0], sizes[-1]
     parts = [AFTER.substitute(name=name, ahead=after.ahead, vector=after.vector)]
     for size in sizes:
+        if window_of:
+            parts += [window(name, size, rows, *window_of) for rows in (4, 3, 2, 1)]
+            continue
         heights = sorted({*ROWS[size], 1})
         parts += [tile(name, size, rows, columns, linear=False) for rows in heights for columns in (1, 2)]
+    rows_of = _window_tiles if window_of else _row_tiles
     parts.append(
         SPATIAL.substitute(
             name=name,
@@ -210,11 +219,24 @@ def spatial(name: str, sizes: tuple[int, ...], after: Written, before: Written |
             vector=before.vector if before else "x",
             number=before.number if before else "x",
             some="v_load_some" if image else "v_load_over",
-            big_rows=_row_tiles(name, big),
-            small_rows="" if small == big else f"else {{\n{_row_tiles(name, small)}\n                }}",
+            big_rows=rows_of(name, big),
+            small_rows="" if small == big else f"else {{\n{rows_of(name, small)}\n                    }}",
         )
     )
     return "".join(parts)
+
+
+def _window_tiles(name: str, size: int) -> str:
+    lines = ["(void)off;", "for (int y = 0; y < rows;) {", "    const int left = rows - y, high = left < 4 ? left : 4;"]
+    lines.append("    const float *q = in + (long)y * s->stride_y * pitch;")
+    lines.append("    const int width = s->out_width, at = (y0 + y) * width;")
+    lines.append("    for (int k = 0; k < width; k += LANES) {")
+    lines.append("        const int x = k + LANES > width && width >= LANES ? width - LANES : k;")
+    for high in (4, 3, 2, 1):
+        test = f"{'else ' if high < 4 else ''}{f'if (high == {high}) ' if high > 1 else ''}"
+        lines.append(f"        {test}{name}_{size}x{high}(r, a, u, b + c, q + x, pitch, s->seg, to + c, width, c, at + x);")
+    lines += ["    }", "    y += high;", "}"]
+    return "\n".join(" " * 24 + line for line in lines)
 
 
 def _row_tiles(name: str, size: int) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pumice.native.emit import layers
-from pumice.native.emit.convolutions import WINDOW, pointwise, spatial
+from pumice.native.emit.convolutions import WINDOW, Kernel, pointwise, spatial
 from pumice.native.emit.expressions import Written, written
 from pumice.native.emit.tiles import blocks, tile_sizes
 from pumice.native.emit.weights import Weights, of_conv, of_linear
@@ -202,8 +202,12 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
             writer.scratch = max(writer.scratch, inputs * step)
         lines.append(f"{name}(r, {common}, {conv.groups}, {inputs}, {out}, {many}, {pixels}, {step}, &a, {first});")
         return
+    kernel: Kernel | None = None
+    if inputs == 1 and out <= 2 and conv.dilation == (1, 1):
+        kernel = ((conv.weight.shape[2], conv.weight.shape[3]), conv.stride)
     name = writer.kind(
-        lambda n: spatial(n, sizes, after, before, image=image), "spatial", sizes, after, before or "", image
+        lambda n: spatial(n, sizes, after, before, image=image, window_of=kernel),
+        "spatial", sizes, after, before or "", image, kernel,
     )
     off, window, room = windows(conv, inputs, out, many, writer.choices.get(i))
     writer.scratch = max(writer.scratch, room)
@@ -220,8 +224,7 @@ def _even(pixels: int, step: int) -> int:
 def usual(conv: Conv) -> Choice:
     """By what gathering costs, one store a number, beside what it saves: strides that a cache does not like."""
     out, inputs = len(conv.weight) // conv.groups, conv.weight.shape[1]
-    pixels = conv.size[0] * conv.size[1]
-    return Choice(gather=out >= 24 and inputs >= 24 and pixels > 64)
+    return Choice(gather=out >= 24 and inputs >= 24)
 
 
 def windows(
@@ -232,8 +235,8 @@ def windows(
     (sy, sx), (dy, dx) = conv.stride, conv.dilation
     height, width = conv.out_size
     reach = (kernel[0] - 1) * dy + 1
-    # A narrow row is read as one vector, and columns a stride apart begin up to a stride late.
-    seg = max(width, LANES) + (kernel[1] - 1) * dx // sx + 1
+    # A narrow row is read as one vector; with two phases, what the first one writes too much must miss the second one.
+    seg = max(width, LANES) + (kernel[1] - 1) * dx // sx + 1 + (LANES if sx == 2 else 0)
     pitch = sx * seg
     most = choice.numbers if choice else (PLANE if inputs <= 2 else SCRATCH)
     strip = height
