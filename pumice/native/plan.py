@@ -33,7 +33,7 @@ def stride(size: Size) -> int:
         return 1
     # Rows narrower than a vector are written as whole vectors, from the first to the last.
     numbers = _up((height - 1) * width + max(width, LANES))
-    return numbers + LANES if numbers % 256 == 0 else numbers  # powers of two share few places in a cache
+    return numbers + LANES if numbers % 64 == 0 else numbers  # powers of two share few places in a cache
 
 
 def plan(program: Program) -> Plan:
