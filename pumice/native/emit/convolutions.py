@@ -4,7 +4,7 @@ from string import Template
 
 from pumice.native.emit.expressions import Written
 
-from pumice.native.emit.tiles import tile, window
+from pumice.native.emit.tiles import direct, tile, window
 
 AFTER = Template("""
 INLINE V ${name}_after(const Run *r, const Operands *a, V x, int o, int i) {
@@ -131,6 +131,50 @@ ${small_rows}
 }
 """)
 
+DIRECT = Template("""
+/* Each output sees one plane, which is read where it lies. */
+MAYBE void ${name}(const Run *r, const int32_t *from, const int32_t *to, const float *w, const float *b, const Window *s,
+        const Operands *a) {
+    const int width = s->out_width, count = (width + LANES - 1) / LANES;
+    VI masks[${most} * ${taps}];
+    char inside[${most}];
+    int32_t mask[LANES];
+    for (int v = 0; v < count; v++) {
+        const int x = v * LANES + LANES > width && width >= LANES ? width - LANES : v * LANES;
+        inside[v] = x >= s->left && x + LANES - 1 - s->left + ${taps} <= s->width;
+        for (int k = 0; k < ${taps}; k++) {
+            for (int lane = 0; lane < LANES; lane++) {
+                const int at = x + lane - s->left + k;
+                mask[lane] = -(at >= 0 && at < s->width);
+            }
+            memcpy(&masks[v * ${taps} + k], mask, sizeof mask);
+        }
+    }
+    memset(r->scratch, 0, sizeof(float) * (size_t)(s->width + 4 * 16));
+    for (int c = 0; c < s->groups; c++) {
+        const float *p = r->arena + from[c];
+        for (int y = 0, high; y < s->out_height; y += high) {
+            high = s->out_height - y < ${rows} ? s->out_height - y : ${rows};
+            const float *z[${reach}];
+            for (int t = 0; t < ${reach}; t++) {
+                const int row = y * s->stride_y - s->top + t;
+                z[t] = row >= 0 && row < s->height ? p + (long)row * s->width : r->scratch + 16;
+            }
+            for (int v = 0; v < count; v++) {
+                const int x = v * LANES + LANES > width && width >= LANES ? width - LANES : v * LANES;
+                const int i = y * width + x, o = c * ${size};
+                const long at = (long)x - s->left;
+                const VI *m = masks + v * ${taps};
+${tiles}
+            }
+        }
+        w += ${size} * s->taps;
+        b += ${size};
+        to += ${size};
+    }
+}
+""")
+
 MAX_POOL = Template("""
 MAYBE void ${name}(const Run *r, const float *base, const int32_t *from, const int32_t *to, const int32_t *off,
         const Window *s, const Operands *a) {
@@ -240,6 +284,31 @@ def spatial(
             small=small,
             big_rows=rows_of(name, big),
             small_rows="" if small == big else f"else {{\n{rows_of(name, small)}\n                    }}",
+        )
+    )
+    return "".join(parts)
+
+
+def depthwise(name: str, size: int, after: Written, kernel: Kernel, most: int) -> str:
+    """The C of all convolutions of this kernel and stride where each plane has `size` outputs of its own.
+
+    most: vectors in a row of the widest output, for vectors of one number up.
+    """
+    rows = 4
+    parts = [AFTER.substitute(name=name, ahead=after.ahead, vector=after.vector)]
+    tiles = []
+    for high in range(rows, 0, -1):
+        parts += [direct(name, size, high, kernel[0], kernel[1][0], edge=edge) for edge in (True, False)]
+        test = f"{'else ' if high < rows else ''}{f'if (high == {high}) ' if high > 1 else ''}"
+        call = f"(r, a, w, b, z, at, m, to, width, o, i)"
+        tiles.append(f"                {test}{{")
+        tiles.append(f"                    if (inside[v]) {name}_{size}x{high}i{call};")
+        tiles.append(f"                    else {name}_{size}x{high}e{call};")
+        tiles.append("                }")
+    reach = (rows - 1) * kernel[1][0] + kernel[0][0]
+    parts.append(
+        DIRECT.substitute(
+            name=name, size=size, taps=kernel[0][1], most=f"({most} / LANES + 1)", rows=rows, reach=reach, tiles="\n".join(tiles)
         )
     )
     return "".join(parts)

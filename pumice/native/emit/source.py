@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pumice.native.emit import layers
-from pumice.native.emit.convolutions import WINDOW, Kernel, max_pool, pointwise, spatial
+from pumice.native.emit.convolutions import WINDOW, Kernel, depthwise, max_pool, pointwise, spatial
 from pumice.native.emit.expressions import Written, written
 from pumice.native.emit.tiles import blocks, tile_sizes
 from pumice.native.emit.weights import Weights, of_conv, of_linear
@@ -209,6 +209,14 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     kernel: Kernel | None = None
     if inputs == 1 and out <= 2 and conv.dilation == (1, 1):
         kernel = ((conv.weight.shape[2], conv.weight.shape[3]), conv.stride)
+    if kernel and not image and before is None and conv.stride[1] == 1:
+        wide = -(-conv.out_size[1] // 64) * 64
+        name = writer.kind(lambda n: depthwise(n, out, after, kernel, wide), "depthwise", out, after, kernel, wide)
+        _, window, _ = windows(conv, inputs, out, many)
+        writer.scratch = max(writer.scratch, conv.size[1] + 8 * LANES)
+        lines.append(f"static const Window s = {{{', '.join(map(str, window))}}};")
+        lines.append(f"{name}(r, from, to, r->weights + {weight}, r->weights + {bias}, &s, &a);")
+        return
     name = writer.kind(
         lambda n: spatial(n, sizes, after, before, image=image, window_of=kernel),
         "spatial", sizes, after, before or "", image, kernel,
