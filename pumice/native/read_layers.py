@@ -49,9 +49,7 @@ def _conv(reader: Reader, node: fx.Node, given: Given) -> Value:
     )
 
 
-def _convolved(
-    reader: Reader, node: fx.Node, x: Value, weight: Any, bias: Any, *, out_size: Size, **how: Any
-) -> Value:
+def _convolved(reader: Reader, node: fx.Node, x: Value, weight: Any, bias: Any, *, out_size: Size, **how: Any) -> Value:
     size = x.size or (1, 1)
     planes = x.planes if x.size else x.planes.reshape(x.planes.shape[:2])
     if x.size is None:
@@ -92,9 +90,7 @@ def _batch_norm(reader: Reader, node: fx.Node, given: Given) -> Value:
     scale = scale * (1 if weight is None else weight)
     shift = (0 if bias is None else bias) - mean * scale
     planes = x.planes.ravel()
-    value = Call(
-        "add", (Call("mul", (Read(planes), Const(scale.astype(np.float32)))), Const(shift.astype(np.float32)))
-    )
+    value = Call("add", (Call("mul", (Read(planes), Const(scale.astype(np.float32)))), Const(shift.astype(np.float32))))
     out = reader.fresh(planes.size, x.size or (1, 1))
     reader.operations.append(Map(_path(node), out, x.size or (1, 1), value))
     return Value(out.reshape(x.planes.shape), x.size)
@@ -191,7 +187,13 @@ def _pad(reader: Reader, node: fx.Node, given: Given) -> Value:
     """A depthwise convolution with one tap; `passes.pads` puts it into the layer that reads it."""
     x: Value = given["self"]
     pads = [*given["pad"], 0, 0, 0, 0][: max(4, len(given["pad"]))]
-    if x.size is None or any(pads[4:]) or min(pads) < 0 or given.get("value") or given.get("mode", "constant") != "constant":
+    if (
+        x.size is None
+        or any(pads[4:])
+        or min(pads) < 0
+        or given.get("value")
+        or given.get("mode", "constant") != "constant"
+    ):
         raise reader.refuse(node, "with anything but zeros around the image")
     left, right, top, bottom = pads[:4]
     out_size = (x.size[0] + top + bottom, x.size[1] + left + right)
@@ -200,8 +202,6 @@ def _pad(reader: Reader, node: fx.Node, given: Given) -> Value:
 
 def _path(node: fx.Node) -> str:
     return str(node.meta.get("path", "") or node.name)
-
-
 
 
 LAYERS = {

@@ -164,7 +164,9 @@ MOVES = {
     **dict.fromkeys(("transpose", "swapaxes"), _transpose),
     **dict.fromkeys(("cat", "concat", "concatenate"), _cat),
     **dict.fromkeys(("split", "split_with_sizes", "chunk", "tensor_split"), _split),
-    **dict.fromkeys(("contiguous", "clone", "dropout", "dropout_", "detach", "detach_", "alias", "to", "_to_copy"), _same),
+    **dict.fromkeys(
+        ("contiguous", "clone", "dropout", "dropout_", "detach", "detach_", "alias", "to", "_to_copy"), _same
+    ),
     **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), _channel_shuffle),
     "permute": _permute,
     "getitem": _getitem,

@@ -248,9 +248,7 @@ def _pixel_tiles(name: str, size: int, linear: bool) -> str:
 
     def call(columns: int) -> str:
         source = "r->scratch + i, step" if linear else "base + start + i, from + g * in"
-        return (
-            f"{name}_{size}x1x{columns}(r, a, u, b + c, {source}, in, 0, LANES, to + c, 0, c, start + i)"
-        )
+        return f"{name}_{size}x1x{columns}(r, a, u, b + c, {source}, in, 0, LANES, to + c, 0, c, start + i)"
 
     lines = [f"for (; i + 4 * LANES <= n; i += 4 * LANES) {call(4)};"]
     if narrow == 2:
@@ -260,7 +258,13 @@ def _pixel_tiles(name: str, size: int, linear: bool) -> str:
 
 
 def spatial(
-    name: str, sizes: tuple[int, ...], after: Written, before: Written | None, *, image: bool, window_of: Kernel | None = None
+    name: str,
+    sizes: tuple[int, ...],
+    after: Written,
+    before: Written | None,
+    *,
+    image: bool,
+    window_of: Kernel | None = None,
 ) -> str:
     """The C of all convolutions of windows whose tiles have these numbers of outputs.
 
@@ -308,7 +312,13 @@ def depthwise(name: str, size: int, after: Written, kernel: Kernel, most: int) -
     reach = (rows - 1) * kernel[1][0] + kernel[0][0]
     parts.append(
         DIRECT.substitute(
-            name=name, size=size, taps=kernel[0][1], most=f"({most} / LANES + 1)", rows=rows, reach=reach, tiles="\n".join(tiles)
+            name=name,
+            size=size,
+            taps=kernel[0][1],
+            most=f"({most} / LANES + 1)",
+            rows=rows,
+            reach=reach,
+            tiles="\n".join(tiles),
         )
     )
     return "".join(parts)
@@ -347,7 +357,9 @@ def _window_tiles(name: str, size: int) -> str:
     lines.append("        const int x = k + LANES > width && width >= LANES ? width - LANES : k;")
     for high in (4, 3, 2, 1):
         test = f"{'else ' if high < 4 else ''}{f'if (high == {high}) ' if high > 1 else ''}"
-        lines.append(f"        {test}{name}_{size}x{high}(r, a, u, b + c, q + x, pitch, s->seg, to + c, width, c, at + x);")
+        lines.append(
+            f"        {test}{name}_{size}x{high}(r, a, u, b + c, q + x, pitch, s->seg, to + c, width, c, at + x);"
+        )
     lines += ["    }", "    y += high;", "}"]
     return "\n".join(" " * 24 + line for line in lines)
 
@@ -358,7 +370,9 @@ def _row_tiles(name: str, size: int) -> str:
     lines.append("    int high = 1;")
     heights = sorted({narrow, wide, 1}, reverse=True)
     for high in heights[:-1]:
-        lines.append(f"    {'' if high == heights[0] else 'else '}if (most >= {high} && rows - y >= {high}) high = {high};")
+        lines.append(
+            f"    {'' if high == heights[0] else 'else '}if (most >= {high} && rows - y >= {high}) high = {high};"
+        )
     if len(heights) == 1:
         lines.append("    (void)most;")
     lines.append("    const float *q = in + (long)y * s->stride_y * pitch;")

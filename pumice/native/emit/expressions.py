@@ -75,7 +75,9 @@ def written(expression: Expression, sizes: list[Size], size: Size) -> Written:
             return f"v_load({pointer} + i)", f"{pointer}[i]"
         assert isinstance(one, Call)
         args = [text(argument) for argument in one.args]
-        return _call(one.name, "v", [vector for vector, _ in args]), _call(one.name, "s", [number for _, number in args])
+        return _call(one.name, "v", [vector for vector, _ in args]), _call(
+            one.name, "s", [number for _, number in args]
+        )
 
     vector, number = text(expression)
     assert len(tables) <= MOST and len(constants) <= MOST

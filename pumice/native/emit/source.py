@@ -130,7 +130,9 @@ def _emit(writer: Writer, i: int, operation: Operation, lines: list[str]) -> Non
         _linear(writer, operation, lines)
     elif isinstance(operation, Mean):
         after = writer.written(operation.after, (1, 1))
-        name = writer.kind(lambda n: layers.MEAN.substitute(name=n, number=after.number, ahead=after.ahead), "mean", after)
+        name = writer.kind(
+            lambda n: layers.MEAN.substitute(name=n, number=after.number, ahead=after.ahead), "mean", after
+        )
         writer.operands("a", after, lines)
         lines.append(_table("from", writer.places(operation.inputs)))
         pixels, to = operation.size[0] * operation.size[1], int(writer.places(operation.outputs)[0])
@@ -149,16 +151,22 @@ def _map(writer: Writer, operation: Map, lines: list[str]) -> None:
     lines.append(_table("to", writer.places(operation.outputs)))
     pixels, count = operation.size[0] * operation.size[1], len(operation.outputs)
     if pixels == 1:
-        name = writer.kind(lambda n: layers.NUMBERS.substitute(name=n, number=value.number, ahead=value.ahead), "numbers", value)
+        name = writer.kind(
+            lambda n: layers.NUMBERS.substitute(name=n, number=value.number, ahead=value.ahead), "numbers", value
+        )
         lines.append(f"{name}(r, to, {count}, &a);")
     else:
-        name = writer.kind(lambda n: layers.PLANES.substitute(name=n, vector=value.vector, ahead=value.ahead), "planes", value)
+        name = writer.kind(
+            lambda n: layers.PLANES.substitute(name=n, vector=value.vector, ahead=value.ahead), "planes", value
+        )
         lines.append(f"{name}(r, to, {count}, {pixels}, &a);")
 
 
 def _linear(writer: Writer, operation: Linear, lines: list[str]) -> None:
     after = writer.written(operation.after, (1, 1))
-    name = writer.kind(lambda n: layers.LINEAR.substitute(name=n, number=after.number, ahead=after.ahead), "linear", after)
+    name = writer.kind(
+        lambda n: layers.LINEAR.substitute(name=n, number=after.number, ahead=after.ahead), "linear", after
+    )
     weight, bias = (writer.weights.add(part) for part in of_linear(operation))
     places, n = writer.places(operation.inputs), len(operation.inputs)
     writer.operands("a", after, lines)
@@ -219,7 +227,12 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
         return
     name = writer.kind(
         lambda n: spatial(n, sizes, after, before, image=image, window_of=kernel),
-        "spatial", sizes, after, before or "", image, kernel,
+        "spatial",
+        sizes,
+        after,
+        before or "",
+        image,
+        kernel,
     )
     off, window, room = windows(conv, inputs, out, many, writer.choices.get(i))
     writer.scratch = max(writer.scratch, room)
@@ -272,7 +285,25 @@ def windows(
     )
     groups = conv.groups if isinstance(conv, Conv) else len(conv.inputs)
     batch = 1 if strip < height else min(max(most // (inputs * plane), 1), groups)
-    numbers = (groups, inputs, out, many, len(off), *conv.size, height, width, *conv.padding, sy, sx, reach, seg, used, plane, strip, batch)
+    numbers = (
+        groups,
+        inputs,
+        out,
+        many,
+        len(off),
+        *conv.size,
+        height,
+        width,
+        *conv.padding,
+        sy,
+        sx,
+        reach,
+        seg,
+        used,
+        plane,
+        strip,
+        batch,
+    )
     return off, numbers, batch * inputs * plane + 4 * LANES
 
 

@@ -24,7 +24,9 @@ def tile(name: str, outputs: int, rows: int, columns: int, *, linear: bool) -> s
     ]
     for m in range(outputs):
         first = sums[m, 0]
-        lines.append(f"    V {first} = v_set(b[{m}])" + "".join(f", {sums[m, p]} = {first}" for p in range(1, len(places))) + ";")
+        lines.append(
+            f"    V {first} = v_set(b[{m}])" + "".join(f", {sums[m, p]} = {first}" for p in range(1, len(places))) + ";"
+        )
     lines.append(f"    for (int k = 0; k < n; k++, w += {outputs}{', in += step' if linear else ''}) {{")
     if not linear:
         lines.append("        const float *q = in + off[k];")
@@ -84,9 +86,7 @@ def window(name: str, outputs: int, rows: int, kernel: tuple[int, int], stride: 
     return "\n".join([*lines, *([f"    {' '.join(unused)}"] if unused else []), "}"]) + "\n"
 
 
-def direct(
-    name: str, outputs: int, rows: int, kernel: tuple[int, int], down: int, *, edge: bool
-) -> str:
+def direct(name: str, outputs: int, rows: int, kernel: tuple[int, int], down: int, *, edge: bool) -> str:
     """Like `window`, from a plane where it lies: rows by their addresses, columns outside masked away.
 
     down: rows from one window to the next; columns are next to each other.

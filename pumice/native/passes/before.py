@@ -25,8 +25,8 @@ def _images(made: Map, program: Program) -> list[Read]:
 
 def _of_one_image(made: Map, program: Program) -> bool:
     images = _images(made, program)
-    return made.size != (1, 1) and len(images) >= 1 and all(
-        np.array_equal(one.planes, images[0].planes) for one in images
+    return (
+        made.size != (1, 1) and len(images) >= 1 and all(np.array_equal(one.planes, images[0].planes) for one in images)
     )
 
 
