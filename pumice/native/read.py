@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, fx, nn
 
 from pumice.errors import BadInput
@@ -94,6 +95,9 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
         elif node.op == "output":
             answer = reader.values[node.args[0]]
         else:
+            if all(isinstance(reader.values[n], np.ndarray) for n in node.all_input_nodes):
+                reader.values[node] = _constant(node, reader.values)
+                continue
             handler = handlers.get(operator_of(node))
             if handler is None:
                 raise reader.refuse(node)
@@ -106,3 +110,14 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
     if not isinstance(answer, Value):
         raise BadInput(f"{reader.name} answers no tensor that depends on the image, so there is nothing to compile")
     return Program(reader.name, reader.sizes, inputs, answer.planes.ravel(), answer.shape[1:], reader.operations)
+
+
+def _constant(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
+    """What an operator makes of constants alone, here and now."""
+    assert callable(node.target)
+    args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: torch.from_numpy(values[n]))
+    with torch.no_grad():
+        made = node.target(*args, **kwargs)
+    if isinstance(made, Tensor):
+        return made.numpy()
+    return None if made is None else tuple(part.numpy() for part in made)
