@@ -80,11 +80,10 @@ def images(program: Program, count: int = 1, seed: int = 0) -> Image:
 
 
 def error(got: Image, wanted: Image) -> float:
-    """The largest difference beside how far the wanted numbers spread; what is no number makes it infinite."""
+    """The largest difference beside the largest number wanted; what is no number makes it infinite."""
     if not np.isfinite(got).all():
         return float("inf")
-    spread = float(wanted.max() - wanted.min()) or float(np.abs(wanted).max()) or 1.0
-    return float(np.abs(got.astype(np.float64) - wanted).max()) / spread
+    return float(np.abs(got.astype(np.float64) - wanted).max()) / (float(np.abs(wanted).max()) or 1.0)
 
 
 class Loaded:
