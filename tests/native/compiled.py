@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pumice.native.build import FLAGS, compile_shared
-from pumice.native.emit.source import Choice, Source, source
+from pumice.native.emit.source import Choice, source
 from pumice.native.interpret import interpret
 from pumice.native.ir import Program
 
@@ -123,10 +123,11 @@ class Alone:
     """A program as an executable.
 
     command: of the compiler with all its flags.  run: what the executable is run by, such as an emulator.
+    less: numbers that its arena lacks, to see that a sanitizer notices.
     """
 
     def __init__(
-        self, program: Program, folder: Path, command: Sequence[str], *, run: Sequence[str] = (), head: str = ""
+        self, program: Program, folder: Path, command: Sequence[str], *, run: Sequence[str] = (), less: int = 0
     ) -> None:
         self.program, self.folder, self.run = program, folder, run
         made = source(program)
@@ -134,10 +135,10 @@ class Alone:
             "WEIGHTS": len(made.weights) // 4,
             "IMAGE": len(program.inputs) * int(np.prod(program.sizes[int(program.inputs[0])])),
             "OUTPUT": int(np.prod(program.output_shape)),
-            "ARENA": made.arena,
+            "ARENA": made.arena - less,
             "SCRATCH": made.scratch,
         }
-        text = head + HEAD + made.text + "".join(f"#define {key} {value}\n" for key, value in sizes.items()) + MAIN
+        text = HEAD + made.text + "".join(f"#define {key} {value}\n" for key, value in sizes.items()) + MAIN
         (folder / "main.c").write_text(text)
         (folder / "weights").write_bytes(made.weights)
         ran(*command, folder / "main.c", "-o", folder / "main", "-lm")
@@ -175,4 +176,17 @@ def _aligned(numbers: int) -> Image:
     return block
 
 
-__all__ = ["FLAGS", "QUICK", "Alone", "Choice", "Loaded", "Source", "answers", "error", "images", "missing", "ran"]
+__all__ = [
+    "ENTRY",
+    "FLAGS",
+    "HEAD",
+    "QUICK",
+    "Alone",
+    "Loaded",
+    "answers",
+    "error",
+    "images",
+    "missing",
+    "ran",
+    "source",
+]

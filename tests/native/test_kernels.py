@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.native.compiled import QUICK, Loaded, answers, error, images, missing, ran
+from tests.native.compiled import QUICK, Loaded, answers, error, images, missing
 from tests.native.drawn import drawn
 
 pytestmark = pytest.mark.skipif(bool(missing("cc")), reason="no C compiler")

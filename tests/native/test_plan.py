@@ -36,7 +36,9 @@ def lives(program: Program) -> dict[int, tuple[int, int]]:
         for planes in read_by(operation):
             found.update({plane: (found[plane][0], i) for plane in planes.tolist() if plane in found})
         found.update(dict.fromkeys(operation.outputs.tolist(), (i, i)))
-    found.update({plane: (found[plane][0], len(program.operations)) for plane in program.outputs.tolist() if plane in found})
+    found.update(
+        {plane: (found[plane][0], len(program.operations)) for plane in program.outputs.tolist() if plane in found}
+    )
     return found
 
 
@@ -80,7 +82,9 @@ def test_live_planes_never_overlap(seed: int, fused: bool) -> None:
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
-@given(st.lists(st.tuples(st.integers(1, 9), st.sampled_from([(1, 1), (3, 5), (1, 40), (7, 2)])), min_size=1, max_size=20))
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.sampled_from([(1, 1), (3, 5), (1, 40), (7, 2)])), min_size=1, max_size=20)
+)
 def test_planes_that_live_until_they_are_read_together(layers: list[tuple[int, tuple[int, int]]]) -> None:
     """Outputs of one operation that end at different times leave gaps, which others must fit into."""
     draft = Draft(3, (7, 40))
