@@ -111,6 +111,8 @@ def _batch_norm(reader: Reader, node: fx.Node, given: Given) -> Value:
 
 def _max_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
     planes, size = _image(reader, node, given["self"])
+    if _pair(given["dilation"]) != (1, 1):
+        raise reader.refuse(node, "dilated")
     kernel = _pair(given["kernel_size"])
     stride = _pair(given["stride"] or kernel)
     out_size: Size = tuple(node.meta["shape"][-2:])
@@ -125,7 +127,6 @@ def _max_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
             kernel,
             stride,
             _pair(given["padding"]),
-            _pair(given["dilation"]),
         )
     )
     return _pooled(out, node, out_size)
