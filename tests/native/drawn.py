@@ -99,6 +99,8 @@ class _Drawing:
             dilation = chance.choice([ONE, ONE, ONE, (2, 2), (1, 3), (3, 2)])
             reach = [(kernel[i] - 1) * dilation[i] + 1 for i in range(2)]
             padding = (chance.randint(0, reach[0] - 1), chance.randint(0, reach[1] - 1))
+            if chance.random() < 0.1:
+                padding = (padding[0], 24)  # as zeros around an image that became part of the convolution
             # Enough at the end for one window at least.
             least = [max(reach[i] - size[i] - 2 * padding[i], -padding[i]) for i in range(2)]
             more = (
@@ -148,18 +150,15 @@ class _Drawing:
         )
 
     def max_pool(self) -> None:
-        size = self.image()
-        kernel, dilation = [], []
-        for length in size:
-            kernel.append(self.chance.randint(1, min(3, length)))
-            dilation.append(self.chance.randint(1, 2) if (kernel[-1] - 1) * 2 < length else 1)
-        stride = (self.chance.randint(1, 3), self.chance.randint(1, 3))
-        padding = (self.chance.randint(0, kernel[0] // 2), self.chance.randint(0, kernel[1] // 2))
-        count = self.chance.randint(1, 5)
-        inputs = self.planes(size, count)
-        how = ((kernel[0], kernel[1]), stride, padding, (dilation[0], dilation[1]))
-        outputs = self.draft.max_pool(inputs, *how, after=lambda out: self.then(RESULT, out, count))
-        self.made(f"max pool {size}: kernel, stride, padding, dilation {how}", outputs)
+        size, chance = self.image(), self.chance
+        kernel = (chance.randint(1, min(3, size[0])), chance.randint(1, min(3, size[1])))
+        stride = (chance.randint(1, 3), chance.randint(1, 3))
+        padding = (chance.randint(0, kernel[0] // 2), chance.randint(0, kernel[1] // 2))
+        count = chance.randint(1, 5)
+        outputs = self.draft.max_pool(
+            self.planes(size, count), kernel, stride, padding, after=lambda out: self.then(RESULT, out, count)
+        )
+        self.made(f"max pool {kernel} of {size}: stride {stride}, padding {padding}", outputs)
 
     def mean(self) -> None:
         count, size = self.chance.randint(1, 20), self.image()

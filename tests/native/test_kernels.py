@@ -1,4 +1,4 @@
-"""Kernels: layers of any shape, compiled for wide and narrow vectors and for none, against torch in double precision."""
+"""Kernels: layers of any shape, compiled for wide vectors, narrow ones and none, against torch in float64."""
 
 import tempfile
 from pathlib import Path

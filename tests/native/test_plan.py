@@ -14,8 +14,9 @@ from pumice.native.plan import LANES, Plan, plan, stride
 from tests.native.drawn import drawn
 from tests.native.programs import Draft
 
-SLACK = 2 * LANES
-"""Numbers behind everything, that rows may be read in whole vectors."""
+SIZES = [(1, 1), (3, 5), (1, 40), (7, 2)]
+SLACK = 5 * LANES
+"""Numbers before and behind everything, that rows may be read in whole vectors."""
 
 
 def written(program: Program, operation: Operation, place: int) -> int:
@@ -82,9 +83,7 @@ def test_live_planes_never_overlap(seed: int, fused: bool) -> None:
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
-@given(
-    st.lists(st.tuples(st.integers(1, 9), st.sampled_from([(1, 1), (3, 5), (1, 40), (7, 2)])), min_size=1, max_size=20)
-)
+@given(st.lists(st.tuples(st.integers(1, 9), st.sampled_from(SIZES)), min_size=1, max_size=20))
 def test_planes_that_live_until_they_are_read_together(layers: list[tuple[int, tuple[int, int]]]) -> None:
     """Outputs of one operation that end at different times leave gaps, which others must fit into."""
     draft = Draft(3, (7, 40))
