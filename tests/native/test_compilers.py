@@ -11,11 +11,12 @@ from pumice.native.ir import Program
 from tests.native.compiled import ENTRY, FLAGS, HEAD, QUICK, Alone, answers, error, images, missing, ran, source
 from tests.native.drawn import drawn
 from tests.native.networks import program_of
+from tests.native.programs import Draft
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 STRICT = (*WARNINGS, "-Wpedantic", "-Wshadow", "-Wvla", "-Wmissing-prototypes", "-Wundef")
 """More than is promised, so that a compiler of tomorrow finds nothing either."""
-SANITIZED = (QUICK, "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-march=native")
+SANITIZED = ("-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-march=native")
 NETWORKS = ("micronet_m0", "shufflenetv2_050", "condensenet74_c4_g4", "ghostnet_050")
 ARM = {
     "gcc": ("aarch64-linux-gnu-gcc", *FLAGS, QUICK, "-static"),
@@ -28,7 +29,13 @@ WIDTHS = {
     "plain": (),
     "512 bits": ("-mavx512f", "-mfma"),
 }
+SMALL = ("dense", "pointwise", "depthwise", "max_pool", "mean", "linear", "map")
 x86 = pytest.mark.skipif(os.uname().machine != "x86_64", reason="not an x86-64 machine")
+
+
+def small() -> Program:
+    """Every kind of layer once."""
+    return drawn(3, SMALL).program
 
 
 def silent(program: Program, folder: Path, command: Sequence[str]) -> None:
@@ -43,7 +50,7 @@ def silent(program: Program, folder: Path, command: Sequence[str]) -> None:
 def test_no_warnings(compiler: str, flags: str, tmp_path: Path) -> None:
     if missing(compiler):
         pytest.skip(missing(compiler))
-    silent(drawn(3).program, tmp_path, (compiler, *FLAGS, QUICK, *STRICT, *WIDTHS[flags]))
+    silent(small(), tmp_path, (compiler, *FLAGS, QUICK, *STRICT, *WIDTHS[flags]))
 
 
 @pytest.mark.slow
@@ -63,19 +70,29 @@ def clean(program: Program, folder: Path, compiler: str, *flags: str) -> None:
 
 
 def test_sanitizers_find_what_is_wrong(tmp_path: Path) -> None:
-    """One number less than the program asks for."""
+    """Less memory than the program asks for."""
     if missing("gcc"):
         pytest.skip(missing("gcc"))
-    program = drawn(3).program
+    draft = Draft(2, (9, 20))
+    program = draft.program(draft.conv(draft.image, 3))
     with pytest.raises(AssertionError, match="AddressSanitizer"):
-        Alone(program, tmp_path, ("gcc", *FLAGS, *SANITIZED), less=1)(images(program))
+        Alone(program, tmp_path, ("gcc", *FLAGS, *SANITIZED), less=200)(images(program))
 
 
 @pytest.mark.parametrize("flags", [(), ("-DPUMICE_SCALAR",)], ids=["vectors", "scalar"])
 def test_sanitizers_find_nothing(flags: tuple[str, ...], tmp_path: Path) -> None:
     if missing("gcc"):
         pytest.skip(missing("gcc"))
-    clean(drawn(3).program, tmp_path, "gcc", *flags)
+    clean(small(), tmp_path, "gcc", *flags)
+
+
+def test_wide_padding_beside_a_plane_reads_nothing_beyond_the_memory(tmp_path: Path) -> None:
+    if missing("gcc"):
+        pytest.skip(missing("gcc"))
+    draft = Draft(2, (3, 5))
+    planes = draft.conv(draft.image, 2)
+    outputs = draft.conv(planes, 2, (3, 3), groups=2, padding=(1, 60), more=(0, 60))
+    clean(draft.program(outputs), tmp_path, "gcc")
 
 
 @pytest.mark.slow
@@ -104,7 +121,7 @@ def arm_or_skip(compiler: str) -> None:
 @pytest.mark.parametrize("compiler", ARM)
 def test_arm(compiler: str, tmp_path: Path) -> None:
     arm_or_skip(compiler)
-    on_arm(drawn(3).program, tmp_path, compiler)
+    on_arm(small(), tmp_path, compiler)
 
 
 @pytest.mark.slow
@@ -123,14 +140,14 @@ def test_networks_on_arm(name: str, tmp_path: Path) -> None:
 
 def test_no_warnings_on_arm(tmp_path: Path) -> None:
     arm_or_skip("gcc")
-    silent(drawn(3).program, tmp_path, (*ARM["gcc"], *STRICT))
+    silent(small(), tmp_path, (*ARM["gcc"], *STRICT))
 
 
 def test_memory_need_not_be_aligned_nor_clean(tmp_path: Path) -> None:
     """Each run starts from what the run before left."""
     if missing("gcc"):
         pytest.skip(missing("gcc"))
-    program = drawn(3).program
+    program = small()
     alone = Alone(program, tmp_path, ("gcc", *FLAGS, QUICK, "-march=native"))
     given = images(program, 3)
     first, again = alone(given), alone(given[::-1])
