@@ -24,7 +24,7 @@ PASSES = ("noops", "constants", "activations", "norms", "arithmetic", "indexing"
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A tensor: the planes of its leading dimensions, and (H, W) behind them; `size` None for a tensor without pixels."""
+    """A tensor: the planes of its leading dimensions, and (H, W) behind them; size None: it has no pixels."""
 
     planes: Planes
     size: Size | None = None
@@ -82,6 +82,7 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
 
     reader = Reader(name or model_name(model))
     graph = rewritten(model, input_size, passes=PASSES)
+    assert isinstance(graph, fx.GraphModule)
     handlers = {**LAYERS, **MOVES, **POINTS}
     inputs = reader.fresh(input_size[0], (input_size[1], input_size[2]))
     answer: Any = None

@@ -65,7 +65,8 @@ def _mergeable(reader: Map, links: Links) -> Layer | None:
         if layer is None or not _same_size(one, reader, links):
             continue
         same = [other for other in reads(reader.value) if links.makes(layer, other.planes)]
-        if all(np.array_equal(other.planes, one.planes) for other in same) and fits(_joined(layer, reader.value, links)):
+        alike = all(np.array_equal(other.planes, one.planes) for other in same)
+        if alike and fits(_joined(layer, reader.value, links)):
             candidates.append(layer)
     order = links.program.operations
     return max(candidates, key=order.index, default=None)
