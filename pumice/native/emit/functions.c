@@ -1,9 +1,11 @@
-/* Vectors of LANES floats: as wide as the processor has them; one float each with -DPUMICE_SCALAR. */
+/* Vectors of LANES floats: as wide as the processor has them; one float each with -DPUMICE_SCALAR.  -DPUMICE_LANES=16
+   (8, 4) tries the code of another width: compilers make wide vectors of narrow ones. */
 #if defined(PUMICE_SCALAR)
 #define LANES 1
+#elif defined(PUMICE_LANES)
+#define LANES PUMICE_LANES
 #elif defined(__AVX512F__)
 #define LANES 16
-#define WIDE 1
 #elif defined(__AVX__)
 #define LANES 8
 #elif defined(__GNUC__)
@@ -11,7 +13,7 @@
 #else
 #define LANES 1
 #endif
-#if defined(__aarch64__) && LANES == 4
+#if LANES == 16 || (defined(__aarch64__) && LANES == 4)
 #define WIDE 1
 #endif
 #ifndef WIDE
@@ -96,16 +98,16 @@ INLINE VI v_int(V x) {
     return y;
 }
 INLINE V v_pick(VI mask, V a, V b) { return v_bits((mask & v_int(a)) | (~mask & v_int(b))); }
-#if LANES == 16
+#if LANES == 16 && defined(__AVX512F__)
 INLINE V v_max(V a, V b) { return (V)_mm512_max_ps((__m512)a, (__m512)b); }
 INLINE V v_min(V a, V b) { return (V)_mm512_min_ps((__m512)a, (__m512)b); }
-#elif LANES == 8
+#elif LANES == 8 && defined(__AVX__)
 INLINE V v_max(V a, V b) { return (V)_mm256_max_ps((__m256)a, (__m256)b); }
 INLINE V v_min(V a, V b) { return (V)_mm256_min_ps((__m256)a, (__m256)b); }
-#elif defined(__SSE__)
+#elif LANES == 4 && defined(__SSE__)
 INLINE V v_max(V a, V b) { return (V)_mm_max_ps((__m128)a, (__m128)b); }
 INLINE V v_min(V a, V b) { return (V)_mm_min_ps((__m128)a, (__m128)b); }
-#elif defined(__ARM_NEON)
+#elif LANES == 4 && defined(__ARM_NEON)
 INLINE V v_max(V a, V b) { return (V)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
 INLINE V v_min(V a, V b) { return (V)vminq_f32((float32x4_t)a, (float32x4_t)b); }
 #else
@@ -168,9 +170,9 @@ INLINE float v_sum(V x) { return x; }
 #endif
 
 /* Keeps a vector in a register, where a compiler would rather load it again for every use. */
-#if defined(__GNUC__) && defined(__x86_64__) && LANES > 1
+#if defined(__GNUC__) && defined(__x86_64__) && LANES > 1 && !defined(PUMICE_LANES)
 #define KEEP(x) __asm__("" : "+v"(x))
-#elif defined(__GNUC__) && defined(__aarch64__) && LANES > 1
+#elif defined(__GNUC__) && defined(__aarch64__) && LANES == 4
 #define KEEP(x) __asm__("" : "+w"(x))
 #else
 #define KEEP(x)
