@@ -49,6 +49,9 @@ FUNCTIONS = {
 }
 """Name -> number of arguments.  Each is written in C in `emit/functions.c`."""
 
+MOST = 8
+"""Lists of planes that one expression can read, and lists of constants; as in `Operands` of `emit/functions.c`."""
+
 
 def reads(expression: Expression) -> Iterator[Read]:
     """Every `Read`, from left to right."""
@@ -57,6 +60,18 @@ def reads(expression: Expression) -> Iterator[Read]:
     elif isinstance(expression, Call):
         for argument in expression.args:
             yield from reads(argument)
+
+
+def fits(expression: Expression) -> bool:
+    """Whether C code has room for the lists that it reads: planes, and constants that differ from output to output."""
+    lists = sum(1 for _ in reads(expression))
+    return lists <= MOST and _constants(expression) <= MOST
+
+
+def _constants(expression: Expression) -> int:
+    if isinstance(expression, Call):
+        return sum(_constants(argument) for argument in expression.args)
+    return int(isinstance(expression, Const) and not isinstance(expression.value, float))
 
 
 def replaced(expression: Expression, new: Callable[[Any], "Expression | None"]) -> Expression:

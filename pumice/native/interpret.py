@@ -41,7 +41,7 @@ def interpret(program: Program, image: NDArray[np.float32]) -> NDArray[np.float3
         if isinstance(expression, Read):
             return gathered(expression.planes)
         if isinstance(expression, Const):
-            number = torch.as_tensor(expression.value, dtype=torch.float64)
+            number = torch.as_tensor(np.array(expression.value), dtype=torch.float64)
             return number.reshape(-1, 1, 1)
         if isinstance(expression, Call):
             return torch.as_tensor(FUNCTIONS[expression.name](*(value(one, result) for one in expression.args)))

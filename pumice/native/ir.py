@@ -46,8 +46,9 @@ class Conv:
 
     @property
     def pointwise(self) -> bool:
-        """Whether it sees one pixel at a time, and every one."""
-        return self.weight.shape[2:] == (1, 1) and self.stride == (1, 1) and self.padding == (0, 0)
+        """Whether it sees one pixel at a time, and every one, and nothing around the image."""
+        same = self.stride == (1, 1) and self.padding == (0, 0) and self.size == self.out_size
+        return self.weight.shape[2:] == (1, 1) and same
 
 
 @dataclass(eq=False)

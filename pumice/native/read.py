@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, fx, nn
 
 from pumice.errors import BadInput
@@ -23,7 +24,7 @@ PASSES = ("noops", "constants", "activations", "norms", "arithmetic", "indexing"
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A tensor: the planes of its leading dimensions, and (H, W) behind them; `size` None for a tensor without pixels."""
+    """A tensor: the planes of its leading dimensions, and (H, W) behind them; size None: it has no pixels."""
 
     planes: Planes
     size: Size | None = None
@@ -81,6 +82,7 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
 
     reader = Reader(name or model_name(model))
     graph = rewritten(model, input_size, passes=PASSES)
+    assert isinstance(graph, fx.GraphModule)
     handlers = {**LAYERS, **MOVES, **POINTS}
     inputs = reader.fresh(input_size[0], (input_size[1], input_size[2]))
     answer: Any = None
@@ -94,6 +96,9 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
         elif node.op == "output":
             answer = reader.values[node.args[0]]
         else:
+            if all(isinstance(reader.values[n], np.ndarray) for n in node.all_input_nodes):
+                reader.values[node] = _constant(node, reader.values)
+                continue
             handler = handlers.get(operator_of(node))
             if handler is None:
                 raise reader.refuse(node)
@@ -106,3 +111,14 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
     if not isinstance(answer, Value):
         raise BadInput(f"{reader.name} answers no tensor that depends on the image, so there is nothing to compile")
     return Program(reader.name, reader.sizes, inputs, answer.planes.ravel(), answer.shape[1:], reader.operations)
+
+
+def _constant(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
+    """What an operator makes of constants alone, here and now."""
+    assert callable(node.target)
+    args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: torch.from_numpy(values[n]))
+    with torch.no_grad():
+        made = node.target(*args, **kwargs)
+    if isinstance(made, Tensor):
+        return made.numpy()
+    return None if made is None else tuple(part.numpy() for part in made)

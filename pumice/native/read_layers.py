@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import fx
 
-from pumice.native.expression import Call, Const, Read
+from pumice.native.expression import Call, Const, Planes, Read
 from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Size
 from pumice.native.read import Reader, Value
 
@@ -19,6 +19,13 @@ def _pair(value: int | Sequence[int], default: int | None = None) -> Size:
     if not numbers and default is not None:
         numbers = [default]
     return (numbers[0], numbers[-1])
+
+
+def _image(reader: Reader, node: fx.Node, x: Value) -> tuple[Planes, Size]:
+    """The planes of an image and their size; numbers that once were pixels cannot become an image again."""
+    if x.size is None and x.shape[-2:] != (1, 1):
+        raise reader.refuse(node, "of numbers that are not planes")
+    return x.planes.ravel(), x.size or (1, 1)
 
 
 def _conv(reader: Reader, node: fx.Node, given: Given) -> Value:
@@ -50,21 +57,25 @@ def _conv(reader: Reader, node: fx.Node, given: Given) -> Value:
 
 
 def _convolved(reader: Reader, node: fx.Node, x: Value, weight: Any, bias: Any, *, out_size: Size, **how: Any) -> Value:
-    size = x.size or (1, 1)
-    planes = x.planes if x.size else x.planes.reshape(x.planes.shape[:2])
-    if x.size is None:
-        how["padding"], pad = how["padding"], how["padding"]
-        if size == out_size and how["stride"] == (1, 1):
-            # Of one pixel, a kernel sees its middle; the rest is padding.
-            middle = weight[:, :, pad[0] : pad[0] + 1, pad[1] : pad[1] + 1]
-            if how["groups"] == 1:
-                out = reader.fresh(len(weight), (1, 1))
-                flat = np.ascontiguousarray(middle.reshape(len(weight), -1))
-                reader.operations.append(Linear(_path(node), planes[0], out, flat, bias))
-                return Value(out.reshape(node.meta["shape"]))
-            weight, how["padding"] = middle, (0, 0)
+    planes, size = _image(reader, node, x)
+    pad, dilation = how["padding"], how["dilation"]
+    if (
+        x.size is None
+        and size == out_size
+        and how["stride"] == (1, 1)
+        and not (pad[0] % dilation[0] or pad[1] % dilation[1])
+    ):
+        # Of one pixel, a kernel sees its middle; the rest is padding.
+        row, column = pad[0] // dilation[0], pad[1] // dilation[1]
+        middle = weight[:, :, row : row + 1, column : column + 1]
+        if how["groups"] == 1:
+            out = reader.fresh(len(weight), (1, 1))
+            flat = np.ascontiguousarray(middle.reshape(len(weight), -1))
+            reader.operations.append(Linear(_path(node), planes, out, flat, bias))
+            return Value(out.reshape(node.meta["shape"]))
+        weight, how["padding"], how["dilation"] = middle, (0, 0), (1, 1)
     out = reader.fresh(len(weight), out_size)
-    reader.operations.append(Conv(_path(node), planes[0], out, size, out_size, weight, bias, **how))
+    reader.operations.append(Conv(_path(node), planes, out, size, out_size, weight, bias, **how))
     return Value(out[None], out_size) if math.prod(out_size) > 1 else Value(out.reshape(node.meta["shape"]))
 
 
@@ -83,8 +94,10 @@ def _linear(reader: Reader, node: fx.Node, given: Given) -> Value:
 def _batch_norm(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["input"]
     mean, var = given["running_mean"], given["running_var"]
-    if mean is None or x.planes.ndim != 2:
+    if mean is None:
         raise reader.refuse(node, "without statistics")
+    if x.planes.size != len(mean):
+        raise reader.refuse(node, "over rows")
     weight, bias = given["weight"], given["bias"]
     scale = np.float64(1) / np.sqrt(var.astype(np.float64) + given["eps"])
     scale = scale * (1 if weight is None else weight)
@@ -97,21 +110,19 @@ def _batch_norm(reader: Reader, node: fx.Node, given: Given) -> Value:
 
 
 def _max_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
-    x: Value = given["self"]
-    if x.size is None:
-        raise reader.refuse(node, "of one pixel")
+    planes, size = _image(reader, node, given["self"])
     if _pair(given["dilation"]) != (1, 1):
         raise reader.refuse(node, "dilated")
     kernel = _pair(given["kernel_size"])
     stride = _pair(given["stride"] or kernel)
     out_size: Size = tuple(node.meta["shape"][-2:])
-    out = reader.fresh(x.planes.size, out_size)
+    out = reader.fresh(planes.size, out_size)
     reader.operations.append(
         MaxPool(
             _path(node),
-            x.planes.ravel(),
+            planes,
             out,
-            x.size,
+            size,
             out_size,
             kernel,
             stride,
@@ -122,30 +133,33 @@ def _max_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
 
 
 def _avg_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
-    x: Value = given["self"]
-    if x.size is None:
-        raise reader.refuse(node, "of one pixel")
+    planes, size = _image(reader, node, given["self"])
     kernel, padding = _pair(given["kernel_size"]), _pair(given["padding"])
     stride = _pair(given["stride"] or kernel)
     out_size: Size = tuple(node.meta["shape"][-2:])
     area = given.get("divisor_override") or math.prod(kernel)
-    whole = all((out_size[i] - 1) * stride[i] + kernel[i] <= x.size[i] + 2 * padding[i] for i in range(2))
+    whole = all((out_size[i] - 1) * stride[i] + kernel[i] <= size[i] + 2 * padding[i] for i in range(2))
     if not whole or (padding != (0, 0) and not given["count_include_pad"] and not given.get("divisor_override")):
         raise reader.refuse(node, "whose windows are divided by different counts")
-    return _averaged(reader, node, x, kernel, stride, padding, area, out_size)
+    return _averaged(reader, node, planes, size, kernel, stride, padding, area, out_size)
 
 
 def _averaged(
-    reader: Reader, node: fx.Node, x: Value, kernel: Size, stride: Size, padding: Size, area: float, out_size: Size
+    reader: Reader,
+    node: fx.Node,
+    planes: Planes,
+    size: Size,
+    kernel: Size,
+    stride: Size,
+    padding: Size,
+    area: float,
+    out_size: Size,
 ) -> Value:
-    assert x.size is not None
-    count = x.planes.size
+    count = planes.size
     weight = np.full((count, 1, *kernel), 1 / area, np.float32)
     out = reader.fresh(count, out_size)
     zeros = np.zeros(count, np.float32)
-    reader.operations.append(
-        Conv(_path(node), x.planes.ravel(), out, x.size, out_size, weight, zeros, count, stride, padding)
-    )
+    reader.operations.append(Conv(_path(node), planes, out, size, out_size, weight, zeros, count, stride, padding))
     return _pooled(out, node, out_size)
 
 
@@ -157,7 +171,8 @@ def _pooled(out: Any, node: fx.Node, out_size: Size) -> Value:
 
 def _adaptive(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
-    size, wanted = x.size or (1, 1), _pair(given["output_size"])
+    planes, size = _image(reader, node, x)
+    wanted = _pair(given["output_size"])
     if size == wanted:
         return x
     if wanted == (1, 1):
@@ -165,7 +180,7 @@ def _adaptive(reader: Reader, node: fx.Node, given: Given) -> Value:
     if any(size[i] % wanted[i] for i in range(2)):
         raise reader.refuse(node, "to a size that does not divide the image's")
     kernel: Size = (size[0] // wanted[0], size[1] // wanted[1])
-    return _averaged(reader, node, x, kernel, kernel, (0, 0), math.prod(kernel), wanted)
+    return _averaged(reader, node, planes, size, kernel, kernel, (0, 0), math.prod(kernel), wanted)
 
 
 def _global(reader: Reader, node: fx.Node, x: Value) -> Value:
@@ -178,8 +193,10 @@ def _global(reader: Reader, node: fx.Node, x: Value) -> Value:
 def _mean(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
     dims = sorted(dim % len(x.shape) for dim in given.get("dim") or ())
-    if x.size is None or dims != [len(x.shape) - 2, len(x.shape) - 1]:
-        raise reader.refuse(node, "over channels")
+    if dims != [len(x.shape) - 2, len(x.shape) - 1] or (x.size is None and x.shape[-2:] != (1, 1)):
+        raise reader.refuse(node, "over anything but rows and columns")
+    if x.size is None:
+        return Value(x.planes.reshape(node.meta["shape"]))
     return _global(reader, node, x)
 
 
@@ -197,7 +214,7 @@ def _pad(reader: Reader, node: fx.Node, given: Given) -> Value:
         raise reader.refuse(node, "with anything but zeros around the image")
     left, right, top, bottom = pads[:4]
     out_size = (x.size[0] + top + bottom, x.size[1] + left + right)
-    return _averaged(reader, node, x, (1, 1), (1, 1), (top, left), 1.0, out_size)
+    return _averaged(reader, node, x.planes.ravel(), x.size, (1, 1), (1, 1), (top, left), 1.0, out_size)
 
 
 def _path(node: fx.Node) -> str:

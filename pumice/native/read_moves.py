@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from torch import fx
 
-from pumice.native.ir import Spread
+from pumice.native.expression import Read
+from pumice.native.ir import Map, Spread
 from pumice.native.read import Reader, Value
 
 Given = dict[str, Any]
@@ -45,7 +46,7 @@ def _reshape(reader: Reader, node: fx.Node, given: Given) -> Value:
 
 def _transpose(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
-    a, b = (_dim(x, reader, node, given[key]) for key in ("dim0", "dim1"))
+    a, b = (_dim(x, reader, node, dim) for dim in list(given.values())[1:])
     return Value(np.swapaxes(x.planes, a, b), x.size)
 
 
@@ -70,7 +71,11 @@ def _split(reader: Reader, node: fx.Node, given: Given) -> tuple[Value, ...]:
     x: Value = given["self"]
     dim = _dim(x, reader, node, given.get("dim") or 0)
     have = x.shape[dim]
-    if "chunks" in given:
+    if "sections" in given:
+        cuts = np.cumsum([len(part) for part in np.array_split(range(have), given["sections"])])[:-1].tolist()
+    elif "indices" in given:
+        cuts = list(given["indices"])
+    elif "chunks" in given:
         step = -(-have // given["chunks"])
         cuts = list(range(step, have, step))
     elif isinstance(sizes := given.get("split_sizes", given.get("split_size")), int):
@@ -149,9 +154,21 @@ def _same(_reader: Reader, _node: fx.Node, given: Given) -> Any:
     return given["self" if "self" in given else "input"]
 
 
+def _to(reader: Reader, node: fx.Node, given: Given) -> Any:
+    if (dtype := given.get("dtype")) is not None and not dtype.is_floating_point:
+        raise reader.refuse(node, "whole numbers")
+    return given["self"]
+
+
 def _expand(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
     shape = tuple(node.meta["shape"])
+    if x.size is None and x.planes.ndim > 2 and x.shape[-2:] == (1, 1) and shape[-2:] != (1, 1):
+        size = (shape[-2], shape[-1])
+        numbers = np.broadcast_to(x.planes[..., 0, 0], shape[:-2]).ravel()
+        planes = reader.fresh(len(numbers), size)
+        reader.operations.append(Map(str(node.meta.get("path", "") or node.name), planes, size, Read(numbers)))
+        return Value(planes.reshape(shape[:-2]), size)
     if x.size is not None and shape[-2:] != x.size:
         raise reader.refuse(node, "of rows or columns")
     return Value(np.broadcast_to(x.planes, shape[: len(shape) - 2] if x.size else shape), x.size)
@@ -164,9 +181,9 @@ MOVES = {
     **dict.fromkeys(("transpose", "swapaxes"), _transpose),
     **dict.fromkeys(("cat", "concat", "concatenate"), _cat),
     **dict.fromkeys(("split", "split_with_sizes", "chunk", "tensor_split"), _split),
-    **dict.fromkeys(
-        ("contiguous", "clone", "dropout", "dropout_", "detach", "detach_", "alias", "to", "_to_copy"), _same
-    ),
+    **dict.fromkeys(("contiguous", "clone", "dropout", "dropout_", "detach", "detach_", "alias"), _same),
+    **dict.fromkeys(("to", "_to_copy"), _to),
+    "_assert_tensor_metadata": lambda *_: None,
     **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), _channel_shuffle),
     "permute": _permute,
     "getitem": _getitem,

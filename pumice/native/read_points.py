@@ -125,6 +125,10 @@ def _rsub(reader: Reader, node: fx.Node, given: Given) -> Value:
     return _made(reader, node, (given["other"], given["self"]), lambda a, b: Call("sub", (a, b)))
 
 
+def _reciprocal(reader: Reader, node: fx.Node, given: Given) -> Value:
+    return _made(reader, node, (1.0, given["self"]), lambda a, b: Call("div", (a, b)))
+
+
 def _operator(node: fx.Node) -> str:
     from pumice.graph.rewrites.program import operator_of
 
@@ -138,4 +142,5 @@ POINTS = {
     **dict.fromkeys(("leaky_relu", "leaky_relu_"), _leaky),
     **dict.fromkeys(("prelu", "_prelu_kernel"), _prelu),
     "rsub": _rsub,
+    "reciprocal": _reciprocal,
 }

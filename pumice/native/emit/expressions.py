@@ -5,12 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pumice.native.expression import Call, Const, Expression, Planes, Read, Result
+from pumice.native.expression import MOST, Call, Const, Expression, Planes, Read, Result
 from pumice.native.ir import Size
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
-MOST = 8
-"""Lists that one expression can read; as in `Operands` of functions.c."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -217,7 +217,10 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     kernel: Kernel | None = None
     if inputs == 1 and out <= 2 and conv.dilation == (1, 1):
         kernel = ((conv.weight.shape[2], conv.weight.shape[3]), conv.stride)
-    if kernel and not image and before is None and conv.stride[1] == 1:
+    right = conv.out_size[1] - 1 + conv.weight.shape[3] - conv.padding[1] - conv.size[1]
+    # What lies on both sides of a plane is read, so it must not be more than there is around the arena.
+    beside = max(conv.padding[1], right) <= LANES
+    if kernel and not image and before is None and conv.stride[1] == 1 and beside:
         wide = -(-conv.out_size[1] // 64) * 64
         name = writer.kind(lambda n: depthwise(n, out, after, kernel, wide), "depthwise", out, after, kernel, wide)
         _, window, _ = windows(conv, inputs, out, many)

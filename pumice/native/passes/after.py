@@ -4,7 +4,7 @@ from typing import Any, cast, get_args
 
 import numpy as np
 
-from pumice.native.expression import Expression, Planes, Read, reads, replaced, selected
+from pumice.native.expression import Expression, Planes, Read, fits, reads, replaced, selected
 from pumice.native.ir import Layer, Map, Program
 from pumice.native.passes.links import Links, places
 
@@ -65,21 +65,27 @@ def _mergeable(reader: Map, links: Links) -> Layer | None:
         if layer is None or not _same_size(one, reader, links):
             continue
         same = [other for other in reads(reader.value) if links.makes(layer, other.planes)]
-        if all(np.array_equal(other.planes, one.planes) for other in same):
+        alike = all(np.array_equal(other.planes, one.planes) for other in same)
+        if alike and fits(_joined(layer, reader.value, links)):
             candidates.append(layer)
     order = links.program.operations
     return max(candidates, key=order.index, default=None)
+
+
+def _joined(layer: Layer, value: Expression, links: Links) -> Expression:
+    """The expression of a map with what follows the layer in the place of the layer's results."""
+
+    def leaf(one: Any) -> Expression | None:
+        return layer.after if isinstance(one, Read) and links.makes(layer, one.planes) else None
+
+    return replaced(value, leaf)
 
 
 def _merge(layer: Layer, reader: Map, links: Links) -> None:
     mine = next(one.planes for one in reads(reader.value) if links.makes(layer, one.planes))
     of_output = places(layer.outputs, mine)  # output j of the map reads result of_output[j] of the layer
     order = np.argsort(of_output)  # result o of the layer becomes output order[o] of the map
-
-    def leaf(one: Any) -> Expression | None:
-        return layer.after if isinstance(one, Read) and links.makes(layer, one.planes) else None
-
-    after = replaced(selected(reader.value, order), leaf)
+    after = _joined(layer, selected(reader.value, order), links)
     outputs = reader.outputs[order]
     links.remove(layer)
     layer.after, layer.outputs = after, outputs

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pumice.native.expression import Expression, Read, reads, replaced, selected
+from pumice.native.expression import Expression, Read, fits, reads, replaced, selected
 from pumice.native.ir import Map, Program
 from pumice.native.passes.links import Links
 
@@ -28,12 +28,12 @@ def _mergeable(reader: Map, links: Links) -> Map | None:
         if made.size not in (reader.size, (1, 1)) or any(counts[plane] != 1 for plane in made.outputs.tolist()):
             continue
         others = [read for read in reads(reader.value) if links.makes(made, read.planes)]
-        if all(links.only_producer(read.planes) is made for read in others):
+        if all(links.only_producer(read.planes) is made for read in others) and fits(_merged(made, reader)):
             return made
     return None
 
 
-def _merge(made: Map, reader: Map, links: Links) -> None:
+def _merged(made: Map, reader: Map) -> Expression:
     place = {plane: i for i, plane in enumerate(made.outputs.tolist())}
 
     def leaf(one: Any) -> Expression | None:
@@ -41,6 +41,10 @@ def _merge(made: Map, reader: Map, links: Links) -> None:
             return selected(made.value, np.array([place[plane] for plane in one.planes.tolist()]))
         return None
 
-    new = Map(reader.path, reader.outputs, reader.size, replaced(reader.value, leaf))
+    return replaced(reader.value, leaf)
+
+
+def _merge(made: Map, reader: Map, links: Links) -> None:
+    value = _merged(made, reader)
     links.remove(made)
-    links.change(reader, lambda: setattr(reader, "value", new.value))
+    links.change(reader, lambda: setattr(reader, "value", value))

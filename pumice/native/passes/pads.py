@@ -13,7 +13,8 @@ def merge_pads(program: Program) -> None:
     for operation in list(program.operations):
         if isinstance(operation, Conv):
             pad = links.only_producer(operation.inputs)
-            if isinstance(pad, Conv) and _only_pads(pad) and links.used_only_by(pad, operation):
+            plain = isinstance(operation.before, Result)  # what comes before makes something else of zeros
+            if plain and isinstance(pad, Conv) and _only_pads(pad) and links.used_only_by(pad, operation):
                 _merge(pad, operation, links)
 
 
