@@ -7,4 +7,6 @@ interpret.py    the intermediate form run by torch, to compare with
 passes/         what makes it faster
 plan.py         where each plane lies in memory
 emit/           the intermediate form as C
+profiled.py     a program compiled with a clock around each operation
+tune.py         which way of running each convolution is fastest here (candidates: the ways there are)
 """
