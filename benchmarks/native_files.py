@@ -1,0 +1,104 @@
+"""Every file that `native.py` compares, made once and kept in a folder: a subfolder a network.
+
+`plain` files are what a network becomes without our rewrites, its norms folded and no more: what users of the runtimes
+have without Pumice.  A file that cannot be made leaves a .failed beside the others, which says why.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from native_session import NativeSession, write_native
+from numpy.typing import NDArray
+from rewrites import settled
+from torch import nn
+
+from pumice.deploy.formats import RUNTIMES, imported
+from pumice.deploy.inductor import write_aoti
+from pumice.deploy.ncnn import write_ncnn
+from pumice.deploy.onnx import export_onnx
+from pumice.deploy.openvino import export_openvino, read_network, save_network
+from pumice.deploy.probes import probe_inputs
+from pumice.deploy.session import Session, installed
+from pumice.errors import BadInput, CheckFailed
+
+SIZE = (3, 224, 224)
+FILES = {
+    "native": "native/model.json",
+    "onnxruntime": "ours.onnx",
+    "openvino": "ours.xml",
+    "onnxruntime_plain": "plain.onnx",
+    "openvino_plain": "plain.xml",
+    "inductor": "inductor.pt2",
+    "ncnn": "model.param",
+}
+"""Contender -> its file.  The part of a name before `_` is its runtime."""
+PLAIN = ("onnxruntime_plain", "openvino_plain", "inductor", "ncnn")
+"""Those that know nothing of our rewrites."""
+OTHERS = tuple(name for name in FILES if name != "native")
+
+
+def files(name: str, folder: Path, contenders: tuple[str, ...], tune_s: float) -> dict[str, Path | str]:
+    """The file of each contender, or why there is none; native code is compiled anew, since it is what changes."""
+    place = folder / name
+    place.mkdir(parents=True, exist_ok=True)
+    model = settled(name)
+    x = probe_inputs(1, SIZE, None, seed=1)
+    with torch.inference_mode():
+        exact = model.double()(torch.from_numpy(x).double()).numpy()
+    np.savez(place / "probe.npz", x=x, exact=exact)
+    model = model.float()
+    found: dict[str, Path | str] = {}
+    for contender in contenders:
+        file = place / FILES[contender]
+        failed = place / f"{contender}.failed"
+        if contender == "native" or not (file.exists() or failed.exists()):
+            _make(contender, model, name, file, failed, tune_s)
+        found[contender] = failed.read_text().strip() if failed.exists() else file
+    return found
+
+
+def _make(contender: str, model: nn.Module, name: str, file: Path, failed: Path, tune_s: float) -> None:
+    failed.unlink(missing_ok=True)
+    makers: dict[str, Callable[[], None]] = {
+        "native": lambda: write_native(model, file.parent, SIZE, name, tune_s),
+        "onnxruntime": lambda: export_onnx(model, file, SIZE),
+        "onnxruntime_plain": lambda: export_onnx(model, file, SIZE, lowered_for="plain"),
+        "openvino": lambda: export_openvino(model, file, SIZE),
+        "openvino_plain": lambda: _openvino_plain(model, file),
+        "inductor": lambda: write_aoti(model, file, SIZE),
+        "ncnn": lambda: write_ncnn(model, file, SIZE),
+    }
+    try:
+        makers[contender]()
+    except (BadInput, CheckFailed) as error:
+        failed.write_text(f"{error}\n")
+
+
+def _openvino_plain(model: nn.Module, file: Path) -> None:
+    onnx = file.with_suffix(".onnx")
+    if not onnx.exists():
+        export_onnx(model, onnx, SIZE, lowered_for="plain")
+    save_network(read_network(onnx), file)
+
+
+def opened(contender: str, file: Path) -> Session:
+    """A session of one thread.
+
+    Raises:
+        BadInput: its runtime is not installed, or cannot open the file.
+    """
+    runtime = contender.split("_", maxsplit=1)[0]
+    if runtime == "native":
+        return NativeSession(file, input_size=SIZE)
+    if not installed(runtime):
+        raise BadInput(f"{runtime} is not installed")
+    session: Session = imported(RUNTIMES[runtime].session)(file, threads=1, batch=1, input_size=SIZE)
+    return session
+
+
+def probe(folder: Path, name: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """An image for a network, and what it answers in double precision."""
+    with np.load(folder / name / "probe.npz") as kept:
+        return kept["x"], kept["exact"]
