@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rewrites import settled
 from torch import nn
 
+from pumice.deploy.compare import relative_error
 from pumice.deploy.formats import RUNTIMES, imported
 from pumice.deploy.inductor import write_aoti
 from pumice.deploy.ncnn import write_ncnn
@@ -43,11 +44,13 @@ def files(name: str, folder: Path, contenders: tuple[str, ...], tune_s: float) -
     """The file of each contender, or why there is none; native code is compiled anew, since it is what changes."""
     place = folder / name
     place.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
     model = settled(name)
     x = probe_inputs(1, SIZE, None, seed=1)
     with torch.inference_mode():
+        own = model(torch.from_numpy(x)).numpy()
         exact = model.double()(torch.from_numpy(x).double()).numpy()
-    np.savez(place / "probe.npz", x=x, exact=exact)
+    np.savez(place / "probe.npz", x=x, exact=exact, own=own)
     model = model.float()
     found: dict[str, Path | str] = {}
     for contender in contenders:
@@ -98,7 +101,7 @@ def opened(contender: str, file: Path) -> Session:
     return session
 
 
-def probe(folder: Path, name: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """An image for a network, and what it answers in double precision."""
+def probe(folder: Path, name: str) -> tuple[NDArray[np.float32], NDArray[np.float64], float]:
+    """An image for a network, what it answers in double precision, and how far torch's own float32 is from that."""
     with np.load(folder / name / "probe.npz") as kept:
-        return kept["x"], kept["exact"]
+        return kept["x"], kept["exact"], relative_error(kept["own"], kept["exact"])

@@ -58,7 +58,8 @@ class NativeSession(Session):
         parts = [path.with_suffix(suffix) for suffix in (".so", ".bin")]
         self._call = ctypes.CDLL(str(parts[0])).entry
         weights = aligned(parts[1].stat().st_size // 4)
-        weights[:] = np.fromfile(parts[1], "<f4")
+        with parts[1].open("rb") as file:
+            file.readinto(weights.data)
         self._output = aligned(said["outputs"])
         self._kept = (weights, self._output, aligned(said["arena"] + MARGIN), aligned(said["scratch"] + MARGIN))
         self._weights, *self._rest = (ctypes.c_void_p(block.ctypes.data) for block in self._kept)

@@ -33,7 +33,7 @@ def line(network: str, **contenders: list[float]) -> dict[str, Any]:
         "failed": {},
         "machine": "one",
     }
-    return {"network": network, "contenders": rows, "roofs": roofs, **rest}
+    return {"network": network, "contenders": rows, "roofs": roofs, "torch_error": 0.0, **rest}
 
 
 def test_ratios_are_taken_block_by_block() -> None:
@@ -47,6 +47,9 @@ def test_a_wrong_contender_is_not_compared_with() -> None:
     assert native._ratio(one, native.OTHERS, "cpu_ms") == (2.0, 2.0, 2.0)
     one["contenders"]["openvino"]["error"] = 0.3
     assert native._ratio(one, native.OTHERS, "cpu_ms") == (3.0, 3.0, 3.0)
+    one["torch_error"] = 0.2  # a network that multiplies rounding errors
+    assert native._ratio(one, native.OTHERS, "cpu_ms") == (2.0, 2.0, 2.0)
+    one["torch_error"] = 0.0
     text = native.table([one], "wall")
     assert "2.000 wrong" in text
     assert "openvino: off by 3.0e-01" in text
