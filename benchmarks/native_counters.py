@@ -13,7 +13,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from native_files import FILES, SIZE
+from native_files import SIZE
 from native_session import write_native
 from rewrites import settled
 
@@ -59,7 +59,7 @@ def counters(name: str, folder: Path) -> str:
     """
     if not shutil.which("valgrind"):
         raise BadInput("no valgrind; install it (Debian: `apt install valgrind`)")
-    place = (folder / name / FILES["native"]).parent
+    place = folder / name / "counters"
     write_native(settled(name), place, SIZE, name)
     said = json.loads((place / "model.json").read_text())
     text = (place / "model.c").read_text()

@@ -4,8 +4,10 @@
 have without Pumice.  A file that cannot be made leaves a .failed beside the others, which says why.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -63,27 +65,34 @@ def files(name: str, folder: Path, contenders: tuple[str, ...], tune_s: float) -
 
 
 def _make(contender: str, model: nn.Module, name: str, file: Path, failed: Path, tune_s: float) -> None:
+    """Files get their places when they are whole, the one that is looked for last."""
     failed.unlink(missing_ok=True)
-    makers: dict[str, Callable[[], None]] = {
-        "native": lambda: write_native(model, file.parent, SIZE, name, tune_s),
-        "onnxruntime": lambda: export_onnx(model, file, SIZE),
-        "onnxruntime_plain": lambda: export_onnx(model, file, SIZE, lowered_for="plain"),
-        "openvino": lambda: export_openvino(model, file, SIZE),
-        "openvino_plain": lambda: _openvino_plain(model, file),
-        "inductor": lambda: write_aoti(model, file, SIZE),
-        "ncnn": lambda: write_ncnn(model, file, SIZE),
-    }
-    try:
-        makers[contender]()
-    except (BadInput, CheckFailed) as error:
-        failed.write_text(f"{error}\n")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=file.parent, prefix=".", ignore_cleanup_errors=True) as folder:
+        new = Path(folder) / file.name
+        makers: dict[str, Callable[[], None]] = {
+            "native": lambda: write_native(model, new.parent, SIZE, name, tune_s),
+            "onnxruntime": lambda: export_onnx(model, new, SIZE),
+            "onnxruntime_plain": lambda: export_onnx(model, new, SIZE, lowered_for="plain"),
+            "openvino": lambda: export_openvino(model, new, SIZE),
+            "openvino_plain": lambda: _openvino_plain(model, new),
+            "inductor": lambda: write_aoti(model, new, SIZE),
+            "ncnn": lambda: write_ncnn(model, new, SIZE),
+        }
+        try:
+            makers[contender]()
+        except (BadInput, CheckFailed) as error:
+            failed.write_text(f"{error}\n")
+            return
+        for part in sorted(new.parent.iterdir(), key=lambda one: one == new):
+            os.replace(part, file.parent / part.name)
 
 
 def _openvino_plain(model: nn.Module, file: Path) -> None:
-    onnx = file.with_suffix(".onnx")
-    if not onnx.exists():
+    with TemporaryDirectory() as folder:
+        onnx = Path(folder) / "plain.onnx"
         export_onnx(model, onnx, SIZE, lowered_for="plain")
-    save_network(read_network(onnx), file)
+        save_network(read_network(onnx), file)
 
 
 def opened(contender: str, file: Path) -> Session:
