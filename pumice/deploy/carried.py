@@ -2,7 +2,7 @@
 
 `.onnx`: metadata properties; OpenVINO's `.xml`: the `rt_info` element; `.safetensors`: as checkpoints do; `.pt2`: an
 entry of the archive that it is; `.tflite` and `.pte`: an archive behind the model, as TensorFlow Lite keeps its own
-metadata (readers of either stop where the model ends), and `.so` likewise; a folder of ncnn or of C: `pumice.json` in it.
+metadata (readers of either stop where the model ends), and behind a `.so`; a folder of ncnn or of C: `pumice.json`.
 Key "pumice" holds the manifest, "pumice_checked" the runtimes that were compared with the network at export,
 "pumice_quantised" how a file of 8-bit integers was made.
 """

@@ -86,9 +86,7 @@ def write_native(
     _say(path, made, batch, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def _write(
-    model: "nn.Module", folder: Path, input_size: tuple[int, int, int], manifest: Manifest | None
-) -> Interface:
+def _write(model: "nn.Module", folder: Path, input_size: tuple[int, int, int], manifest: Manifest | None) -> Interface:
     """The files of C."""
     from pumice.deploy.baked import Baked
     from pumice.deploy.network import folded, name_of
@@ -263,7 +261,7 @@ class NativeSession(Session):
                 made.workspace,
             )
             if failed:
-                raise BadInput(f"the compiled network refuses to run: {self._message(failed).decode()}; export it again")
+                raise BadInput(f"the compiled network did not run: {self._message(failed).decode()}; export it again")
         self._workspaces.append(workspace)
 
     def close(self) -> None:

@@ -44,7 +44,10 @@ class Pixels:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """image: (C, H, W) float32, or (H, W, C) uint8.  answer: of the network.  tolerance: how far an answer may be off."""
+    """An image that the network has answered.
+
+    image: (C, H, W) float32, or (H, W, C) uint8.  answer: of the network.  tolerance: how far another may be off.
+    """
 
     image: NDArray[Any]
     answer: NDArray[np.float32]
@@ -98,7 +101,6 @@ def write_folder(
     Raises:
         OSError: a file cannot be written.
     """
-    from pumice import __version__
     from pumice.native.emit.source import source
 
     written = source(program)
@@ -113,7 +115,6 @@ def write_folder(
     values = {
         "p": prefix,
         "P": prefix.upper(),
-        "version": __version__,
         "title": _comment(f"{program.name}: {count} numbers of an image in, {_product(program.output_shape)} out."),
         "reads": _comment(f"Input: {shape}{'; ' * bool(feeding)}{feeding}."),
         "answers": f"Output: {' x '.join(map(str, program.output_shape))} floats.",

@@ -4,7 +4,7 @@
    $answers
 
    Nothing here is changed by running: any number of threads may run at once with one block of weights, each with a
-   workspace of its own.  Written by Pumice $version. */
+   workspace of its own.  Written by Pumice. */
 #ifndef ${P}_H
 #define ${P}_H
 
