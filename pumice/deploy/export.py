@@ -27,6 +27,7 @@ from pumice.errors import BadInput, CheckFailed
 from pumice.files import atomic, writing
 from pumice.models.dense.decoding import decoding_of
 from pumice.models.manifest import Manifest
+from pumice.native.build import compiler
 
 T = TypeVar("T")
 
@@ -94,6 +95,8 @@ def export(
     path = Path(path)
     form = format_named(path, format)
     require_writer(form)
+    if check and form.name == "c":
+        compiler()  # what is written is compiled to be compared
     check_free(path, form)
     if dynamic is not None and not form.open_sizes:
         raise BadInput(f"a file of format {form.name} is of one size; leave dynamic out, or choose onnx or openvino")

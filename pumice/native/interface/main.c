@@ -1,0 +1,86 @@
+/* ./main          compare with the network on example.bin, say what is on it and how long that takes
+   ./main FILE     the same, then say what is on the image in FILE: $input $number of ${shape}
+   Ends with 1 where the answer is wrong, with 2 where a file is. */
+#include "model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { RUNS = 51, BEST = 5 };
+
+/* Exactly so many bytes of a file, at a multiple of 64. */
+static void *whole(const char *path, size_t bytes) {
+    FILE *file = fopen(path, "rb");
+    void *block = aligned_alloc(64, (bytes + 64) / 64 * 64);
+    if (!file || !block || fread(block, 1, bytes, file) != bytes || fgetc(file) != EOF) {
+        fprintf(stderr, "%s is not a file of %lu bytes\n", path, (unsigned long)bytes);
+        exit(2);
+    }
+    fclose(file);
+    return block;
+}
+
+static void must(int code) {
+    if (code == ${P}_OK) return;
+    fprintf(stderr, "%s\n", ${p}_message(code));
+    exit(2);
+}
+
+static double now_ms(void) {
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static int by_size(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void best(const float *output) {
+    static char taken[${P}_OUTPUT];
+    for (int k = 0; k < BEST && k < ${P}_OUTPUT; k++) {
+        int top = -1;
+        for (int i = 0; i < ${P}_OUTPUT; i++)
+            if (!taken[i] && (top < 0 || output[i] > output[top])) top = i;
+        taken[top] = 1;
+        printf("%9.4f  %d %s\n", (double)output[top], top, ${p}_class((size_t)top));
+    }
+}
+
+int main(int argc, char **argv) {
+    const size_t image = sizeof(${P}_NUMBER) * ${P}_INPUT;
+    const void *weights = whole("model.bin", ${P}_WEIGHTS_BYTES);
+    /* What the network answers, how far from that an answer may be, and the image. */
+    const float *wanted = whole("example.bin", image + sizeof(float) * (${P}_OUTPUT + 1));
+    const ${P}_NUMBER *input = (const ${P}_NUMBER *)(const void *)(wanted + ${P}_OUTPUT + 1);
+    void *workspace = malloc(${P}_WORKSPACE_BYTES);
+    static float output[${P}_OUTPUT];
+    double times[RUNS];
+
+    must(${p}_check(weights, ${P}_WEIGHTS_BYTES));
+    for (int k = 0; k < RUNS; k++) {
+        const double start = now_ms();
+        must(${p}_run(weights, ${P}_WEIGHTS_BYTES, input, ${P}_INPUT, output, ${P}_OUTPUT, workspace,
+                      ${P}_WORKSPACE_BYTES));
+        times[k] = now_ms() - start;
+    }
+    float off = 0.0f;
+    int right = 1;
+    for (int i = 0; i < ${P}_OUTPUT; i++) {
+        const float d = fabsf(output[i] - wanted[i]);
+        if (d > off) off = d;
+        if (!(d <= wanted[${P}_OUTPUT])) right = 0; /* nor is a NaN right */
+    }
+    qsort(times, RUNS, sizeof *times, by_size);
+    printf("example.bin: off by %.2g, %.2g is allowed: %s\n", (double)off, (double)wanted[${P}_OUTPUT],
+           right ? "right" : "WRONG");
+    printf("%.3f ms, the median of %d\n", times[RUNS / 2], RUNS);
+    if (argc > 1)
+        must(${p}_run(weights, ${P}_WEIGHTS_BYTES, whole(argv[1], image), ${P}_INPUT, output, ${P}_OUTPUT, workspace,
+                      ${P}_WORKSPACE_BYTES));
+    if ($scores) best(output);
+    return right ? 0 : 1;
+}
