@@ -33,7 +33,6 @@ from native_counters import counters
 from native_files import FILES, OTHERS, PLAIN, SIZE, files, opened, probe
 from native_memory import memory
 from native_roofs import roofs
-from native_session import NativeSession
 from rewrites import settled
 from timing import NETS
 
@@ -45,6 +44,7 @@ from pumice.cost.machine import describe, runtime_version
 from pumice.cost.pinning import pinned
 from pumice.cost.roofline import floor_ms
 from pumice.deploy.compare import relative_error
+from pumice.deploy.native import NativeSession
 from pumice.errors import BadInput
 from pumice.progress import track
 
@@ -81,7 +81,7 @@ def measure(name: str, folder: Path, contenders: tuple[str, ...], blocks: int, t
             rows[contender] = {"error": error, "file_bytes": session.file_bytes}
             rows[contender]["version"] = runtime_version(session.runtime)
             if isinstance(session, NativeSession):
-                planned = session.planned_bytes
+                planned = session.workspace_bytes
             running.append(Contender(session, contender, x))
         busy = _series(running, blocks)
     for contender in running:
@@ -89,7 +89,7 @@ def measure(name: str, folder: Path, contenders: tuple[str, ...], blocks: int, t
         row["wall_ms"], row["cpu_ms"] = ([round(ms, 5) for ms in one] for one in (contender.wall_ms, contender.cpu_ms))
         file = made[contender.name]
         assert isinstance(file, Path)
-        row |= memory(contender.name, file) or {}
+        row |= memory(contender.name, file)
     counted = profile(settled(name), SIZE)
     return {
         "network": name,

@@ -5,7 +5,6 @@ with the first two caches of this one but none of its prefetching.  It knows no 
 for AVX2.  One pass goes before the one that counts, so that the caches hold what they would in a series.
 """
 
-import json
 import math
 import platform
 import re
@@ -14,13 +13,17 @@ import subprocess
 from pathlib import Path
 
 from native_files import SIZE
-from native_session import write_native
 from rewrites import settled
 
 from pumice.cost.machine import cache_levels
+from pumice.deploy.network import folded
 from pumice.errors import BadInput
 from pumice.native.build import FLAGS, compiler
+from pumice.native.emit.source import source as compiled
+from pumice.native.passes import optimise
+from pumice.native.read import read
 
+HEAD = "#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n"
 MAIN = """
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,15 +63,18 @@ def counters(name: str, folder: Path) -> str:
     if not shutil.which("valgrind"):
         raise BadInput("no valgrind; install it (Debian: `apt install valgrind`)")
     place = folder / name / "counters"
-    write_native(settled(name), place, SIZE, name)
-    said = json.loads((place / "model.json").read_text())
-    text = (place / "model.c").read_text()
-    source, program, out = (place / f"counted{suffix}" for suffix in (".c", "", ".callgrind"))
+    place.mkdir(parents=True, exist_ok=True)
+    program = optimise(read(folded(settled(name), SIZE), SIZE, name=name))
+    made = compiled(program)
+    weights = place / "model.bin"
+    weights.write_bytes(made.weights)
+    source, binary, out = (place / f"counted{suffix}" for suffix in (".c", "", ".callgrind"))
     # An operation stays a function, so that it can be counted alone.
-    source.write_text(text.replace("static void op_", "static __attribute__((noinline)) void op_") + MAIN)
+    text = made.text.replace("static void op_", "static __attribute__((noinline)) void op_")
+    source.write_text(HEAD + text + MAIN)
     flags = ("-g", *_instructions())
-    _ran([*compiler(), *FLAGS, *flags, str(source), "-o", str(program), "-lm"])
-    numbers = (math.prod(SIZE), said["outputs"], said["arena"], said["scratch"])
+    _ran([*compiler(), *FLAGS, *flags, str(source), "-o", str(binary), "-lm"])
+    numbers = (math.prod(SIZE), program.outputs.size, made.arena, made.scratch)
     tool = [
         "valgrind",
         "--tool=callgrind",
@@ -77,10 +83,10 @@ def counters(name: str, folder: Path) -> str:
         *_caches(),
         f"--callgrind-out-file={out}",
     ]
-    _ran([*tool, str(program), str(place / "model.bin"), *map(str, numbers)])
+    _ran([*tool, str(binary), str(weights), *map(str, numbers)])
     shown = _ran(["callgrind_annotate", "--inclusive=yes", "--threshold=100", f"--show={','.join(EVENTS)}", str(out)])
     caches = [line for line in shown.splitlines() if re.match(r"(D1|LL) cache:", line)]
-    return "\n".join([*_rows(name, shown, text), "", *caches])
+    return "\n".join([*_rows(name, shown, made.text), "", *caches])
 
 
 def _rows(name: str, shown: str, text: str) -> list[str]:
@@ -88,7 +94,7 @@ def _rows(name: str, shown: str, text: str) -> list[str]:
     paths = dict(re.findall(r"static void (op_\d+)\(const Run \*r\) \{\s*/\* (.*?) \*/", text))
     found: dict[str, list[int]] = {}
     for line in shown.splitlines():
-        function = re.search(r"^(.*[%.]) +\S*:(counted|op_\d+)(?:\.\S+)? \[", line)
+        function = re.search(r"^(.*[).]) +\S*:(counted|op_\d+)(?:\.\S+)? \[", line)
         if function:
             counts = [int(one.replace(",", "")) if one != "." else 0 for one in re.findall(COUNT, function[1])]
             assert len(counts) == len(EVENTS), line

@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from native_session import NativeSession, write_native
 from numpy.typing import NDArray
 from rewrites import settled
 from torch import nn
@@ -19,6 +18,7 @@ from torch import nn
 from pumice.deploy.compare import relative_error
 from pumice.deploy.formats import RUNTIMES, imported
 from pumice.deploy.inductor import write_aoti
+from pumice.deploy.native import write_native
 from pumice.deploy.ncnn import write_ncnn
 from pumice.deploy.onnx import export_onnx
 from pumice.deploy.openvino import export_openvino, read_network, save_network
@@ -28,7 +28,7 @@ from pumice.errors import BadInput, CheckFailed
 
 SIZE = (3, 224, 224)
 FILES = {
-    "native": "native/model.json",
+    "native": "native.so",
     "onnxruntime": "ours.onnx",
     "openvino": "ours.xml",
     "onnxruntime_plain": "plain.onnx",
@@ -59,19 +59,18 @@ def files(name: str, folder: Path, contenders: tuple[str, ...], tune_s: float) -
         file = place / FILES[contender]
         failed = place / f"{contender}.failed"
         if contender == "native" or not (file.exists() or failed.exists()):
-            _make(contender, model, name, file, failed, tune_s)
+            _make(contender, model, file, failed, tune_s)
         found[contender] = failed.read_text().strip() if failed.exists() else file
     return found
 
 
-def _make(contender: str, model: nn.Module, name: str, file: Path, failed: Path, tune_s: float) -> None:
+def _make(contender: str, model: nn.Module, file: Path, failed: Path, tune_s: float) -> None:
     """Files get their places when they are whole, the one that is looked for last."""
     failed.unlink(missing_ok=True)
-    file.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=file.parent, prefix=".", ignore_cleanup_errors=True) as folder:
         new = Path(folder) / file.name
         makers: dict[str, Callable[[], None]] = {
-            "native": lambda: write_native(model, new.parent, SIZE, name, tune_s),
+            "native": lambda: write_native(model, new, SIZE, tune_s=tune_s),
             "onnxruntime": lambda: export_onnx(model, new, SIZE),
             "onnxruntime_plain": lambda: export_onnx(model, new, SIZE, lowered_for="plain"),
             "openvino": lambda: export_openvino(model, new, SIZE),
@@ -102,8 +101,6 @@ def opened(contender: str, file: Path) -> Session:
         BadInput: its runtime is not installed, or cannot open the file.
     """
     runtime = contender.split("_", maxsplit=1)[0]
-    if runtime == "native":
-        return NativeSession(file, input_size=SIZE)
     if not installed(runtime):
         raise BadInput(f"{runtime} is not installed")
     session: Session = imported(RUNTIMES[runtime].session)(file, threads=1, batch=1, input_size=SIZE)

@@ -1,6 +1,6 @@
 """How much memory one contender of `native.py` needs, in a fresh process.
 
-    .venv/bin/python benchmarks/native_memory.py CONTENDER FILE
+    .venv/bin/python benchmarks/native_memory.py resident|written CONTENDER FILE
 
 resident: by how much the process grows from before the file is opened until several passes are done: weights, packed
 weights, compiled code, activations.
@@ -10,7 +10,6 @@ is told to give nothing back to the system, so that pages that the pass frees ag
 nothing writes is taken off.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -29,35 +28,39 @@ PASSES = 5
 HERE = Path(__file__)
 
 
-def memory(contender: str, file: Path) -> dict[str, int] | None:
-    """Bytes, None where the system has no such accounts or the process fails."""
-    command = [sys.executable, str(HERE), contender, str(file)]
-    ran = subprocess.run(command, env={**os.environ, **KEEP}, capture_output=True, text=True, check=False)
-    if ran.returncode:
-        said = ran.stderr.strip().splitlines()
-        print(f"memory of {contender} {file}: {said[-1] if said else 'it stopped'}", file=sys.stderr)
-        return None
-    answer: dict[str, int] = json.loads(ran.stdout.splitlines()[-1])
-    return answer
+def memory(contender: str, file: Path) -> dict[str, int]:
+    """Bytes, without those that cannot be had: other systems have no such accounts, and a process may fail."""
+    found: dict[str, int] = {}
+    for what, keep in (("resident", {}), ("written", KEEP)):
+        command = [sys.executable, str(HERE), what, contender, str(file)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **keep}
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if ran.returncode:
+            said = ran.stderr.strip().splitlines()
+            print(f"{what} memory of {contender}, {file}: {said[-1] if said else 'it stopped'}", file=sys.stderr)
+        else:
+            found[what] = int(ran.stdout.splitlines()[-1])
+    return found
 
 
 def main() -> None:
     import numpy as np
     from native_files import SIZE, opened
 
-    contender, file = sys.argv[1], Path(sys.argv[2])
+    from pumice.deploy.formats import RUNTIMES
+
+    what, contender, file = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     x = np.random.default_rng(0).standard_normal((1, *SIZE), dtype=np.float32)
-    runtime = contender.split("_", maxsplit=1)[0]
-    if runtime != "native":
-        __import__({"inductor": "torch"}.get(runtime, runtime))
+    __import__(RUNTIMES[contender.split("_", maxsplit=1)[0]].package)
     before = _account("Rss")
     with opened(contender, file) as session:
         for _ in range(PASSES):
             session.run(x)
-        resident = _account("Rss") - before
-        written = min(_written(lambda: session.run(x)) for _ in range(3))
-        nothing = min(_written(lambda: x.sum()) for _ in range(3))
-    print(json.dumps({"resident": resident, "written": max(written - nothing, 0), "nothing": nothing}))
+        if what == "resident":
+            print(_account("Rss") - before)
+        else:
+            written, nothing = (min(_written(work) for _ in range(3)) for work in (lambda: session.run(x), x.sum))
+            print(max(written - nothing, 0))
 
 
 def _written(work: Callable[[], object]) -> int:

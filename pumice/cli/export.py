@@ -32,6 +32,9 @@ def command(
     bake: Annotated[
         bool, typer.Option("--bake", help="Let the file normalise images itself: it reads RGB pixels, uint8.")
     ] = False,
+    tune: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Of native and c: measure which code is fastest here, for 60s.")
+    ] = None,
     with_: Annotated[
         list[str] | None,
         typer.Option("--with", metavar="NAME", help="Of package: a runtime or format to run in; may be repeated."),
@@ -61,6 +64,9 @@ def command(
     if with_ and format != "package":
         raise BadInput("--with is for --format package; leave it out")
 
+    if tune is not None and format in ("package", "web"):
+        raise BadInput("--tune is for --format native or c; leave it out")
+
     if format == "package":
         from pumice.cli.export_package import export_package
 
@@ -78,8 +84,10 @@ def command(
         model, manifest = (Path(source), None) if source.endswith(".onnx") else load(source, pretrained)
         made = export_web(model, out, manifest=manifest, input_size=size, check=check, archive=runtime_files)
     else:
+        from pumice.cost.budget import parse_time
         from pumice.deploy.export import export
 
+        tune_s = 0.0 if tune is None else parse_time(tune, "--tune")
         model, manifest = load(source, pretrained)
         made = export(
             model,
@@ -90,6 +98,7 @@ def command(
             input_size=size,
             dynamic=dynamic,  # type: ignore[arg-type]
             bake=bake,
+            tune_s=tune_s,
         )
     times = beside(made.path, model) if made.format == "native" and check else []
     if json:

@@ -43,6 +43,7 @@ class Format:
     open_sizes: whether batch and image size can stay open until the file is opened.
     bakes: whether a file can read the pixels of images (uint8), see `pumice.deploy.baked`.
     code: whether opening it runs what it says, so that only files written here are opened unasked.
+    tunes: whether its writer can measure which code is fastest: it takes tune_s=.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Format:
     open_sizes: bool = False
     bakes: bool = True
     code: bool = False
+    tunes: bool = False
 
 
 RUNTIMES: dict[str, Runtime] = {
@@ -112,8 +114,20 @@ FORMATS: dict[str, Format] = {
             main="model.param",
             bakes=False,
         ),
-        Format("native", ".so", ("native",), "pumice.deploy.native:write_native", ("torch",), "", code=True),
-        Format("c", "", ("native",), "pumice.deploy.native:write_c", ("torch",), "", main="model.c", code=True),
+        Format(
+            "native", ".so", ("native",), "pumice.deploy.native:write_native", ("torch",), "", code=True, tunes=True
+        ),
+        Format(
+            "c",
+            "",
+            ("native",),
+            "pumice.deploy.native:write_c",
+            ("torch",),
+            "",
+            main="model.c",
+            code=True,
+            tunes=True,
+        ),
     )
 }
 

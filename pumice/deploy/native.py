@@ -44,6 +44,7 @@ def write_c(
     manifest: Manifest | None = None,
     batch: int = 1,
     dynamic: None = None,
+    tune_s: float = 0.0,
 ) -> None:
     """Write `path` (model.c) and what belongs to it into the folder, which exists.
 
@@ -54,12 +55,13 @@ def write_c(
         manifest: gives names and classes, and how images are prepared.
         batch: images a pass of a session; the code itself reads one.
         dynamic: None; the code is of one size.
+        tune_s: seconds for measuring which code is fastest here (`pumice.native.tune`); none by default.
 
     Raises:
         BadInput: the network has an operator that there is no code for.
         OSError: a file cannot be written.
     """
-    _say(path, _write(model, path.parent, input_size, manifest), batch)
+    _say(path, _write(model, path.parent, input_size, manifest, tune_s), batch)
 
 
 def write_native(
@@ -70,6 +72,7 @@ def write_native(
     manifest: Manifest | None = None,
     batch: int = 1,
     dynamic: None = None,
+    tune_s: float = 0.0,
 ) -> None:
     """Write `path` (.so): the code of `write_c` compiled, and its weights; arguments as there.
 
@@ -81,28 +84,32 @@ def write_native(
 
     compiler()
     with TemporaryDirectory(prefix="pumice-", ignore_cleanup_errors=True) as folder:
-        made = _write(model, Path(folder), input_size, manifest)
+        made = _write(model, Path(folder), input_size, manifest, tune_s)
         _compile(Path(folder), path, made.prefix)
     _say(path, made, batch, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def _write(model: "nn.Module", folder: Path, input_size: tuple[int, int, int], manifest: Manifest | None) -> Interface:
+def _write(
+    model: "nn.Module", folder: Path, input_size: tuple[int, int, int], manifest: Manifest | None, tune_s: float
+) -> Interface:
     """The files of C."""
     from pumice.deploy.baked import Baked
     from pumice.deploy.network import folded, name_of
     from pumice.native.passes import optimise
     from pumice.native.read import read
+    from pumice.native.tune import tuned
 
     baked = model if isinstance(model, Baked) else None
     network = baked.network if baked else model
-    program = read(folded(network, input_size), input_size, name=name_of(network, manifest))
+    program = optimise(read(folded(network, input_size), input_size, name=name_of(network, manifest)))
     return write_folder(
         folder,
-        optimise(program),
+        program,
         _example(model, input_size, manifest),
         pixels=_pixels(baked) if baked else None,
         classes=manifest.classes if manifest else (),
         feeding=_feeding(manifest),
+        choices=tuned(program, tune_s) if tune_s else None,
     )
 
 
@@ -229,6 +236,11 @@ class NativeSession(Session):
         # One for each thread that runs at the same time, whoever started it.
         self._workspaces: list[NDArray[np.uint8]] = []
         self._pool = ThreadPoolExecutor(min(threads, batch), "native") if min(threads, batch) > 1 else None
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Memory that a pass works in, beside the weights."""
+        return self._made.workspace
 
     def infer(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """One pass of each of `batch` images."""

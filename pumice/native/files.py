@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pumice.native.build import FLAGS, compile_shared
 
 if TYPE_CHECKING:
+    from pumice.native.emit.source import Choice
     from pumice.native.ir import Program
 
 HEADER, CODE, WEIGHTS, MAIN, EXAMPLE, MAKEFILE = PARTS = (
@@ -87,6 +88,7 @@ def write_folder(
     pixels: Pixels | None = None,
     classes: Sequence[str] = (),
     feeding: str = "",
+    choices: "dict[int, Choice] | None" = None,
 ) -> Interface:
     """Write a program that has been through the passes into a folder that exists.
 
@@ -97,13 +99,14 @@ def write_folder(
         pixels: the code shall read pixels, and turn them into planes so.
         classes: names of the numbers of the answer.
         feeding: how an image is prepared, for people.
+        choices: of `pumice.native.tune`.
 
     Raises:
         OSError: a file cannot be written.
     """
     from pumice.native.emit.source import source
 
-    written = source(program)
+    written = source(program, choices)
     channels, (height, width) = len(program.inputs), program.sizes[int(program.inputs[0])]
     count = channels * height * width
     arena = -(-written.arena // 16) * 16
