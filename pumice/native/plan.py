@@ -62,7 +62,7 @@ def plan(program: Program) -> Plan:
                 ending.setdefault(last.get(plane, i), []).append((start, step))
         for start, length in ending.pop(i, ()):
             room.give(start, length)
-    return Plan(offsets, room.total)
+    return Plan(offsets, room.total + 2 * LANES)  # rows are read in whole vectors
 
 
 class _Room:

@@ -2,12 +2,15 @@
 
 from string import Template
 
-from pumice.native.emit.tiles import tile
+from pumice.native.emit.expressions import Written
+
+from pumice.native.emit.tiles import tile, window
 
 AFTER = Template("""
 INLINE V ${name}_after(const Run *r, const Operands *a, V x, int o, int i) {
     (void)r; (void)a; (void)o; (void)i;
-    return ${after};
+    ${ahead}
+    return ${vector};
 }
 """)
 
@@ -39,38 +42,60 @@ ${small_tiles}
 """)
 
 SPATIAL = Template("""
-/* Rows of a plane with what is around them, columns that a stride apart in the image side by side. */
-INLINE void ${name}_rows(const Run *r, const float *q, float *p, int height, int width, int first, int rows, int left,
-        int stride, int seg, const Operands *a, int o) {
+/* Rows of a plane with what is around them, columns that a stride apart in the image side by side.  Whole vectors are
+   written, left to right, so that what one writes too much the next one covers. */
+INLINE void ${name}_rows(const Run *r, const float *q, float *p, const Window *s, int first, int rows, const Operands *a,
+        int o) {
+    const int seg = s->seg, width = s->width, step = s->stride_x, left = s->left;
     (void)r; (void)a; (void)o;
-    for (int y = first; y < first + rows; y++, p += stride * seg) {
-        if (y < 0 || y >= height) {
-            memset(p, 0, sizeof(float) * (size_t)(stride * seg));
-            continue;
-        }
-        const float *s = q + (long)y * width;
-        for (int phase = 0; phase < stride; phase++) {
-            float *d = p + phase * seg;
-            int lo = (left - phase + stride - 1) / stride, hi = (width - 1 + left - phase) / stride + 1;
-            if (left < phase) lo = 0;
-            if (hi > seg) hi = seg;
-            if (lo > hi) lo = hi;
-            for (int j = 0; j < lo; j++) d[j] = 0.0f;
-            const float *z = s + (long)lo * stride + phase - left;
-            if (stride == 1) {
-                ${copy}
-            } else if (stride == 2) {
-                for (int j = lo; j < hi; j++, z += 2) {
-                    const float x = *z;
-                    d[j] = ${before};
-                }
-            } else {
-                for (int j = lo; j < hi; j++, z += stride) {
-                    const float x = *z;
-                    d[j] = ${before};
-                }
+    ${ahead}
+    for (int y = first; y < first + rows; y++, p += step * seg) {
+        const float *z = q + (long)y * width;
+        if (y < 0 || y >= s->height) {
+            for (int j = 0; j < step * seg; j += LANES) v_store(p + j, v_set(0.0f));
+        } else if (step == 1) {
+            for (int j = 0; j < left; j += LANES) v_store(p + j, v_set(0.0f));
+            float *d = p + left;
+            int j = 0;
+            for (; j + LANES <= width; j += LANES) {
+                const V x = v_load(z + j);
+                v_store(d + j, ${vector});
             }
-            for (int j = hi; j < seg; j++) d[j] = 0.0f;
+            if (j < width) {
+                const V x = ${some}(z + j, width - j);
+                v_store(d + j, ${vector});
+            }
+            for (j = width; left + j < s->used; j += LANES) v_store(d + j, v_set(0.0f));
+        } else if (step == 2) {
+            float *even = p + (left & 1) * seg, *odd = p + (~left & 1) * seg;
+            for (int j = 0; j < left; j += LANES) {
+                v_store(even + j, v_set(0.0f));
+                v_store(odd + j, v_set(0.0f));
+            }
+            even += left / 2, odd += (left + 1) / 2;
+            int j = 0;
+            for (; j + 2 * LANES <= width; j += 2 * LANES, even += LANES, odd += LANES) {
+                V m = v_load(z + j), n = v_load(z + j + LANES), x = v_even(m, n);
+                v_store(even, ${vector});
+                x = v_odd(m, n);
+                v_store(odd, ${vector});
+            }
+            if (j < width) {
+                const int more = width - j;
+                V m = ${some}(z + j, more), n = ${some}(z + j + LANES, more - LANES), x = v_even(m, n);
+                v_store(even, ${vector});
+                x = v_odd(m, n);
+                v_store(odd, ${vector});
+                even += (more + 1) / 2, odd += more / 2;
+            }
+            for (float *end = p + (left & 1) * seg + s->used; even < end; even++) *even = 0.0f;
+            for (float *end = p + (~left & 1) * seg + s->used; odd < end; odd++) *odd = 0.0f;
+        } else {
+            for (int j = 0; j < step * seg; j++) p[j] = 0.0f;
+            for (int j = 0; j < width; j++) {
+                const float x = z[j];
+                p[(j + left) % step * seg + (j + left) / step] = ${number};
+            }
         }
     }
 }
@@ -78,34 +103,41 @@ INLINE void ${name}_rows(const Run *r, const float *q, float *p, int height, int
 MAYBE void ${name}(const Run *r, const float *base, const int32_t *from, const int32_t *to, const float *w,
         const float *b, const int32_t *off, const Window *s, const Operands *a, const Operands *before) {
     const int pitch = s->stride_x * s->seg;
-    for (int g = 0; g < s->groups; g++) {
+    for (int g0 = 0; g0 < s->groups; g0 += s->batch) {
+        const int end = g0 + s->batch < s->groups ? g0 + s->batch : s->groups;
         for (int y0 = 0; y0 < s->out_height; y0 += s->strip) {
             const int rows = s->out_height - y0 < s->strip ? s->out_height - y0 : s->strip;
-            for (int k = 0; k < s->in; k++)
-                ${name}_rows(r, base + from[g * s->in + k], r->scratch + (long)k * s->plane, s->height, s->width,
-                    y0 * s->stride_y - s->top, (rows - 1) * s->stride_y + s->reach, s->left, s->stride_x, s->seg,
-                    before, g * s->in + k);
-            const float *u = w + (long)g * s->taps * s->out;
-            for (int o = 0, block = 0; o < s->out; block++) {
-                const int size = block < s->many ? ${big} : ${small}, c = g * s->out + o;
-                if (size == ${big}) {
+            /* Several groups at a time: what was stored this moment is slow to load in other pieces. */
+            for (int k = g0 * s->in; k < end * s->in; k++)
+                ${name}_rows(r, base + from[k], r->scratch + (long)(k - g0 * s->in) * s->plane, s,
+                    y0 * s->stride_y - s->top, (rows - 1) * s->stride_y + s->reach, before, k);
+            for (int g = g0; g < end; g++) {
+                const float *in = r->scratch + (long)(g - g0) * s->in * s->plane;
+                const float *u = w + (long)g * s->taps * s->out;
+                for (int o = 0, block = 0; o < s->out; block++) {
+                    const int size = block < s->many ? ${big} : ${small}, c = g * s->out + o;
+                    if (size == ${big}) {
 ${big_rows}
-                }
+                    }
 ${small_rows}
-                u += size * s->taps;
-                o += size;
+                    u += size * s->taps;
+                    o += size;
+                }
             }
         }
     }
 }
 """)
 
+Kernel = tuple[tuple[int, int], tuple[int, int]]
+
 WINDOW = """
 typedef struct {
     int groups, in, out, many, taps;     /* of a group: inputs, outputs, tiles of the larger size, weights an output */
     int height, width, out_height, out_width;
     int top, left, stride_y, stride_x;
-    int reach, seg, plane, strip;        /* rows under a window; columns, plane size and output rows in the scratch */
+    int reach, seg, used, plane, strip, batch; /* rows under a window; of what is gathered: columns, columns seen,
+                                            numbers of a plane, output rows, groups */
 } Window;
 """
 
@@ -115,7 +147,7 @@ COLUMNS = {1: (4, 4), 2: (4, 4), 3: (4, 4), 4: (2, 4), 5: (2, 4), 6: (2, 4)}
 """Outputs of a tile -> vectors side by side, for single pixels."""
 
 
-def pointwise(name: str, sizes: tuple[int, ...], after: str, before: str | None) -> str:
+def pointwise(name: str, sizes: tuple[int, ...], after: Written, before: Written | None) -> str:
     """The C of all convolutions of single pixels whose tiles have these numbers of outputs."""
     big, small = sizes[0], sizes[-1]
     linear = before is not None
@@ -125,9 +157,9 @@ def pointwise(name: str, sizes: tuple[int, ...], after: str, before: str | None)
                 float *p = r->scratch + (long)k * step;
                 for (int i = 0; i < n; i += LANES) v_store(p + i, {name}_before(r, before, v_load(q + i), g * in + k, start + i));
             }}"""
-    parts = [AFTER.substitute(name=name, after=after)]
+    parts = [AFTER.substitute(name=name, ahead=after.ahead, vector=after.vector)]
     if before is not None:
-        parts.append(AFTER.substitute(name=name, after=before).replace("_after", "_before"))
+        parts.append(AFTER.substitute(name=name, ahead=before.ahead, vector=before.vector).replace("_after", "_before"))
     for size in sizes:
         parts += [tile(name, size, 1, columns, linear=linear) for columns in (4, 2, 1)]
     parts.append(
@@ -161,27 +193,50 @@ def _pixel_tiles(name: str, size: int, linear: bool) -> str:
     return "\n".join(line if line.startswith("#") else " " * 20 + line for line in lines)
 
 
-def spatial(name: str, sizes: tuple[int, ...], after: str, before: str | None) -> str:
-    """The C of all convolutions of windows whose tiles have these numbers of outputs."""
+def spatial(
+    name: str, sizes: tuple[int, ...], after: Written, before: Written | None, *, image: bool, window_of: Kernel | None = None
+) -> str:
+    """The C of all convolutions of windows whose tiles have these numbers of outputs.
+
+    image: they read the caller's memory, which ends with the image.
+    window_of: kernel and stride, where each output sees one plane and its tiles are written for them.
+    """
     big, small = sizes[0], sizes[-1]
-    parts = [AFTER.substitute(name=name, after=after)]
+    parts = [AFTER.substitute(name=name, ahead=after.ahead, vector=after.vector)]
     for size in sizes:
+        if window_of:
+            parts += [window(name, size, rows, *window_of) for rows in (4, 3, 2, 1)]
+            continue
         heights = sorted({*ROWS[size], 1})
         parts += [tile(name, size, rows, columns, linear=False) for rows in heights for columns in (1, 2)]
+    rows_of = _window_tiles if window_of else _row_tiles
     parts.append(
         SPATIAL.substitute(
             name=name,
             big=big,
             small=small,
-            before=before or "x",
-            copy="if (hi > lo) memcpy(d + lo, z, sizeof(float) * (size_t)(hi - lo));"
-            if before is None
-            else f"for (int j = lo; j < hi; j++, z++) {{ const float x = *z; d[j] = {before}; }}",
-            big_rows=_row_tiles(name, big),
-            small_rows="" if small == big else f"else {{\n{_row_tiles(name, small)}\n                }}",
+            ahead=before.ahead if before else "",
+            vector=before.vector if before else "x",
+            number=before.number if before else "x",
+            some="v_load_some" if image else "v_load_over",
+            big_rows=rows_of(name, big),
+            small_rows="" if small == big else f"else {{\n{rows_of(name, small)}\n                    }}",
         )
     )
     return "".join(parts)
+
+
+def _window_tiles(name: str, size: int) -> str:
+    lines = ["(void)off;", "for (int y = 0; y < rows;) {", "    const int left = rows - y, high = left < 4 ? left : 4;"]
+    lines.append("    const float *q = in + (long)y * s->stride_y * pitch;")
+    lines.append("    const int width = s->out_width, at = (y0 + y) * width;")
+    lines.append("    for (int k = 0; k < width; k += LANES) {")
+    lines.append("        const int x = k + LANES > width && width >= LANES ? width - LANES : k;")
+    for high in (4, 3, 2, 1):
+        test = f"{'else ' if high < 4 else ''}{f'if (high == {high}) ' if high > 1 else ''}"
+        lines.append(f"        {test}{name}_{size}x{high}(r, a, u, b + c, q + x, pitch, s->seg, to + c, width, c, at + x);")
+    lines += ["    }", "    y += high;", "}"]
+    return "\n".join(" " * 24 + line for line in lines)
 
 
 def _row_tiles(name: str, size: int) -> str:
@@ -193,7 +248,7 @@ def _row_tiles(name: str, size: int) -> str:
         lines.append(f"    {'' if high == heights[0] else 'else '}if (most >= {high} && rows - y >= {high}) high = {high};")
     if len(heights) == 1:
         lines.append("    (void)most;")
-    lines.append("    const float *q = r->scratch + (long)y * s->stride_y * pitch;")
+    lines.append("    const float *q = in + (long)y * s->stride_y * pitch;")
     lines.append("    const int width = s->out_width, at = (y0 + y) * width, row = s->stride_y * pitch;")
 
     def call(high: int, columns: int, x: str, gap: str) -> str:

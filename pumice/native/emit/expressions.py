@@ -17,13 +17,21 @@ MOST = 8
 class Written:
     """An expression of `x` (the result), `r` (the run), `a` (the operands), `o` (which output), `i` (which pixel).
 
-    vector, number: the text for a vector of pixels, and for one.  tables, constants: what `a` holds.
+    vector, number: the text for a vector of pixels, and for one.
+    ahead: statements before either, which are the same for all pixels of an output.
+    tables, constants: what `a` holds.
     """
 
     vector: str
     number: str
+    ahead: str
     tables: tuple[Planes, ...]
     constants: tuple[NDArray[np.float32], ...]
+
+    @property
+    def text(self) -> str:
+        """All of the C; two expressions of one text differ in what their operands hold, and no more."""
+        return f"{self.ahead} {self.vector}"
 
 
 def written(expression: Expression, sizes: list[Size], size: Size) -> Written:
@@ -35,34 +43,56 @@ def written(expression: Expression, sizes: list[Size], size: Size) -> Written:
     tables: list[Planes] = []
     constants: list[NDArray[np.float32]] = []
 
-    def text(one: Expression, kind: str) -> str:
-        if isinstance(one, Result):
-            return "x"
+    ahead: list[str] = []
+
+    def single(one: Expression) -> str:
+        """The text of one number, the same for all pixels."""
         if isinstance(one, Const):
             if isinstance(one.value, float):
-                return f"v_set({literal(one.value)})" if kind == "v" else literal(one.value)
+                return literal(one.value)
             constants.append(one.value)
-            number = f"a->c[{len(constants) - 1}][o]"
-            return f"v_set({number})" if kind == "v" else number
+            return f"a->c[{len(constants) - 1}][o]"
         if isinstance(one, Read):
             tables.append(one.planes)
-            place = f"r->arena[a->t[{len(tables) - 1}][o]]"
-            if sizes[int(one.planes[0])] == (1, 1) and size != (1, 1):
-                return f"v_set({place})" if kind == "v" else place
-            place = f"r->arena + a->t[{len(tables) - 1}][o] + i"
-            return f"v_load({place})" if kind == "v" else f"({place})[0]"
+            return f"r->arena[a->t[{len(tables) - 1}][o]]"
         assert isinstance(one, Call)
-        args = [text(argument, kind) for argument in one.args]
-        if one.name in INFIX:
-            return f"({args[0]} {INFIX[one.name]} {args[1]})"
-        return f"{kind}_{one.name}({', '.join(args)})"
+        return _call(one.name, "s", [single(argument) for argument in one.args])
 
-    vector = text(expression, "v")
-    tables.clear()
-    constants.clear()
-    number = text(expression, "s")
+    def text(one: Expression) -> tuple[str, str]:
+        if isinstance(one, Result):
+            return "x", "x"
+        if _same_for_all(one, sizes, size):
+            number = single(one)
+            if "[" in number:
+                ahead.append(f"const float h{len(ahead)} = {number};")
+                number = f"h{len(ahead) - 1}"
+            return f"v_set({number})", number
+        if isinstance(one, Read):
+            tables.append(one.planes)
+            # A pointer ahead: behind every store a compiler must expect the lists themselves to have changed.
+            pointer = f"p{len(tables) - 1}"
+            ahead.append(f"const float *{pointer} = r->arena + a->t[{len(tables) - 1}][o];")
+            return f"v_load({pointer} + i)", f"{pointer}[i]"
+        assert isinstance(one, Call)
+        args = [text(argument) for argument in one.args]
+        return _call(one.name, "v", [vector for vector, _ in args]), _call(one.name, "s", [number for _, number in args])
+
+    vector, number = text(expression)
     assert len(tables) <= MOST and len(constants) <= MOST
-    return Written(vector, number, tuple(tables), tuple(constants))
+    return Written(vector, number, " ".join(ahead), tuple(tables), tuple(constants))
+
+
+def _call(name: str, kind: str, args: list[str]) -> str:
+    if name in INFIX:
+        return f"({args[0]} {INFIX[name]} {args[1]})"
+    return f"{kind}_{name}({', '.join(args)})"
+
+
+def _same_for_all(one: Expression, sizes: list[Size], size: Size) -> bool:
+    """Whether an expression is one number for all pixels of an output."""
+    if isinstance(one, Call):
+        return all(_same_for_all(argument, sizes, size) for argument in one.args)
+    return isinstance(one, Const) or (isinstance(one, Read) and sizes[int(one.planes[0])] == (1, 1))
 
 
 def literal(number: float) -> str:

@@ -70,6 +70,18 @@ INLINE V v_load(const float *p) {
 }
 INLINE void v_store(float *p, V x) { memcpy(p, &x, sizeof x); }
 
+INLINE V v_load_over(const float *p, int n) {
+    (void)n;
+    return v_load(p);
+}
+/* The first n of a vector, zeros behind them. */
+INLINE V v_load_some(const float *p, int n) {
+    if (n >= LANES) return v_load(p);
+    float some[LANES] = {0};
+    for (int i = 0; i < n; i++) some[i] = p[i];
+    return v_load(some);
+}
+
 #if LANES > 1
 INLINE V v_set(float x) { return x - (V){0}; }
 INLINE V v_bits(VI x) {
@@ -100,6 +112,23 @@ INLINE V v_max(V a, V b) { return v_pick(a > b, a, b); }
 INLINE V v_min(V a, V b) { return v_pick(a < b, a, b); }
 #endif
 INLINE V v_abs(V x) { return v_bits(v_int(x) & 0x7fffffff); }
+#if LANES == 16
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#elif LANES == 8
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD 1, 3, 5, 7, 9, 11, 13, 15
+#else
+#define EVEN 0, 2, 4, 6
+#define ODD 1, 3, 5, 7
+#endif
+#if defined(__clang__) || __GNUC__ >= 12
+INLINE V v_even(V a, V b) { return __builtin_shufflevector(a, b, EVEN); }
+INLINE V v_odd(V a, V b) { return __builtin_shufflevector(a, b, ODD); }
+#else
+INLINE V v_even(V a, V b) { return __builtin_shuffle(a, b, (VI){EVEN}); }
+INLINE V v_odd(V a, V b) { return __builtin_shuffle(a, b, (VI){ODD}); }
+#endif
 INLINE float v_sum(V x) {
     float s = 0.0f;
     for (int i = 0; i < LANES; i++) s += x[i];
@@ -125,6 +154,14 @@ INLINE V v_set(float x) { return x; }
 INLINE V v_max(V a, V b) { return s_max(a, b); }
 INLINE V v_min(V a, V b) { return s_min(a, b); }
 INLINE V v_abs(V x) { return s_abs(x); }
+INLINE V v_even(V a, V b) {
+    (void)b;
+    return a;
+}
+INLINE V v_odd(V a, V b) {
+    (void)a;
+    return b;
+}
 INLINE V v_exp(V x) { return s_exp(x); }
 INLINE float v_sum(V x) { return x; }
 #endif

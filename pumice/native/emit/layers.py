@@ -13,6 +13,7 @@ MAYBE void ${name}(const Run *r, const float *in, const float *w, const float *b
             const int o = first + j, i = 0;
             const float x = y[j];
             (void)a; (void)o; (void)i;
+            ${ahead}
             r->arena[to + o] = ${number};
         }
     }
@@ -25,6 +26,7 @@ MAYBE void ${name}(const Run *r, const int32_t *from, int n, int count, int to, 
         const int i = 0;
         const float x = mean_of(r->arena + from[o], n);
         (void)a; (void)i;
+        ${ahead}
         r->arena[to + o] = ${number};
     }
 }
@@ -34,6 +36,7 @@ PLANES = Template("""
 MAYBE void ${name}(const Run *r, const int32_t *to, int count, int pixels, const Operands *a) {
     for (int o = 0; o < count; o++) {
         float *d = r->arena + to[o];
+        ${ahead}
         for (int i = 0; i < pixels; i += LANES) v_store(d + i, ${vector});
     }
 }
@@ -44,6 +47,7 @@ MAYBE void ${name}(const Run *r, const int32_t *to, int count, const Operands *a
     for (int o = 0; o < count; o++) {
         const int i = 0;
         (void)i;
+        ${ahead}
         r->arena[to[o]] = ${number};
     }
 }
@@ -70,6 +74,7 @@ MAYBE void ${name}(const Run *r, const int32_t *from, const int32_t *to, int cou
                 V x = v_load(q + off[0]);
                 for (int k = 1; k < s->taps; k++) x = v_max(x, v_load(q + off[k]));
                 (void)a;
+                ${ahead}
                 v_store(r->arena + to[o] + i, ${vector});
             }
         }

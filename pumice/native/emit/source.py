@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pumice.native.emit import layers
-from pumice.native.emit.convolutions import WINDOW, pointwise, spatial
+from pumice.native.emit.convolutions import WINDOW, Kernel, pointwise, spatial
 from pumice.native.emit.expressions import Written, written
 from pumice.native.emit.tiles import blocks, tile_sizes
 from pumice.native.emit.weights import Weights, of_conv, of_linear
@@ -63,7 +63,7 @@ class Writer:
 
     def kind(self, make: object, prefix: str, *key: object) -> str:
         """The function of a kind of layer, written the first time that it is asked for."""
-        full = (prefix, *map(str, key))
+        full = (prefix, *(one.text if isinstance(one, Written) else str(one) for one in key))
         if full not in self.kinds:
             self.kinds[full] = f"{prefix}_{len(self.kinds)}"
             assert callable(make)
@@ -126,7 +126,7 @@ def _emit(writer: Writer, i: int, operation: Operation, lines: list[str]) -> Non
         _linear(writer, operation, lines)
     elif isinstance(operation, Mean):
         after = writer.written(operation.after, (1, 1))
-        name = writer.kind(lambda n: layers.MEAN.substitute(name=n, number=after.number), "mean", after.number)
+        name = writer.kind(lambda n: layers.MEAN.substitute(name=n, number=after.number, ahead=after.ahead), "mean", after)
         writer.operands("a", after, lines)
         lines.append(_table("from", writer.places(operation.inputs)))
         pixels, to = operation.size[0] * operation.size[1], int(writer.places(operation.outputs)[0])
@@ -145,16 +145,16 @@ def _map(writer: Writer, operation: Map, lines: list[str]) -> None:
     lines.append(_table("to", writer.places(operation.outputs)))
     pixels, count = operation.size[0] * operation.size[1], len(operation.outputs)
     if pixels == 1:
-        name = writer.kind(lambda n: layers.NUMBERS.substitute(name=n, number=value.number), "numbers", value.number)
+        name = writer.kind(lambda n: layers.NUMBERS.substitute(name=n, number=value.number, ahead=value.ahead), "numbers", value)
         lines.append(f"{name}(r, to, {count}, &a);")
     else:
-        name = writer.kind(lambda n: layers.PLANES.substitute(name=n, vector=value.vector), "planes", value.vector)
+        name = writer.kind(lambda n: layers.PLANES.substitute(name=n, vector=value.vector, ahead=value.ahead), "planes", value)
         lines.append(f"{name}(r, to, {count}, {pixels}, &a);")
 
 
 def _linear(writer: Writer, operation: Linear, lines: list[str]) -> None:
     after = writer.written(operation.after, (1, 1))
-    name = writer.kind(lambda n: layers.LINEAR.substitute(name=n, number=after.number), "linear", after.number)
+    name = writer.kind(lambda n: layers.LINEAR.substitute(name=n, number=after.number, ahead=after.ahead), "linear", after)
     weight, bias = (writer.weights.add(part) for part in of_linear(operation))
     places, n = writer.places(operation.inputs), len(operation.inputs)
     writer.operands("a", after, lines)
@@ -193,8 +193,8 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     if conv.pointwise and not image:
         choice = writer.choices.get(i) or usual(conv)
         gather = choice.gather or before is not None
-        text = (before.vector if before else "x") if gather else None
-        name = writer.kind(lambda n: pointwise(n, sizes, after.vector, text), "pointwise", sizes, after.vector, text)
+        first_ = (before or written(Result(), [], conv.size)) if gather else None
+        name = writer.kind(lambda n: pointwise(n, sizes, after, first_), "pointwise", sizes, after, first_)
         step = max(choice.numbers // inputs // LANES * LANES, 4 * LANES)
         step = min(step, -(-pixels // LANES) * LANES)
         if gather:
@@ -202,8 +202,13 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
             writer.scratch = max(writer.scratch, inputs * step)
         lines.append(f"{name}(r, {common}, {conv.groups}, {inputs}, {out}, {many}, {pixels}, {step}, &a, {first});")
         return
-    number = before.number if before else None
-    name = writer.kind(lambda n: spatial(n, sizes, after.vector, number), "spatial", sizes, after.vector, number)
+    kernel: Kernel | None = None
+    if inputs == 1 and out <= 2 and conv.dilation == (1, 1):
+        kernel = ((conv.weight.shape[2], conv.weight.shape[3]), conv.stride)
+    name = writer.kind(
+        lambda n: spatial(n, sizes, after, before, image=image, window_of=kernel),
+        "spatial", sizes, after, before or "", image, kernel,
+    )
     off, window, room = windows(conv, inputs, out, many, writer.choices.get(i))
     writer.scratch = max(writer.scratch, room)
     lines += [_table("off", off), f"static const Window s = {{{', '.join(map(str, window))}}};"]
@@ -219,8 +224,7 @@ def _even(pixels: int, step: int) -> int:
 def usual(conv: Conv) -> Choice:
     """By what gathering costs, one store a number, beside what it saves: strides that a cache does not like."""
     out, inputs = len(conv.weight) // conv.groups, conv.weight.shape[1]
-    pixels = conv.size[0] * conv.size[1]
-    return Choice(gather=out >= 24 and inputs >= 24 and pixels > 64)
+    return Choice(gather=out >= 24 and inputs >= 24)
 
 
 def windows(
@@ -231,8 +235,8 @@ def windows(
     (sy, sx), (dy, dx) = conv.stride, conv.dilation
     height, width = conv.out_size
     reach = (kernel[0] - 1) * dy + 1
-    # A narrow row is read as one vector, and columns a stride apart begin up to a stride late.
-    seg = max(width, LANES) + (kernel[1] - 1) * dx // sx + 1
+    # A narrow row is read as one vector; with two phases, what the first one writes too much must miss the second one.
+    seg = max(width, LANES) + (kernel[1] - 1) * dx // sx + 1 + (LANES if sx == 2 else 0)
     pitch = sx * seg
     most = choice.numbers if choice else (PLANE if inputs <= 2 else SCRATCH)
     strip = height
@@ -241,6 +245,7 @@ def windows(
         strip = min(max(fit, 4 if inputs <= 2 else 1), height)
         strip = -(-height // -(-height // strip))
         strip = min(-(-strip // 4) * 4, height) if strip > 4 else strip
+    used = width + (kernel[1] - 1) * dx // sx + 1
     plane = ((strip - 1) * sy + reach) * pitch
     if plane % 256 == 0:
         plane += LANES
@@ -253,13 +258,14 @@ def windows(
         ]
     )
     groups = conv.groups if isinstance(conv, Conv) else 1
-    numbers = (groups, inputs, out, many, len(off), *conv.size, height, width, *conv.padding, sy, sx, reach, seg, plane, strip)
-    return off, numbers, inputs * plane + 2 * LANES
+    batch = 1 if strip < height else min(max(most // (inputs * plane), 1), groups)
+    numbers = (groups, inputs, out, many, len(off), *conv.size, height, width, *conv.padding, sy, sx, reach, seg, used, plane, strip, batch)
+    return off, numbers, batch * inputs * plane + 4 * LANES
 
 
 def _max_pool(writer: Writer, pool: MaxPool, lines: list[str]) -> None:
     after = writer.written(pool.after, pool.out_size)
-    name = writer.kind(lambda n: layers.MAXPOOL.substitute(name=n, vector=after.vector), "maxpool", after.vector)
+    name = writer.kind(lambda n: layers.MAXPOOL.substitute(name=n, vector=after.vector, ahead=after.ahead), "maxpool", after)
     writer.operands("a", after, lines)
     off, window, room = windows(pool, 1, 1, 1)
     writer.scratch = max(writer.scratch, room)

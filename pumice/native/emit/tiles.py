@@ -46,6 +46,44 @@ def tile(name: str, outputs: int, rows: int, columns: int, *, linear: bool) -> s
     return "\n".join([*lines, *([f"    {' '.join(unused)}"] if unused else []), "}"]) + "\n"
 
 
+def window(name: str, outputs: int, rows: int, kernel: tuple[int, int], stride: tuple[int, int]) -> str:
+    """A function that computes a vector of pixels in each of several rows of `outputs` channels from one plane.
+
+    Every vector of the plane is loaded once and goes into all rows that see it.
+    """
+    (height, width), (down, across) = kernel, stride
+    sums = {(m, row): f"s{m}{'abcd'[row]}" for m in range(outputs) for row in range(rows)}
+    lines = [
+        f"INLINE void {name}_{outputs}x{rows}(const Run *r, const Operands *a, const float *w, const float *b,",
+        "        const float *in, int pitch, int seg, const int32_t *to, int out_row, int o, int i) {",
+    ]
+    for m in range(outputs):
+        first = sums[m, 0]
+        others = "".join(f", {sums[m, row]} = {first}" for row in range(1, rows))
+        lines.append(f"    V {first} = v_set(b[{m}]){others};")
+    lines.append("    V x;")
+    for y in range((rows - 1) * down + height):
+        for k in range(width):
+            place = f"{y} * pitch + {k % across} * seg + {k // across}"
+            seen = [(row, y - row * down) for row in range(rows) if 0 <= y - row * down < height]
+            if not seen:
+                continue
+            lines.append(f"    x = v_load(in + {place});")
+            lines += [
+                f"    {sums[m, row]} += v_set(w[{(tap * width + k) * outputs + m}]) * x;"
+                for row, tap in seen
+                for m in range(outputs)
+            ]
+    for m in range(outputs):
+        lines.append(f"    float *d{m} = r->arena + to[{m}] + i;")
+        for row in range(rows):
+            at = f" + {row} * out_row" if row else ""
+            lines.append(f"    v_store(d{m}{at}, {name}_after(r, a, {sums[m, row]}, o + {m}, i{at}));")
+    unused = [f"(void){one};" for one, used in (("seg", across > 1 and width > 1), ("out_row", rows > 1)) if not used]
+    unused += ["(void)pitch;"] if (rows - 1) * down + height == 1 else []
+    return "\n".join([*lines, *([f"    {' '.join(unused)}"] if unused else []), "}"]) + "\n"
+
+
 def _at(row: int, column: int, step: str) -> str:
     parts = [f"{row} * {step}" if row > 1 else step] if row else []
     parts += [f"{column} * column" if column > 1 else "column"] if column else []
