@@ -9,6 +9,7 @@ import copy
 import ctypes
 import hashlib
 import json
+import shutil
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -85,7 +86,10 @@ def write_native(
     compiler()
     with TemporaryDirectory(prefix="pumice-", ignore_cleanup_errors=True) as folder:
         made = _write(model, Path(folder), input_size, manifest, tune_s)
-        _compile(Path(folder), path, made.prefix)
+        library = Path(folder, "library.so")
+        _compile(Path(folder), library, made.prefix)
+        # Not compiled in place: a linker's words on a place that cannot be written are of no help.
+        shutil.copyfile(library, path)
     _say(path, made, batch, hashlib.sha256(path.read_bytes()).hexdigest())
 
 

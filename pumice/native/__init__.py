@@ -7,6 +7,8 @@ interpret.py    the intermediate form run by torch, to compare with
 passes/         what makes it faster
 plan.py         where each plane lies in memory
 emit/           the intermediate form as C
+files.py        the folder of C and the library that are handed out, their templates in interface/
+build.py        the user's C compiler
 profiled.py     a program compiled with a clock around each operation
 tune.py         which way of running each convolution is fastest here (candidates: the ways there are)
 """

@@ -2,17 +2,20 @@
 
 from collections.abc import Iterable
 
-from pumice.native.emit.source import PLANE, SCRATCH, Choice
+from pumice.native.emit.source import PIXELS, PLANE, SCRATCH, Choice
 from pumice.native.ir import Conv, Operation, Program
 
-NUMBERS = (PLANE, SCRATCH // 2, SCRATCH, 2 * SCRATCH)
-"""Gathered at a time: caches of the first level hold 8 to 12 thousand numbers, those of the second 64 to 512."""
+SINGLE = (PIXELS, 3 * PIXELS, SCRATCH // 2, SCRATCH)
+"""Gathered at a time by a convolution of single pixels; first-level caches hold 8 to 12 thousand numbers."""
+WINDOWS = (PLANE, SCRATCH // 2, SCRATCH, 2 * SCRATCH)
+"""By others; second-level caches hold 64 to 512 thousand."""
 
 
 def candidates(conv: Conv) -> tuple[Choice, ...]:
     """Choices for a convolution beside the usual one; some of them may come to the same code as that."""
-    gathered = tuple(Choice(gather=True, numbers=numbers) for numbers in NUMBERS)
-    return (Choice(gather=False), *gathered) if conv.pointwise else gathered
+    if conv.pointwise:
+        return (Choice(gather=False), *(Choice(gather=True, numbers=numbers) for numbers in SINGLE))
+    return tuple(Choice(numbers=numbers) for numbers in WINDOWS)
 
 
 def convolutions(program: Program) -> dict[int, tuple[Choice, ...]]:

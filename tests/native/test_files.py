@@ -13,8 +13,19 @@ import pytest
 
 from pumice.native.build import compile_shared
 from pumice.native.expression import Call, Result
-from pumice.native.files import CODE, HEADER, PARTS, WEIGHTS, Example, Interface, Pixels, checksum, identifier
-from pumice.native.files import compile_library, write_folder
+from pumice.native.files import (
+    CODE,
+    HEADER,
+    PARTS,
+    WEIGHTS,
+    Example,
+    Interface,
+    Pixels,
+    checksum,
+    compile_library,
+    identifier,
+    write_folder,
+)
 from pumice.native.interpret import interpret
 from pumice.native.ir import Conv, Linear, Mean, Program
 from pumice.native.passes import optimise

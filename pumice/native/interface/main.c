@@ -10,16 +10,19 @@
 
 enum { RUNS = 51, BEST = 5 };
 
-/* Exactly so many bytes of a file, at a multiple of 64. */
-static void *whole(const char *path, size_t bytes) {
+static _Alignas(64) float weights[${P}_WEIGHTS_BYTES / sizeof(float) + 1];
+static _Alignas(64) ${P}_NUMBER image[${P}_INPUT];
+static char workspace[${P}_WORKSPACE_BYTES];
+static float output[${P}_OUTPUT], wanted[${P}_OUTPUT + 1]; /* the last: how far an answer may be off */
+
+/* A file that is as long as two blocks together, into them. */
+static void take(const char *path, void *block, size_t bytes, void *other, size_t more) {
     FILE *file = fopen(path, "rb");
-    void *block = aligned_alloc(64, (bytes + 64) / 64 * 64);
-    if (!file || !block || fread(block, 1, bytes, file) != bytes || fgetc(file) != EOF) {
-        fprintf(stderr, "%s is not a file of %lu bytes\n", path, (unsigned long)bytes);
+    if (!file || fread(block, 1, bytes, file) != bytes || fread(other, 1, more, file) != more || fgetc(file) != EOF) {
+        fprintf(stderr, "%s is not a file of %lu bytes\n", path, (unsigned long)(bytes + more));
         exit(2);
     }
     fclose(file);
-    return block;
 }
 
 static void must(int code) {
@@ -39,7 +42,12 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static void best(const float *output) {
+static void run(void) {
+    must(${p}_run(weights, ${P}_WEIGHTS_BYTES, image, ${P}_INPUT, output, ${P}_OUTPUT, workspace,
+                  ${P}_WORKSPACE_BYTES));
+}
+
+static void best(void) {
     static char taken[${P}_OUTPUT];
     for (int k = 0; k < BEST && k < ${P}_OUTPUT; k++) {
         int top = -1;
@@ -51,20 +59,13 @@ static void best(const float *output) {
 }
 
 int main(int argc, char **argv) {
-    const size_t image = sizeof(${P}_NUMBER) * ${P}_INPUT;
-    const void *weights = whole("model.bin", ${P}_WEIGHTS_BYTES);
-    /* What the network answers, how far from that an answer may be, and the image. */
-    const float *wanted = whole("example.bin", image + sizeof(float) * (${P}_OUTPUT + 1));
-    const ${P}_NUMBER *input = (const ${P}_NUMBER *)(const void *)(wanted + ${P}_OUTPUT + 1);
-    void *workspace = malloc(${P}_WORKSPACE_BYTES);
-    static float output[${P}_OUTPUT];
     double times[RUNS];
-
+    take("model.bin", weights, ${P}_WEIGHTS_BYTES, weights, 0);
+    take("example.bin", wanted, sizeof wanted, image, sizeof image);
     must(${p}_check(weights, ${P}_WEIGHTS_BYTES));
     for (int k = 0; k < RUNS; k++) {
         const double start = now_ms();
-        must(${p}_run(weights, ${P}_WEIGHTS_BYTES, input, ${P}_INPUT, output, ${P}_OUTPUT, workspace,
-                      ${P}_WORKSPACE_BYTES));
+        run();
         times[k] = now_ms() - start;
     }
     float off = 0.0f;
@@ -78,9 +79,10 @@ int main(int argc, char **argv) {
     printf("example.bin: off by %.2g, %.2g is allowed: %s\n", (double)off, (double)wanted[${P}_OUTPUT],
            right ? "right" : "WRONG");
     printf("%.3f ms, the median of %d\n", times[RUNS / 2], RUNS);
-    if (argc > 1)
-        must(${p}_run(weights, ${P}_WEIGHTS_BYTES, whole(argv[1], image), ${P}_INPUT, output, ${P}_OUTPUT, workspace,
-                      ${P}_WORKSPACE_BYTES));
-    if ($scores) best(output);
+    if (argc > 1) {
+        take(argv[1], image, sizeof image, image, 0);
+        run();
+    }
+    if ($scores) best();
     return right ? 0 : 1;
 }
