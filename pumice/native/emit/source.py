@@ -235,8 +235,9 @@ def _even(pixels: int, step: int) -> int:
 
 def usual(conv: Conv) -> Choice:
     """Gathered where a tile's rows, each in a plane of its own, are spread over more than a second-level cache."""
-    spread = conv.weight.shape[1] * stride(conv.size)
-    return Choice(gather=spread > CACHE and conv.weight.shape[0] // conv.groups >= 12, numbers=PIXELS)
+    out, inputs = conv.weight.shape[0] // conv.groups, conv.weight.shape[1]
+    wide = inputs * stride(conv.size) > CACHE and out >= 12
+    return Choice(gather=wide or inputs * out > 2 * CACHE, numbers=PIXELS)
 
 
 def windows(
