@@ -74,6 +74,7 @@ def command(
             raise BadInput("a package holds checked files of one size; leave --dynamic and --no-check out")
         export_package(source, out, with_, pretrained=pretrained, input_size=size, bake=bake, json=json)
         return
+    times: list[Timing] = []
     if format == "web":
         from pumice.deploy.web import export_web
 
@@ -100,7 +101,8 @@ def command(
             bake=bake,
             tune_s=tune_s,
         )
-    times = beside(made.path, model) if made.format == "native" and check else []
+        if made.format == "native" and check:
+            times = beside(made.path, model)
     if json:
         show.emit({**made.to_json(), "measured": [one.to_json() for one in times]} if times else made.to_json())
         return

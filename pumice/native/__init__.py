@@ -2,7 +2,7 @@
 
 expression.py   point-by-point arithmetic
 ir.py           the intermediate form: operations over planes
-read.py         from a network to the intermediate form (read_layers, read_moves, read_points: a file a kind of operator)
+read.py         from a network to the intermediate form (read_layers, read_moves, read_points: by kind of operator)
 interpret.py    the intermediate form run by torch, to compare with
 passes/         what makes it faster
 plan.py         where each plane lies in memory

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -103,6 +104,19 @@ def test_images_are_shared_among_threads_and_threads_share_a_session(library: Pa
     with open_session(library, batch=3, threads=2) as session, ThreadPoolExecutor(3) as pool:
         for got in pool.map(lambda _: session.run(x), range(30)):
             assert relative_error(got, want) < TOLERANCE
+    # Two that run at once never work in the same memory.
+    with open_session(library, batch=3) as session, ThreadPoolExecutor(2) as pool:
+        session.run(x)  # leaves a workspace behind
+        run, both, places = session._run, threading.Barrier(2, timeout=20), []
+
+        def together(*given: int) -> int:
+            places.append(given[6])
+            both.wait()
+            return run(*given)
+
+        session._run = together
+        list(pool.map(lambda _: session.run(x[:3]), range(2)))
+        assert len(set(places)) == 2
 
 
 def test_a_file_written_over_is_the_new_one_though_the_old_one_is_open(tmp_path: Path):
