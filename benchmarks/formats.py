@@ -195,6 +195,8 @@ CHOICE = """\
 | `litert` | `.tflite` | LiteRT | `mobile` | reads planes (N, C, H, W); its converter needs torch below 2.15 |
 | `executorch` | `.pte` | ExecuTorch, XNNPACK | `mobile` | one pool of threads a process |
 | `ncnn` | a folder | ncnn | `mobile` | image by image; pixels cannot be baked in |
+| `native` | `.so` | Pumice's engine | | compiled for this processor; needs a C compiler, and `--trust` likewise |
+| `c` | a folder | Pumice's engine | | its C for any processor, and a program that checks it; compiled where it opens |
 | `package` | a folder | any of them | | file, card, labels, runner without torch and Pumice: [package.md](package.md) |
 | `web` | a folder | browsers | | a page that opens by a double click; npm fetches ONNX Runtime Web once |
 

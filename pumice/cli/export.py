@@ -1,12 +1,20 @@
 """`pumice export`: a network as a file for a runtime."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pumice.cli import show
 from pumice.cli.options import Json, Pretrained, read_shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pumice.cost.timing import Timing
+
+MEASURING_S = 4.0
+"""How long a compiled network is measured beside ONNX Runtime."""
 
 
 def command(
@@ -24,6 +32,9 @@ def command(
     bake: Annotated[
         bool, typer.Option("--bake", help="Let the file normalise images itself: it reads RGB pixels, uint8.")
     ] = False,
+    tune: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Of native and c: measure which code is fastest here, for 60s.")
+    ] = None,
     with_: Annotated[
         list[str] | None,
         typer.Option("--with", metavar="NAME", help="Of package: a runtime or format to run in; may be repeated."),
@@ -37,8 +48,9 @@ def command(
     """Write a network as a file of another format, compare it with the network, and keep it only if they agree.
 
     Formats: onnx (.onnx), openvino (.xml or a folder), pt2 and aoti (.pt2: torch's program, or compiled), litert
-    (.tflite), executorch (.pte), ncnn (a folder), web (a folder with a page that runs in a browser, offline), package
-    (a folder with files, labels and scripts that classify pictures without Pumice).
+    (.tflite), executorch (.pte), ncnn (a folder), native (.so: Pumice's own engine, compiled here), c (a folder with
+    its C), web (a folder with a page that runs in a browser, offline), package (a folder with files, labels and scripts
+    that classify pictures without Pumice).
     """
     from pumice.deploy.formats import FORMATS
     from pumice.errors import BadInput, nearest
@@ -52,6 +64,9 @@ def command(
     if with_ and format != "package":
         raise BadInput("--with is for --format package; leave it out")
 
+    if tune is not None and format in ("package", "web"):
+        raise BadInput("--tune is for --format native or c; leave it out")
+
     if format == "package":
         from pumice.cli.export_package import export_package
 
@@ -59,6 +74,7 @@ def command(
             raise BadInput("a package holds checked files of one size; leave --dynamic and --no-check out")
         export_package(source, out, with_, pretrained=pretrained, input_size=size, bake=bake, json=json)
         return
+    times: list[Timing] = []
     if format == "web":
         from pumice.deploy.web import export_web
 
@@ -69,8 +85,10 @@ def command(
         model, manifest = (Path(source), None) if source.endswith(".onnx") else load(source, pretrained)
         made = export_web(model, out, manifest=manifest, input_size=size, check=check, archive=runtime_files)
     else:
+        from pumice.cost.budget import parse_time
         from pumice.deploy.export import export
 
+        tune_s = 0.0 if tune is None else parse_time(tune, "--tune")
         model, manifest = load(source, pretrained)
         made = export(
             model,
@@ -81,9 +99,12 @@ def command(
             input_size=size,
             dynamic=dynamic,  # type: ignore[arg-type]
             bake=bake,
+            tune_s=tune_s,
         )
+        if made.format == "native" and check:
+            times = beside(made.path, model)
     if json:
-        show.emit(made.to_json())
+        show.emit({**made.to_json(), "measured": [one.to_json() for one in times]} if times else made.to_json())
         return
     show.facts(
         [
@@ -92,8 +113,43 @@ def command(
                 (name, f"agrees to {error:.1e}" if name in made.right else f"WRONG by {error:.1e}: will not be chosen")
                 for name, error in made.checked.items()
             ),
+            *([("speed", faster(*times))] if times else []),
         ]
     )
+
+
+def beside(file: Path, model: "nn.Module") -> "list[Timing]":
+    """A compiled network and the same in ONNX Runtime, in one series; nothing where ONNX Runtime is not installed."""
+    from tempfile import TemporaryDirectory
+
+    from pumice.cost.latency import benchmark
+    from pumice.deploy.direct import write_network
+    from pumice.deploy.network import frozen
+    from pumice.deploy.session import installed, open_session
+
+    if not installed("onnxruntime"):
+        return []
+    with open_session(file) as session:
+        size = session.input_size
+    with TemporaryDirectory(prefix="pumice-", ignore_cleanup_errors=True) as folder:
+        other = Path(folder, "model.onnx")
+        write_network(frozen(model), other, size)
+        times = benchmark([file, other], runtime="auto", time_limit_s=MEASURING_S)
+    assert isinstance(times, list)
+    return times
+
+
+def faster(native: "Timing", other: "Timing") -> str:
+    """Which of the two is faster here, and by how much: the busy one's clock decides by which clock."""
+    if native.figure_clock == other.figure_clock:
+        ours, theirs = native.figure_ms, other.figure_ms
+    else:
+        ours, theirs = native.cpu_p10_ms or native.cpu_p50_ms, other.cpu_p10_ms or other.cpu_p50_ms
+    busy = ", CPU time on a busy machine" if native.busy or other.busy else ""
+    figures = f"{ours:.3g} ms, {other.runtime} {theirs:.3g} ms{busy}"
+    if ours <= theirs:
+        return f"{theirs / ours:.2f}x as fast as {other.runtime} here ({figures})"
+    return f"{other.runtime} is {ours / theirs:.2f}x as fast here ({figures}); --format onnx writes its file"
 
 
 def load(source: str, pretrained: bool) -> tuple[Any, Any]:

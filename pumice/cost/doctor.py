@@ -17,7 +17,9 @@ from pathlib import Path
 from pumice.cost import machine
 from pumice.cost.contention import FOREIGN_LIMIT, STEAL_LIMIT, core_times
 from pumice.deploy.formats import RUNTIMES
+from pumice.errors import BadInput
 from pumice.files import cache_folder
+from pumice.native.build import compiler
 
 EXTRA = re.compile(r"""extra\s*==\s*['"](\w+)['"]""")
 LOOK_S = 1.0
@@ -55,6 +57,10 @@ def _runtimes() -> Iterator[Finding]:
     """A runtime that is absent is no fault: the finding of its extra says how to get it."""
     for runtime in (name for name, one in RUNTIMES.items() if one.extra):
         yield Finding(f"runtime {runtime}", True, machine.runtime_version(runtime) or "not installed")
+    try:
+        yield Finding("runtime native", True, f"compiled by {' '.join(compiler())}")
+    except BadInput as error:
+        yield Finding("runtime native", True, str(error))
 
 
 def _extras() -> Iterator[Finding]:

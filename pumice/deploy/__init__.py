@@ -13,6 +13,7 @@ onnxruntime.py .onnx files in ONNX Runtime
 direct/       .onnx straight from the traced graph in tenths of a second, for measuring
 op_times.py   how long each operator of a file takes, by the runtime's own profiler
 openvino.py   .xml + .bin pairs: conversion from ONNX, OpenVINO
+native.py     Pumice's own engine: .so files, and folders of C that are compiled where they are opened
 baked.py      preprocessing inside the graph: files that read pixels
 package/      a folder that classifies pictures without Pumice and without torch
 web/          a page that classifies pictures in a browser, offline

@@ -2,12 +2,13 @@
 
 `.onnx`: metadata properties; OpenVINO's `.xml`: the `rt_info` element; `.safetensors`: as checkpoints do; `.pt2`: an
 entry of the archive that it is; `.tflite` and `.pte`: an archive behind the model, as TensorFlow Lite keeps its own
-metadata (readers of either stop where the model ends); a folder of ncnn: `pumice.json` in it.
+metadata (readers of either stop where the model ends), and behind a `.so`; a folder of ncnn or of C: `pumice.json`.
 Key "pumice" holds the manifest, "pumice_checked" the runtimes that were compared with the network at export,
 "pumice_quantised" how a file of 8-bit integers was made.
 """
 
 import json
+import os
 import xml.etree.ElementTree as ElementTree
 import zipfile
 from collections.abc import Mapping
@@ -23,7 +24,10 @@ MANIFEST = "pumice"
 CHECKED = "pumice_checked"
 QUANTISED = "pumice_quantised"
 ENTRY = "pumice.json"  # of an archive or folder
-_ARCHIVES = (".pt2", ".tflite", ".pte")
+_ARCHIVES = (".pt2", ".tflite", ".pte", ".so")
+C_PARTS = ("model.c", "model.h", "model.bin", "main.c", "example.bin", "Makefile")
+"""Of a folder of C, whatever its code is called by: those are what is compiled."""
+_FOLDERS = (".param", ".c")
 _FIRST = b"PK\x03\x04\x14" + 5 * b"\0"  # of the archive that `add_metadata` puts behind a model
 
 
@@ -51,6 +55,8 @@ def parts_of(file: Path) -> tuple[Path, ...]:
         return (file, file.with_suffix(".bin"))
     if file.suffix.lower() == ".param":
         return (file, file.with_suffix(".bin"), file.with_name(ENTRY))
+    if file.suffix.lower() == ".c":
+        return tuple(file.with_name(name) for name in (*C_PARTS, ENTRY))
     return (file,)
 
 
@@ -77,32 +83,49 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         return {entry.tag: entry.get("value", "") for entry in root.findall("rt_info/*")}
     if suffix in _ARCHIVES:
         return _from_archive(file)
-    if suffix == ".param":
+    if suffix in _FOLDERS:
         beside = file.with_name(ENTRY)
         return _loaded(beside.read_bytes(), file) if beside.is_file() else {}
     raise BadInput(f"{file} is no model file; give one of {', '.join(SUFFIXES)}")
 
 
 def add_metadata(file: Path, values: Mapping[str, str]) -> None:
-    """Add text properties to a file that was just written and has none: .pt2, .tflite, .pte; or more to a .param.
+    """Add text properties to a file that was just written and has none: .pt2, .tflite, .pte; or more to others.
 
     Raises:
         OSError: the file cannot be written.
     """
     if not values:
         return
-    if file.suffix.lower() == ".param":
+    suffix = file.suffix.lower()
+    if suffix in _FOLDERS:
         values = read_metadata(file) | dict(values)
+    elif suffix == ".so" and zipfile.is_zipfile(file):
+        values, start = read_metadata(file) | dict(values), archive_start(file)
+        os.truncate(file, start)
     text = json.dumps(dict(values), ensure_ascii=False, sort_keys=True)
-    if file.suffix.lower() == ".param":
+    if suffix in _FOLDERS:
         file.with_name(ENTRY).write_text(text + "\n", encoding="utf-8")
         return
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
         names = archive.namelist()
         # PyTorch's reader wants every entry below the name of the archive.
-        root = names[0].split("/")[0] + "/extra/" if names and file.suffix.lower() == ".pt2" else ""
+        root = names[0].split("/")[0] + "/extra/" if names and suffix == ".pt2" else ""
         # Without a date, so that equal models are equal files.
         archive.writestr(zipfile.ZipInfo(root + ENTRY), text)
+
+
+def archive_start(file: Path) -> int:
+    """Where the archive behind a library begins, in bytes.
+
+    Raises:
+        BadInput: there is none.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return min(entry.header_offset for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise BadInput(f"{file} is cut short, or no network that Pumice wrote; export it again") from error
 
 
 def _from_archive(file: Path) -> dict[str, str]:
@@ -113,6 +136,8 @@ def _from_archive(file: Path) -> dict[str, str]:
     except zipfile.BadZipFile as error:
         if file.suffix.lower() == ".pt2":
             raise BadInput(f"{file} is no archive of torch's ({error}); export it again") from error
+        if file.suffix.lower() == ".so":
+            raise BadInput(f"{file} is cut short, or no network that Pumice wrote; export it again") from error
         if _FIRST in file.read_bytes():
             raise BadInput(f"{file} is cut short, what it says of itself is not whole; export it again") from error
         return {}  # nothing behind the model

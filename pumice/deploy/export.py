@@ -27,6 +27,7 @@ from pumice.errors import BadInput, CheckFailed
 from pumice.files import atomic, writing
 from pumice.models.dense.decoding import decoding_of
 from pumice.models.manifest import Manifest
+from pumice.native.build import compiler
 
 T = TypeVar("T")
 
@@ -72,6 +73,7 @@ def export(
     batch: int = 1,
     dynamic: Dynamic | None = None,
     bake: bool = False,
+    tune_s: float = 0.0,
 ) -> Exported:
     """Export a network, compare the file with it in every runtime that reads the file, and put it in place.
 
@@ -86,6 +88,7 @@ def export(
         dynamic: leave "batch", "size" or "both" open until the file is opened.
         bake: let the file read uint8 RGB pixels (N, H, W, 3) of resized images and normalise them itself, as the
             manifest says.
+        tune_s: of formats native and c: seconds for measuring which code is fastest on this machine.
 
     Raises:
         BadInput: the network cannot be exported, or the file cannot be written.
@@ -94,11 +97,15 @@ def export(
     path = Path(path)
     form = format_named(path, format)
     require_writer(form)
+    if check and form.name == "c":
+        compiler()  # what is written is compiled to be compared
     check_free(path, form)
     if dynamic is not None and not form.open_sizes:
         raise BadInput(f"a file of format {form.name} is of one size; leave dynamic out, or choose onnx or openvino")
     if bake and not form.bakes:
         raise BadInput(f"a file of format {form.name} cannot read pixels; leave bake out, or choose another format")
+    if tune_s and not form.tunes:
+        raise BadInput(f"a file of format {form.name} cannot be tuned; leave tuning out, or choose native or c")
     model, manifest = load(model_or_source, manifest)
     size = size_of(model, manifest, input_size)
     if manifest is not None and manifest.input_size != size:
@@ -119,7 +126,8 @@ def export(
     writer = writer_of(form)
 
     def fill(scratch: Path) -> dict[str, float]:
-        writer(written, scratch, size, manifest=manifest, batch=batch, dynamic=dynamic)
+        more = {"tune_s": tune_s} if form.tunes else {}
+        writer(written, scratch, size, manifest=manifest, batch=batch, dynamic=dynamic, **more)
         checked = _check(scratch, form, model, size, manifest, batch, dynamic) if check else {}
         # ONNX and OpenVINO files have their manifest already.
         said = {} if manifest is None or form.name in ("onnx", "openvino") else {MANIFEST: manifest.dumps()}

@@ -43,6 +43,7 @@ class Format:
     open_sizes: whether batch and image size can stay open until the file is opened.
     bakes: whether a file can read the pixels of images (uint8), see `pumice.deploy.baked`.
     code: whether opening it runs what it says, so that only files written here are opened unasked.
+    tunes: whether its writer can measure which code is fastest: it takes tune_s=.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Format:
     open_sizes: bool = False
     bakes: bool = True
     code: bool = False
+    tunes: bool = False
 
 
 RUNTIMES: dict[str, Runtime] = {
@@ -67,6 +69,7 @@ RUNTIMES: dict[str, Runtime] = {
         Runtime("litert", "pumice.deploy.litert:LiteRtSession", "ai_edge_litert", "mobile"),
         Runtime("executorch", "pumice.deploy.executorch:ExecuTorchSession", "executorch", "mobile"),
         Runtime("ncnn", "pumice.deploy.ncnn:NcnnSession", "ncnn", "mobile"),
+        Runtime("native", "pumice.deploy.native:NativeSession", "pumice", ""),
     )
 }
 
@@ -111,6 +114,20 @@ FORMATS: dict[str, Format] = {
             main="model.param",
             bakes=False,
         ),
+        Format(
+            "native", ".so", ("native",), "pumice.deploy.native:write_native", ("torch",), "", code=True, tunes=True
+        ),
+        Format(
+            "c",
+            "",
+            ("native",),
+            "pumice.deploy.native:write_c",
+            ("torch",),
+            "",
+            main="model.c",
+            code=True,
+            tunes=True,
+        ),
     )
 }
 
@@ -124,9 +141,9 @@ MINIMUM: dict[str, tuple[str, str]] = {
 """Runtime -> its package and the oldest version that runs our files, as in pyproject.toml."""
 
 _BY_SUFFIX = {".onnx": "onnx", ".xml": "openvino", ".pt2": "pt2", ".tflite": "litert", ".pte": "executorch"}
-_BY_SUFFIX |= {".param": "ncnn"}
+_BY_SUFFIX |= {".param": "ncnn", ".so": "native", ".c": "c"}
 SUFFIXES = tuple(_BY_SUFFIX)
-MAINS = ("model.xml", "model.param", "model.onnx", "model.tflite", "model.pte", "model.pt2")
+MAINS = ("model.xml", "model.param", "model.onnx", "model.tflite", "model.pte", "model.pt2", "model.so", "model.c")
 """What a folder's model file is called, the one that is looked for first first."""
 AOTI = "data/aotinductor/"
 """Inside the archive of a .pt2: what tells compiled code from a program."""

@@ -8,6 +8,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from pumice.deploy.carried import parts_of
 from pumice.errors import BadInput
 from pumice.files import cache_folder
 
@@ -46,7 +47,12 @@ def require_trust(file: Path, trust: bool) -> None:
 
 
 def digest(file: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal; of several parts, that of the list of theirs."""
+    digests = [_digest(part) for part in parts_of(file) if part.is_file()]
+    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
+
+
+def _digest(file: Path) -> str:
     found = hashlib.sha256()
     with open(file, "rb") as stream:
         while part := stream.read(CHUNK):

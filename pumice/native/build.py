@@ -40,7 +40,6 @@ def compile_shared(source: Path, library: Path, *, flags: tuple[str, ...] = ("-m
     command = [*compiler(), *FLAGS, *flags, "-shared", "-fPIC", str(source), "-o", str(library), "-lm"]
     ran = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if ran.returncode:
-        said = (
-            [line for line in ran.stderr.splitlines() if "error" in line] or ran.stderr.splitlines() or ["it stopped"]
-        )
-        raise BadInput(f"{command[0]} cannot compile {source.name}: {said[0].strip()[:200]}")
+        lines = ran.stderr.splitlines() or ["it stopped"]
+        said = next((line for line in lines if "error" in line), lines[0])
+        raise BadInput(f"{command[0]} cannot compile {source.name}: {said.strip()[:200]}")

@@ -51,7 +51,7 @@ def jpegs(count: int) -> list:
     return loaders
 
 
-SLOW = {name: [pytest.mark.slow] for name in ("aoti", "executorch")}  # to compile, to import
+SLOW = {name: [pytest.mark.slow] for name in ("aoti", "executorch", "c")}  # to compile, to import, to compile
 
 
 @pytest.fixture(

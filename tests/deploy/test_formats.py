@@ -29,9 +29,11 @@ def place(form: Format, folder: Path) -> Path:
 
 
 # Compiling takes many seconds, and so does ExecuTorch: their contract is in the slow tier, one compiled file below, and
-# ExecuTorch's answers are compared in tests of its own.
+# ExecuTorch's answers are compared in tests of its own, as are those of a folder of C, which each opening compiles.
 @pytest.fixture(
-    params=[pytest.param(name, marks=pytest.mark.slow) if name in ("aoti", "executorch") else name for name in FORMATS],
+    params=[
+        pytest.param(name, marks=pytest.mark.slow) if name in ("aoti", "executorch", "c") else name for name in FORMATS
+    ],
     scope="module",
 )
 def form(request: pytest.FixtureRequest) -> Format:
@@ -111,7 +113,7 @@ def test_a_damaged_file_is_refused_in_a_sentence(form: Format, written, tmp_path
     damaged = tmp_path / file.name
     damaged.write_bytes(content[: len(content) // 2])
     for beside in file.parent.iterdir():
-        if beside != file and file.suffix in (".xml", ".param"):
+        if beside != file and file.suffix in (".xml", ".param", ".c"):
             (tmp_path / beside.name).write_bytes(beside.read_bytes())
     with pytest.raises(BadInput, match=str(tmp_path)):
         open_session(damaged, trust=True)

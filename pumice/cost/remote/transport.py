@@ -125,6 +125,8 @@ class Device(ABC):
         """Refuse runtimes before anything is exported or sent."""
         if "eager" in [known(name) for name in runtimes if name != "auto"]:
             raise BadInput(f"{self.address} runs files, and eager needs torch; choose onnxruntime or openvino")
+        if "native" in runtimes:
+            raise BadInput(f"{self.address} cannot run code compiled for this machine; choose onnxruntime or openvino")
 
     def run(self, request: dict[str, Any], files: Sequence[Path] = ()) -> dict[str, Any]:
         """Have a request answered; what can be asked, and what comes back, is in `pumice.cost.remote.runner`.

@@ -78,7 +78,11 @@ def test_what_the_target_refuses_is_said_with_our_names(shell: Shell, net: Path,
 
 def test_what_cannot_work_is_not_sent(shell: Shell, net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "run", lambda *_: pytest.fail("sent"))
-    for runtime, words in (("eager", "eager needs torch"), ("onnxruntim", "did you mean 'onnxruntime'?")):
+    for runtime, words in (
+        ("eager", "eager needs torch"),
+        ("native", "cannot run code compiled for this machine"),
+        ("onnxruntim", "did you mean 'onnxruntime'?"),
+    ):
         with pytest.raises(BadInput, match=words):
             shell.benchmark([net], runtime=runtime)
     with pytest.raises(BadInput, match=r"no file absent\.onnx"):

@@ -1,0 +1,27 @@
+"""How each convolution could run: what `tune` measures beside the rule of thumb."""
+
+from collections.abc import Iterable
+
+from pumice.native.emit.source import PIXELS, PLANE, SCRATCH, Choice
+from pumice.native.ir import Conv, Operation, Program
+
+SINGLE = (PIXELS, 3 * PIXELS, SCRATCH // 2, SCRATCH)
+"""Gathered at a time by a convolution of single pixels; first-level caches hold 8 to 12 thousand numbers."""
+WINDOWS = (PLANE, SCRATCH // 2, SCRATCH, 2 * SCRATCH)
+"""By others; second-level caches hold 64 to 512 thousand."""
+
+
+def candidates(conv: Conv) -> tuple[Choice, ...]:
+    """Choices for a convolution beside the usual one; some of them may come to the same code as that."""
+    if conv.pointwise:
+        return (Choice(gather=False), *(Choice(gather=True, numbers=numbers) for numbers in SINGLE))
+    return tuple(Choice(numbers=numbers) for numbers in WINDOWS)
+
+
+def convolutions(program: Program) -> dict[int, tuple[Choice, ...]]:
+    """The candidates of every operation that has some, by its place in the program."""
+    return {i: candidates(one) for i, one in _convolutions(program.operations)}
+
+
+def _convolutions(operations: Iterable[Operation]) -> Iterable[tuple[int, Conv]]:
+    return ((i, one) for i, one in enumerate(operations) if isinstance(one, Conv))
