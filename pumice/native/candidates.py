@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pumice.native.emit.source import PIXELS, PLANE, SCRATCH, Choice
+from pumice.native.emit.choice import PIXELS, PLANE, SCRATCH, Choice
 from pumice.native.ir import Conv, Operation, Program
 
 SINGLE = (PIXELS, 3 * PIXELS, SCRATCH // 2, SCRATCH)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pumice.native.build import FLAGS, compile_shared
 
 if TYPE_CHECKING:
-    from pumice.native.emit.source import Choice
+    from pumice.native.emit.choice import Choice
     from pumice.native.ir import Program
 
 HEADER, CODE, WEIGHTS, MAIN, EXAMPLE, MAKEFILE = PARTS = (

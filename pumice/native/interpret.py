@@ -45,11 +45,11 @@ def interpret(program: Program, image: NDArray[np.float32]) -> NDArray[np.float3
             return number.reshape(-1, 1, 1)
         if isinstance(expression, Call):
             return torch.as_tensor(FUNCTIONS[expression.name](*(value(one, result) for one in expression.args)))
-        assert isinstance(expression, Result) and result is not None
+        assert isinstance(expression, Result)
+        assert result is not None
         return result
 
-    for plane, pixels in zip(program.inputs.tolist(), torch.from_numpy(image).double(), strict=True):
-        planes[plane] = pixels
+    planes.update(zip(program.inputs.tolist(), torch.from_numpy(image).double(), strict=True))
     for operation in program.operations:
         if isinstance(operation, Map):
             made = value(operation.value)
@@ -58,8 +58,7 @@ def interpret(program: Program, image: NDArray[np.float32]) -> NDArray[np.float3
             made = gathered(operation.inputs).reshape(-1, 1, 1)
         else:
             made = value(operation.after, _layer(operation, gathered(operation.inputs), value))
-        for plane, pixels in zip(operation.outputs.tolist(), made, strict=True):
-            planes[plane] = pixels
+        planes.update(zip(operation.outputs.tolist(), made, strict=True))
     return gathered(program.outputs).reshape(program.output_shape).float().numpy()
 
 

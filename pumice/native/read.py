@@ -83,6 +83,7 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
     reader = Reader(name or model_name(model))
     graph = rewritten(model, input_size, passes=PASSES)
     assert isinstance(graph, fx.GraphModule)
+    assert isinstance(graph, fx.GraphModule)
     handlers = {**LAYERS, **MOVES, **POINTS}
     inputs = reader.fresh(input_size[0], (input_size[1], input_size[2]))
     answer: Any = None

@@ -25,7 +25,8 @@ from pumice.errors import BadInput
 from pumice.files import cache_folder, write_json
 from pumice.native.build import FLAGS, compiler
 from pumice.native.candidates import convolutions
-from pumice.native.emit.source import Choice, source
+from pumice.native.emit.choice import Choice
+from pumice.native.emit.source import source
 from pumice.native.ir import Program
 from pumice.native.profiled import Profiled
 from pumice.progress import pulse, track

@@ -11,7 +11,7 @@ from pumice.deploy.export import export
 from pumice.errors import BadInput
 from pumice.native import tune
 from pumice.native.candidates import convolutions
-from pumice.native.emit.source import Choice
+from pumice.native.emit.choice import Choice
 from pumice.native.ir import Program
 from tests.deploy.conftest import manifest, small_net
 

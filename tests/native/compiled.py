@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pumice.native.build import FLAGS, compile_shared
-from pumice.native.emit.source import Choice, source
+from pumice.native.emit.choice import Choice
+from pumice.native.emit.source import source
 from pumice.native.interpret import interpret
 from pumice.native.ir import Program
 

@@ -9,7 +9,7 @@ from random import Random
 
 import numpy as np
 
-from pumice.native.emit.source import Choice
+from pumice.native.emit.choice import Choice
 from pumice.native.expression import Call, Const, Expression, Read
 from pumice.native.ir import Program, Size
 from tests.native.programs import RESULT, Draft, Planes

@@ -10,7 +10,8 @@ from torch import nn
 
 from pumice.native import tune
 from pumice.native.candidates import WINDOWS, candidates, convolutions
-from pumice.native.emit.source import Choice, source
+from pumice.native.emit.choice import Choice
+from pumice.native.emit.source import source
 from pumice.native.interpret import interpret
 from pumice.native.ir import Conv, Program
 from pumice.native.passes import optimise

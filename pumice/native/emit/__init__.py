@@ -1,0 +1,20 @@
+"""The intermediate form as C.
+
+source.py       a whole program
+operations.py   each operation as a call
+writer.py       collects the parts
+choice.py       how a convolution runs, where there is a choice
+geometry.py     how windows lie in what is gathered
+weights.py      the numbers of a network, in the order in which the code reads them
+expressions.py  point-by-point arithmetic
+done.py         what is done before or after a layer, as a function
+tiles.py        the innermost loops
+pixels.py       convolutions of single pixels
+windows.py      convolutions of windows
+depthwise.py    convolutions of windows of one plane each
+around.py       planes copied with what is around them
+maxima.py       the largest of each window
+layers.py       everything else
+functions.c     vectors, and the functions of expressions
+others.c        fully connected layers and means
+"""

@@ -78,7 +78,7 @@ def written(expression: Expression, sizes: list[Size], size: Size) -> Written:
         )
 
     vector, number = text(expression)
-    assert len(tables) <= MOST and len(constants) <= MOST
+    assert max(len(tables), len(constants)) <= MOST
     return Written(vector, number, " ".join(ahead), tuple(tables), tuple(constants))
 
 

@@ -1,4 +1,4 @@
-"""A map into the convolution that reads it: norms before convolutions and gates happen while its inputs are gathered."""
+"""A map into the convolution that reads it: norms and gates happen while its inputs are gathered."""
 
 from typing import Any
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pumice.native.expression import Expression, Read, replaced
+from pumice.native.expression import Expression, Planes, Read, replaced
 from pumice.native.ir import Conv, Map, Program, read_by
 
 
@@ -15,7 +15,7 @@ def copy_image(program: Program) -> None:
     def of(plane: int) -> int:
         return copies.setdefault(plane, len(program.sizes) + len(copies)) if plane in image else plane
 
-    def moved(planes: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def moved(planes: Planes) -> Planes:
         return np.array([of(plane) for plane in planes.tolist()], np.int64)
 
     def leaf(one: object) -> Expression | None:

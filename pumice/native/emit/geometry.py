@@ -1,0 +1,68 @@
+"""How windows lie in what is gathered: strips of rows, several planes at a time."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pumice.native.emit.choice import PLANE, SCRATCH, Choice
+from pumice.native.ir import Conv, MaxPool
+from pumice.native.plan import LANES
+
+
+def windows(
+    conv: Conv | MaxPool, inputs: int, out: int, many: int, choice: Choice | None = None
+) -> tuple[NDArray[np.int64], tuple[int, ...], int]:
+    """How a layer's windows lie in the scratch: offset of each tap, the numbers of a Window, and the room it needs."""
+    kernel = conv.weight.shape[2:] if isinstance(conv, Conv) else conv.kernel
+    (sy, sx), (dy, dx) = conv.stride, conv.dilation
+    height, width = conv.out_size
+    reach = (kernel[0] - 1) * dy + 1
+    # A narrow row is read as one vector; with two phases, what the first one writes too much must miss the second one.
+    seg = max(width, LANES) + (kernel[1] - 1) * dx // sx + 1 + (LANES if sx == 2 else 0)
+    pitch = sx * seg
+    most = choice.numbers if choice else (PLANE if inputs <= 2 else SCRATCH)
+    strip = height
+    if isinstance(conv, Conv):
+        fit = (most // (inputs * pitch) - reach) // sy + 1
+        strip = min(max(fit, 4 if inputs <= 2 else 1), height)
+        strip = -(-height // -(-height // strip))
+        strip = min(-(-strip // 4) * 4, height) if strip > 4 else strip
+    used = width + (kernel[1] - 1) * dx // sx + 1
+    plane = ((strip - 1) * sy + reach) * pitch
+    if plane % 256 == 0:
+        plane += LANES
+    off = np.array(
+        [
+            i * plane + ky * dy * pitch + kx * dx % sx * seg + kx * dx // sx
+            for i in range(inputs)
+            for ky in range(kernel[0])
+            for kx in range(kernel[1])
+        ]
+    )
+    groups = conv.groups if isinstance(conv, Conv) else len(conv.inputs)
+    batch = 1 if strip < height else min(max(most // (inputs * plane), 1), groups)
+    numbers = (
+        groups,
+        inputs,
+        out,
+        many,
+        len(off),
+        *conv.size,
+        height,
+        width,
+        *conv.padding,
+        sy,
+        sx,
+        reach,
+        seg,
+        used,
+        plane,
+        strip,
+        batch,
+    )
+    return off, numbers, batch * inputs * plane + 4 * LANES
+
+
+def even(pixels: int, step: int) -> int:
+    """Steps of about the same size."""
+    count = -(-pixels // step)
+    return -(-pixels // count // LANES) * LANES if count > 1 else step
