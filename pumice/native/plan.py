@@ -33,7 +33,7 @@ def stride(size: Size) -> int:
         return 1
     # Rows narrower than a vector are written as whole vectors, from the first to the last.
     numbers = _up((height - 1) * width + max(width, LANES))
-    return numbers + LANES if numbers % 256 == 0 else numbers  # powers of two share few places in a cache
+    return numbers + LANES if numbers % 64 == 0 else numbers  # powers of two share few places in a cache
 
 
 def plan(program: Program) -> Plan:
@@ -62,7 +62,7 @@ def plan(program: Program) -> Plan:
                 ending.setdefault(last.get(plane, i), []).append((start, step))
         for start, length in ending.pop(i, ()):
             room.give(start, length)
-    return Plan(offsets, room.total + 2 * LANES)  # rows are read in whole vectors
+    return Plan(offsets, room.total + 4 * LANES)  # rows are read in whole vectors
 
 
 class _Room:
@@ -70,7 +70,7 @@ class _Room:
 
     def __init__(self) -> None:
         self.free: list[tuple[int, int]] = []
-        self.total = 0
+        self.total = LANES  # what lies before a plane's first row is read, and not used
 
     def take(self, count: int, length: int) -> list[int]:
         """Where `count` pieces go: together in the smallest gap that holds them, else in the largest gaps."""

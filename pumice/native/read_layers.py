@@ -104,6 +104,8 @@ def _max_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
     if x.size is None:
         raise reader.refuse(node, "of one pixel")
+    if _pair(given["dilation"]) != (1, 1):
+        raise reader.refuse(node, "dilated")
     kernel = _pair(given["kernel_size"])
     stride = _pair(given["stride"] or kernel)
     out_size: Size = tuple(node.meta["shape"][-2:])
@@ -118,7 +120,6 @@ def _max_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
             kernel,
             stride,
             _pair(given["padding"]),
-            _pair(given["dilation"]),
         )
     )
     return _pooled(out, node, out_size)

@@ -4,7 +4,7 @@ from string import Template
 
 from pumice.native.emit.expressions import Written
 
-from pumice.native.emit.tiles import tile, window
+from pumice.native.emit.tiles import direct, tile, window
 
 AFTER = Template("""
 INLINE V ${name}_after(const Run *r, const Operands *a, V x, int o, int i) {
@@ -41,7 +41,7 @@ ${small_tiles}
 }
 """)
 
-SPATIAL = Template("""
+ROWS_AROUND = Template("""
 /* Rows of a plane with what is around them, columns that a stride apart in the image side by side.  Whole vectors are
    written, left to right, so that what one writes too much the next one covers. */
 INLINE void ${name}_rows(const Run *r, const float *q, float *p, const Window *s, int first, int rows, const Operands *a,
@@ -52,9 +52,9 @@ INLINE void ${name}_rows(const Run *r, const float *q, float *p, const Window *s
     for (int y = first; y < first + rows; y++, p += step * seg) {
         const float *z = q + (long)y * width;
         if (y < 0 || y >= s->height) {
-            for (int j = 0; j < step * seg; j += LANES) v_store(p + j, v_set(0.0f));
+            for (int j = 0; j < step * seg; j += LANES) v_store(p + j, v_set(${outside}));
         } else if (step == 1) {
-            for (int j = 0; j < left; j += LANES) v_store(p + j, v_set(0.0f));
+            for (int j = 0; j < left; j += LANES) v_store(p + j, v_set(${outside}));
             float *d = p + left;
             int j = 0;
             for (; j + LANES <= width; j += LANES) {
@@ -65,12 +65,12 @@ INLINE void ${name}_rows(const Run *r, const float *q, float *p, const Window *s
                 const V x = ${some}(z + j, width - j);
                 v_store(d + j, ${vector});
             }
-            for (j = width; left + j < s->used; j += LANES) v_store(d + j, v_set(0.0f));
+            for (j = width; left + j < s->used; j += LANES) v_store(d + j, v_set(${outside}));
         } else if (step == 2) {
             float *even = p + (left & 1) * seg, *odd = p + (~left & 1) * seg;
             for (int j = 0; j < left; j += LANES) {
-                v_store(even + j, v_set(0.0f));
-                v_store(odd + j, v_set(0.0f));
+                v_store(even + j, v_set(${outside}));
+                v_store(odd + j, v_set(${outside}));
             }
             even += left / 2, odd += (left + 1) / 2;
             int j = 0;
@@ -88,10 +88,10 @@ INLINE void ${name}_rows(const Run *r, const float *q, float *p, const Window *s
                 v_store(odd, ${vector});
                 even += (more + 1) / 2, odd += more / 2;
             }
-            for (float *end = p + (left & 1) * seg + s->used; even < end; even++) *even = 0.0f;
-            for (float *end = p + (~left & 1) * seg + s->used; odd < end; odd++) *odd = 0.0f;
+            for (float *end = p + (left & 1) * seg + s->used; even < end; even++) *even = ${outside};
+            for (float *end = p + (~left & 1) * seg + s->used; odd < end; odd++) *odd = ${outside};
         } else {
-            for (int j = 0; j < step * seg; j++) p[j] = 0.0f;
+            for (int j = 0; j < step * seg; j++) p[j] = ${outside};
             for (int j = 0; j < width; j++) {
                 const float x = z[j];
                 p[(j + left) % step * seg + (j + left) / step] = ${number};
@@ -99,7 +99,9 @@ INLINE void ${name}_rows(const Run *r, const float *q, float *p, const Window *s
         }
     }
 }
+""")
 
+SPATIAL = Template("""
 MAYBE void ${name}(const Run *r, const float *base, const int32_t *from, const int32_t *to, const float *w,
         const float *b, const int32_t *off, const Window *s, const Operands *a, const Operands *before) {
     const int pitch = s->stride_x * s->seg;
@@ -123,6 +125,70 @@ ${small_rows}
                     u += size * s->taps;
                     o += size;
                 }
+            }
+        }
+    }
+}
+""")
+
+DIRECT = Template("""
+/* Each output sees one plane, which is read where it lies. */
+MAYBE void ${name}(const Run *r, const int32_t *from, const int32_t *to, const float *w, const float *b, const Window *s,
+        const Operands *a) {
+    const int width = s->out_width, count = (width + LANES - 1) / LANES;
+    VI masks[${most} * ${taps}];
+    char inside[${most}];
+    int32_t mask[LANES];
+    for (int v = 0; v < count; v++) {
+        const int x = v * LANES + LANES > width && width >= LANES ? width - LANES : v * LANES;
+        inside[v] = x >= s->left && x + LANES - 1 - s->left + ${taps} <= s->width;
+        for (int k = 0; k < ${taps}; k++) {
+            for (int lane = 0; lane < LANES; lane++) {
+                const int at = x + lane - s->left + k;
+                mask[lane] = -(at >= 0 && at < s->width);
+            }
+            memcpy(&masks[v * ${taps} + k], mask, sizeof mask);
+        }
+    }
+    memset(r->scratch, 0, sizeof(float) * (size_t)(s->width + 4 * 16));
+    for (int c = 0; c < s->groups; c++) {
+        const float *p = r->arena + from[c];
+        for (int y = 0, high; y < s->out_height; y += high) {
+            high = s->out_height - y < ${rows} ? s->out_height - y : ${rows};
+            const float *z[${reach}];
+            for (int t = 0; t < ${reach}; t++) {
+                const int row = y * s->stride_y - s->top + t;
+                z[t] = row >= 0 && row < s->height ? p + (long)row * s->width : r->scratch + 16;
+            }
+            for (int v = 0; v < count; v++) {
+                const int x = v * LANES + LANES > width && width >= LANES ? width - LANES : v * LANES;
+                const int i = y * width + x, o = c * ${size};
+                const long at = (long)x - s->left;
+                const VI *m = masks + v * ${taps};
+${tiles}
+            }
+        }
+        w += ${size} * s->taps;
+        b += ${size};
+        to += ${size};
+    }
+}
+""")
+
+MAX_POOL = Template("""
+MAYBE void ${name}(const Run *r, const float *base, const int32_t *from, const int32_t *to, const int32_t *off,
+        const Window *s, const Operands *a) {
+    const int pitch = s->stride_x * s->seg, width = s->out_width;
+    (void)off;
+    for (int o = 0; o < s->groups; o++) {
+        ${name}_rows(r, base + from[o], r->scratch, s, -s->top, (s->out_height - 1) * s->stride_y + s->reach, 0, o);
+        for (int y = 0; y < s->out_height; y++) {
+            for (int k = 0; k < width; k += LANES) {
+                const int at = k + LANES > width && width >= LANES ? width - LANES : k, i = y * width + at;
+                const float *q = r->scratch + (long)y * s->stride_y * pitch + at;
+                V x = v_load(q + ${first});
+${others}
+                v_store(r->arena + to[o] + i, ${name}_after(r, a, x, o, i));
             }
         }
     }
@@ -209,21 +275,68 @@ def spatial(
             continue
         heights = sorted({*ROWS[size], 1})
         parts += [tile(name, size, rows, columns, linear=False) for rows in heights for columns in (1, 2)]
+    parts.append(_around(name, before, image=image))
     rows_of = _window_tiles if window_of else _row_tiles
     parts.append(
         SPATIAL.substitute(
             name=name,
             big=big,
             small=small,
-            ahead=before.ahead if before else "",
-            vector=before.vector if before else "x",
-            number=before.number if before else "x",
-            some="v_load_some" if image else "v_load_over",
             big_rows=rows_of(name, big),
             small_rows="" if small == big else f"else {{\n{rows_of(name, small)}\n                    }}",
         )
     )
     return "".join(parts)
+
+
+def depthwise(name: str, size: int, after: Written, kernel: Kernel, most: int) -> str:
+    """The C of all convolutions of this kernel and stride where each plane has `size` outputs of its own.
+
+    most: vectors in a row of the widest output, for vectors of one number up.
+    """
+    rows = 4
+    parts = [AFTER.substitute(name=name, ahead=after.ahead, vector=after.vector)]
+    tiles = []
+    for high in range(rows, 0, -1):
+        parts += [direct(name, size, high, kernel[0], kernel[1][0], edge=edge) for edge in (True, False)]
+        test = f"{'else ' if high < rows else ''}{f'if (high == {high}) ' if high > 1 else ''}"
+        call = f"(r, a, w, b, z, at, m, to, width, o, i)"
+        tiles.append(f"                {test}{{")
+        tiles.append(f"                    if (inside[v]) {name}_{size}x{high}i{call};")
+        tiles.append(f"                    else {name}_{size}x{high}e{call};")
+        tiles.append("                }")
+    reach = (rows - 1) * kernel[1][0] + kernel[0][0]
+    parts.append(
+        DIRECT.substitute(
+            name=name, size=size, taps=kernel[0][1], most=f"({most} / LANES + 1)", rows=rows, reach=reach, tiles="\n".join(tiles)
+        )
+    )
+    return "".join(parts)
+
+
+def max_pool(name: str, after: Written, kernel: Kernel) -> str:
+    """The C of all maxima over windows of this size."""
+    (height, width), (_, across) = kernel
+    taps = [f"{y} * pitch + {k % across} * s->seg + {k // across}" for y in range(height) for k in range(width)]
+    lines = "\n".join(f"                x = v_max(x, v_load(q + {tap}));" for tap in taps[1:])
+    return "".join(
+        [
+            AFTER.substitute(name=name, ahead=after.ahead, vector=after.vector),
+            _around(name, None, image=False, outside="-INFINITY"),
+            MAX_POOL.substitute(name=name, first=taps[0], others=lines),
+        ]
+    )
+
+
+def _around(name: str, before: Written | None, *, image: bool, outside: str = "0.0f") -> str:
+    return ROWS_AROUND.substitute(
+        name=name,
+        outside=outside,
+        ahead=before.ahead if before else "",
+        vector=before.vector if before else "x",
+        number=before.number if before else "x",
+        some="v_load_some" if image else "v_load_over",
+    )
 
 
 def _window_tiles(name: str, size: int) -> str:

@@ -30,6 +30,7 @@ typedef float V __attribute__((vector_size(LANES * 4)));
 typedef int32_t VI __attribute__((vector_size(LANES * 4)));
 #else
 typedef float V;
+typedef int32_t VI;
 #endif
 
 #if defined(__GNUC__)
@@ -164,6 +165,21 @@ INLINE V v_odd(V a, V b) {
 }
 INLINE V v_exp(V x) { return s_exp(x); }
 INLINE float v_sum(V x) { return x; }
+#endif
+
+/* Keeps a vector in a register, where a compiler would rather load it again for every use. */
+#if defined(__GNUC__) && defined(__x86_64__) && LANES > 1
+#define KEEP(x) __asm__("" : "+v"(x))
+#elif defined(__GNUC__) && defined(__aarch64__) && LANES > 1
+#define KEEP(x) __asm__("" : "+w"(x))
+#else
+#define KEEP(x)
+#endif
+
+#if LANES > 1
+INLINE V v_and(V x, VI mask) { return v_bits(v_int(x) & mask); }
+#else
+INLINE V v_and(V x, VI mask) { return mask ? x : 0.0f; }
 #endif
 
 INLINE V v_relu(V x) { return v_max(v_set(0.0f), x); }

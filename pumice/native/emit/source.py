@@ -7,18 +7,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pumice.native.emit import layers
-from pumice.native.emit.convolutions import WINDOW, Kernel, pointwise, spatial
+from pumice.native.emit.convolutions import WINDOW, Kernel, depthwise, max_pool, pointwise, spatial
 from pumice.native.emit.expressions import Written, written
 from pumice.native.emit.tiles import blocks, tile_sizes
 from pumice.native.emit.weights import Weights, of_conv, of_linear
 from pumice.native.expression import Expression, Result
 from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Operation, Program, Size, Spread
-from pumice.native.plan import LANES, Plan, plan
+from pumice.native.plan import LANES, Plan, plan, stride
 
 SCRATCH = 48 * 1024
 """Numbers that a convolution gathers at a time, where one plane does not need more: they should stay in a cache."""
 PLANE = 6 * 1024
 """The same for convolutions that see one plane at a time."""
+PIXELS = 4 * 1024
+"""The same for convolutions of single pixels: in the first-level cache while all tiles of outputs go over them."""
+CACHE = 96 * 1024
+"""Numbers: three quarters of a small second-level cache."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Choice:
     """
 
     gather: bool = False
-    numbers: int = SCRATCH
+    numbers: int = PIXELS
 
 
 @dataclass(frozen=True)
@@ -205,6 +209,14 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     kernel: Kernel | None = None
     if inputs == 1 and out <= 2 and conv.dilation == (1, 1):
         kernel = ((conv.weight.shape[2], conv.weight.shape[3]), conv.stride)
+    if kernel and not image and before is None and conv.stride[1] == 1:
+        wide = -(-conv.out_size[1] // 64) * 64
+        name = writer.kind(lambda n: depthwise(n, out, after, kernel, wide), "depthwise", out, after, kernel, wide)
+        _, window, _ = windows(conv, inputs, out, many)
+        writer.scratch = max(writer.scratch, conv.size[1] + 8 * LANES)
+        lines.append(f"static const Window s = {{{', '.join(map(str, window))}}};")
+        lines.append(f"{name}(r, from, to, r->weights + {weight}, r->weights + {bias}, &s, &a);")
+        return
     name = writer.kind(
         lambda n: spatial(n, sizes, after, before, image=image, window_of=kernel),
         "spatial", sizes, after, before or "", image, kernel,
@@ -222,9 +234,10 @@ def _even(pixels: int, step: int) -> int:
 
 
 def usual(conv: Conv) -> Choice:
-    """By what gathering costs, one store a number, beside what it saves: strides that a cache does not like."""
-    out, inputs = len(conv.weight) // conv.groups, conv.weight.shape[1]
-    return Choice(gather=out >= 24 and inputs >= 24)
+    """Gathered where a tile's rows, each in a plane of its own, are spread over more than a second-level cache."""
+    out, inputs = conv.weight.shape[0] // conv.groups, conv.weight.shape[1]
+    wide = inputs * stride(conv.size) > CACHE and out >= 12
+    return Choice(gather=wide or inputs * out > 2 * CACHE, numbers=PIXELS)
 
 
 def windows(
@@ -257,7 +270,7 @@ def windows(
             for kx in range(kernel[1])
         ]
     )
-    groups = conv.groups if isinstance(conv, Conv) else 1
+    groups = conv.groups if isinstance(conv, Conv) else len(conv.inputs)
     batch = 1 if strip < height else min(max(most // (inputs * plane), 1), groups)
     numbers = (groups, inputs, out, many, len(off), *conv.size, height, width, *conv.padding, sy, sx, reach, seg, used, plane, strip, batch)
     return off, numbers, batch * inputs * plane + 4 * LANES
@@ -265,13 +278,14 @@ def windows(
 
 def _max_pool(writer: Writer, pool: MaxPool, lines: list[str]) -> None:
     after = writer.written(pool.after, pool.out_size)
-    name = writer.kind(lambda n: layers.MAXPOOL.substitute(name=n, vector=after.vector, ahead=after.ahead), "maxpool", after)
+    kernel: Kernel = (pool.kernel, pool.stride)
+    name = writer.kind(lambda n: max_pool(n, after, kernel), "maxpool", after, kernel)
     writer.operands("a", after, lines)
     off, window, room = windows(pool, 1, 1, 1)
     writer.scratch = max(writer.scratch, room)
     lines += [_table("from", writer.places(pool.inputs)), _table("to", writer.places(pool.outputs)), _table("off", off)]
     lines.append(f"static const Window s = {{{', '.join(map(str, window))}}};")
-    lines.append(f"{name}(r, from, to, {len(pool.outputs)}, off, &s, &a);")
+    lines.append(f"{name}(r, r->arena, from, to, off, &s, &a);")
 
 
 def _spread(writer: Writer, operation: Spread, lines: list[str]) -> None:

@@ -84,6 +84,49 @@ def window(name: str, outputs: int, rows: int, kernel: tuple[int, int], stride: 
     return "\n".join([*lines, *([f"    {' '.join(unused)}"] if unused else []), "}"]) + "\n"
 
 
+def direct(
+    name: str, outputs: int, rows: int, kernel: tuple[int, int], down: int, *, edge: bool
+) -> str:
+    """Like `window`, from a plane where it lies: rows by their addresses, columns outside masked away.
+
+    down: rows from one window to the next; columns are next to each other.
+    edge: whether any column of the vector can be outside; else there are no masks.
+    """
+    height, width = kernel
+    sums = {(m, row): f"s{m}{'abcd'[row]}" for m in range(outputs) for row in range(rows)}
+    lines = [
+        f"INLINE void {name}_{outputs}x{rows}{'e' if edge else 'i'}(const Run *r, const Operands *a, const float *w,",
+        "        const float *b, const float *const *z, long at, const VI *mask, const int32_t *to, int out_row, int o,",
+        "        int i) {",
+    ]
+    for m in range(outputs):
+        first = sums[m, 0]
+        others = "".join(f", {sums[m, row]} = {first}" for row in range(1, rows))
+        lines.append(f"    V {first} = v_set(b[{m}]){others};")
+    lines.append("    V x;")
+    for y in range((rows - 1) * down + height):
+        seen = [(row, y - row * down) for row in range(rows) if 0 <= y - row * down < height]
+        if not seen:
+            continue
+        for k in range(width):
+            lines.append(f"    x = v_load(z[{y}] + at + {k});")
+            if edge:
+                lines.append(f"    x = v_and(x, mask[{k}]);")
+            lines.append("    KEEP(x);")
+            lines += [
+                f"    {sums[m, row]} += v_set(w[{(tap * width + k) * outputs + m}]) * x;"
+                for row, tap in seen
+                for m in range(outputs)
+            ]
+    for m in range(outputs):
+        lines.append(f"    float *d{m} = r->arena + to[{m}] + i;")
+        for row in range(rows):
+            step = f" + {row} * out_row" if row else ""
+            lines.append(f"    v_store(d{m}{step}, {name}_after(r, a, {sums[m, row]}, o + {m}, i{step}));")
+    unused = [f"(void){one};" for one, used in (("mask", edge), ("out_row", rows > 1)) if not used]
+    return "\n".join([*lines, *([f"    {' '.join(unused)}"] if unused else []), "}"]) + "\n"
+
+
 def _at(row: int, column: int, step: str) -> str:
     parts = [f"{row} * {step}" if row > 1 else step] if row else []
     parts += [f"{column} * column" if column > 1 else "column"] if column else []
