@@ -88,8 +88,8 @@ INLINE void ${name}_rows(const Run *r, const float *q, float *p, const Window *s
                 v_store(odd, ${vector});
                 even += (more + 1) / 2, odd += more / 2;
             }
-            for (float *end = p + (left & 1) * seg + s->used; even < end; even++) *even = ${outside};
-            for (float *end = p + (~left & 1) * seg + s->used; odd < end; odd++) *odd = ${outside};
+            for (float *end = p + (left & 1) * seg + s->used; even < end; even += LANES) v_store(even, v_set(${outside}));
+            for (float *end = p + (~left & 1) * seg + s->used; odd < end; odd += LANES) v_store(odd, v_set(${outside}));
         } else {
             for (int j = 0; j < step * seg; j++) p[j] = ${outside};
             for (int j = 0; j < width; j++) {
