@@ -153,7 +153,10 @@ def faster(native: "Timing", other: "Timing") -> str:
 
 
 def load(source: str, pretrained: bool) -> tuple[Any, Any]:
-    """The network of a run folder, checkpoint or name, and its manifest."""
+    """The network of a run folder, checkpoint or name (seeded, so that `verify` meets the same), and its manifest."""
+    import torch
+
     from pumice.models.source import load_source
 
+    torch.manual_seed(0)
     return load_source(source, pretrained=pretrained)
