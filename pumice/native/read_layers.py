@@ -204,17 +204,58 @@ def _pad(reader: Reader, node: fx.Node, given: Given) -> Value:
     """A depthwise convolution with one tap; `passes.pads` puts it into the layer that reads it."""
     x: Value = given["self"]
     pads = [*given["pad"], 0, 0, 0, 0][: max(4, len(given["pad"]))]
-    if (
-        x.size is None
-        or any(pads[4:])
-        or min(pads) < 0
-        or given.get("value")
-        or given.get("mode", "constant") != "constant"
-    ):
+    zeros = not given.get("value") and given.get("mode", "constant") == "constant"
+    if len(pads) == 6 and not any(pads[:4]) and min(pads) >= 0 and zeros:
+        return _channel_pad(reader, x, pads[4], pads[5])
+    if x.size is None or any(pads[4:]) or min(pads) < 0 or not zeros:
         raise reader.refuse(node, "with anything but zeros around the image")
     left, right, top, bottom = pads[:4]
     out_size = (x.size[0] + top + bottom, x.size[1] + left + right)
     return _averaged(reader, node, x.planes.ravel(), x.size, (1, 1), (1, 1), (top, left), 1.0, out_size)
+
+
+def _channel_pad(reader: Reader, x: Value, before: int, after: int) -> Value:
+    """Planes of zeros in front of the last dimension of channels, and behind it."""
+    lead, size = x.planes.shape[:-1], x.size or (1, 1)
+    zeros = reader.fresh(math.prod(lead) * (before + after), size)
+    reader.operations.append(Map("zeros", zeros, size, Const(0.0)))
+    made = zeros.reshape(*lead, before + after)
+    return Value(np.concatenate([made[..., :before], x.planes, made[..., before:]], -1), x.size)
+
+
+def _channelwise(reader: Reader, node: fx.Node, given: Given) -> Value:
+    """A convolution along channels, too: each result is a group of its own, which reads the planes under its window."""
+    x, weight, bias = given["input"], given["weight"], given.get("bias")
+    if not isinstance(x, Value) or not isinstance(weight, np.ndarray) or x.size is None or x.planes.ndim != 3:
+        raise reader.refuse(node, "whose weights are computed, or of no image")
+    if given["groups"] != 1 or given["padding"][0] or given["dilation"][0] != 1 or len(x.planes) != 1:
+        raise reader.refuse(node, "in groups, padded or dilated along channels")
+    features, _, depth = weight.shape[:3]
+    shape = tuple(node.meta["shape"])
+    out_size: Size = shape[-2:]
+    first = np.arange(shape[2]) * given["stride"][0]
+    under = x.planes[0][:, first[:, None] + np.arange(depth)]  # (features in, results, depth)
+    each = under.swapaxes(0, 1).reshape(shape[2], -1)
+    count = features * shape[2]
+    out = reader.fresh(count, out_size)
+    taps = np.repeat(weight.reshape(features, 1, -1, *weight.shape[3:]), shape[2], 1)
+    biases = np.zeros(features, np.float32) if bias is None else bias
+    reader.operations.append(
+        Conv(
+            _path(node),
+            np.tile(each, (features, 1)).ravel(),
+            out,
+            x.size,
+            out_size,
+            taps.reshape(count, -1, *weight.shape[3:]),
+            np.repeat(biases, shape[2]),
+            count,
+            _pair(given["stride"][1:]),
+            _pair(given["padding"][1:]),
+            _pair(given["dilation"][1:]),
+        )
+    )
+    return _pooled(out, node, out_size) if math.prod(out_size) == 1 else Value(out.reshape(shape[:-2]), out_size)
 
 
 def _path(node: fx.Node) -> str:
@@ -223,6 +264,7 @@ def _path(node: fx.Node) -> str:
 
 LAYERS = {
     **dict.fromkeys(("conv2d", "convolution"), _conv),
+    "conv3d": _channelwise,
     "linear": _linear,
     "batch_norm": _batch_norm,
     **dict.fromkeys(("max_pool2d",), _max_pool),

@@ -350,3 +350,26 @@ def test_refusals_say_what_to_do() -> None:
     assert said.startswith("upnet cannot be compiled: no native code for conv_transpose2d")
     assert "in 1.1" in said
     assert said.endswith("choose another format")
+
+
+CHANNELWISE = {
+    "along channels": (nn.Conv3d(1, 1, (5, 1, 1)), (0, 0)),
+    "of several features": (nn.Conv3d(1, 3, (4, 1, 1), stride=(2, 1, 1), bias=False), (2, 1)),
+    "with pixels": (nn.Conv3d(1, 2, (3, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)), (1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", CHANNELWISE)
+def test_convolutions_along_channels(name: str) -> None:
+    conv, around = CHANNELWISE[name]
+
+    def along(x: Tensor, conv: nn.Module) -> Tensor:
+        return conv(functional.pad(x[:, None], (0, 0, 0, 0, *around))).flatten(1, 2)
+
+    checked(Does(along, conv=conv))
+
+
+def test_padding_along_channels_is_refused_by_name() -> None:
+    layers = {"conv": nn.Conv3d(1, 1, (3, 1, 1), padding=(1, 0, 0))}
+    with pytest.raises(BadInput, match="no native code for conv3d in groups, padded or dilated along channels"):
+        checked(Does(lambda x, conv: conv(x[:, None])[:, 0], **layers))
