@@ -50,7 +50,7 @@ def command(
     Formats: onnx (.onnx), openvino (.xml or a folder), pt2 and aoti (.pt2: torch's program, or compiled), litert
     (.tflite), executorch (.pte), ncnn (a folder), native (.so: Pumice's own engine, compiled here), c (a folder with
     its C), web (a folder with a page that runs in a browser, offline), package (a folder with files, labels and scripts
-    that classify pictures without Pumice).
+    that classify pictures without Pumice), auto (native, onnx or openvino: the one that is fastest on this machine).
     """
     from pumice.deploy.formats import FORMATS
     from pumice.errors import BadInput, nearest
@@ -58,7 +58,7 @@ def command(
     if dynamic not in (None, "batch", "size", "both"):
         raise BadInput(f"--dynamic {dynamic!r} is unknown; choose batch, size or both")
     size = read_shape(input)
-    known = [*FORMATS, "package", "web"]
+    known = [*FORMATS, "package", "web", "auto"]
     if format is not None and format not in known:
         raise BadInput(f"no format {format!r}{nearest(format, known) or '; choose ' + ', '.join(known)}")
     if with_ and format != "package":
@@ -73,6 +73,18 @@ def command(
         if dynamic is not None or not check:
             raise BadInput("a package holds checked files of one size; leave --dynamic and --no-check out")
         export_package(source, out, with_, pretrained=pretrained, input_size=size, bake=bake, json=json)
+        return
+    if format == "auto":
+        from pumice.cli.export_auto import export_auto
+        from pumice.cost.budget import parse_time
+
+        if dynamic is not None or not check:
+            raise BadInput(
+                "the fastest of several checked files of one size is kept; leave --dynamic and --no-check out"
+            )
+        model, manifest = load(source, pretrained)
+        tune_s = 0.0 if tune is None else parse_time(tune, "--tune")
+        export_auto(model, manifest, out, input_size=size, bake=bake, tune_s=tune_s, json=json)
         return
     times: list[Timing] = []
     if format == "web":

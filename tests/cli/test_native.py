@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from pumice.cli import export as verb
+from pumice.cli import export_auto
 from pumice.cost.timing import Timing
 from pumice.deploy.probes import natural_images
+from pumice.deploy.session import open_session
 from tests.deploy.test_native import MANIFEST, TINY, tiny
 
 pytestmark = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler")
@@ -73,3 +75,36 @@ FIGURES = Timing(
     machine="",
     cores=(),
 ).to_json()
+
+
+@pytest.mark.parametrize(("fastest", "kept"), [("onnxruntime", "net.onnx"), ("native", "net.so")])
+def test_auto_keeps_the_fastest_file(
+    pumice, tiny_by_name, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fastest: str, kept: str
+):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(export_auto, "TRIED", ("native", "onnx"))
+
+    def measured(files: list[Path], time_limit_s: float) -> list[Timing]:
+        runtimes = [{".so": "native", ".onnx": "onnxruntime"}[file.suffix] for file in files]
+        native = Timing.from_json(FIGURES)
+        return [replace(native, runtime=one, p50_ms=1.0 if one == fastest else 2.0) for one in runtimes]
+
+    monkeypatch.setattr("pumice.cost.latency.benchmark", measured)
+    said = pumice("export", "tiny", "--format", "auto", "--out", tmp_path / "net")
+    assert said.code == 0
+    assert kept in said.out
+    assert "2.00 of the fastest" in said.out
+    assert [file.name for file in tmp_path.iterdir()] == [kept]
+    with open_session(tmp_path / kept) as session:
+        assert session.runtime == fastest
+    refused = pumice("export", "tiny", "--format", "auto", "--out", tmp_path / "net")
+    assert (refused.code, refused.sentence.split("/")[-1]) == (
+        2,
+        f"{kept} is there already; give --out a name that is free",
+    )
+
+
+def test_auto_chooses_the_suffix(pumice, tiny_by_name, tmp_path: Path):
+    refused = pumice("export", "tiny", "--format", "auto", "--out", tmp_path / "net.so")
+    assert (refused.code, list(tmp_path.iterdir())) == (2, [])
+    assert "the suffix follows from the format that is fastest" in refused.sentence
