@@ -5,6 +5,7 @@ quantise.py           `quantise`: one network, one scheme, one file, whole or no
 calibrate.py          the images that show a scheme the ranges of the activations
 equalise.py           cross-layer equalisation: the same function with weights of even ranges
 silence.py            toolkits kept quiet
+rounding.py           layers that round as they train, for quantisation-aware tuning
 sensitivity.py        which layers lose most when they alone are quantised
 layer_nodes.py        which nodes of an exported graph a layer became
 openvino_int8.py, onnxruntime_int8.py, litert_int8.py, executorch_int8.py

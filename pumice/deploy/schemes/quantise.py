@@ -66,6 +66,7 @@ def quantise(
     input_size: tuple[int, int, int] | None = None,
     float_layers: Sequence[str] = (),
     equalise: bool = False,
+    tuned: nn.Module | None = None,
     **settings: str,
 ) -> Quantised:
     """Quantise weights and activations to 8 bits, by the ranges that activations take on some images.
@@ -81,6 +82,8 @@ def quantise(
         input_size: (C, H, W), by default the manifest's, without one that of the images.
         float_layers: module paths of convolutions and linear layers to leave in float32.
         equalise: even the ranges of weights out first, where that changes nothing else.
+        tuned: the network with weights that bear 8 bits better, which are written instead; the file is still compared
+            with the network itself.
         settings: of the scheme, see its line in `SCHEMES`.
 
     Raises:
@@ -102,8 +105,10 @@ def quantise(
     model = frozen(model)
     layers = tuple(dict.fromkeys(float_layers))
     _check_layers(model, layers)
-    source, evened = equalised_copy(folded(model, size), size) if equalise else (model, 0)
+    weights = model if tuned is None else frozen(tuned)
+    source, evened = equalised_copy(folded(weights, size), size) if equalise else (weights, 0)
     record = {"scheme": scheme, "images": len(images), "float_layers": list(layers), "equalised": evened > 0, **options}
+    record["tuned"] = tuned is not None
 
     def fill(file: Path) -> float:
         imported(chosen.writer)(source, file, size, images, float_layers=layers, **options)
