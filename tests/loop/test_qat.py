@@ -1,0 +1,163 @@
+"""Quantisation-aware tuning: what it wins back, that a seed decides it, the file, when it is tried, what is refused."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pumice.data.images import Splits
+from pumice.data.open import open_data
+from pumice.deploy.carried import read_quantised
+from pumice.deploy.network import folded
+from pumice.deploy.schemes.quantise import quantise
+from pumice.deploy.schemes.rounding import rounding
+from pumice.deploy.session import open_session
+from pumice.deploy.verify import verify
+from pumice.errors import BadInput
+from pumice.loop.quantising import qat, tries
+from pumice.loop.quantising.quantize import quantize
+from tests.deploy.schemes.conftest import SIZE, Learnt, learnt  # noqa: F401  a fixture
+from tests.loop.test_quantising import OPENVINO, ORT, World, world  # noqa: F401  a fixture
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return open_data("digits")
+
+
+@pytest.fixture(scope="module")
+def damaged(learnt: Learnt) -> nn.Module:  # noqa: F811
+    """The same function, in which a few channels are far larger than those that they share a scale with."""
+    net = copy.deepcopy(learnt.net)
+    with torch.no_grad():
+        for channel in (0, 1):
+            net[1].weight[channel] *= 256
+            net[1].bias[channel] *= 256
+            net[3].weight[:, channel] /= 256
+        net[8].weight[:8] *= 256
+        net[8].bias[:8] *= 256
+        net[10].weight[:, :8] /= 256
+    x = torch.from_numpy(learnt.images)
+    with torch.no_grad():
+        assert torch.allclose(net(x), learnt.net(x), rtol=1e-4, atol=1e-4)
+    return net
+
+
+@pytest.fixture(scope="module")
+def tuned(damaged: nn.Module, learnt: Learnt, splits: Splits) -> nn.Module:  # noqa: F811
+    before = copy.deepcopy(damaged.state_dict())
+    net = qat.tuned(damaged, learnt.manifest, splits, epochs=2)
+    assert all(torch.equal(value, before[name]) for name, value in damaged.state_dict().items())
+    return net
+
+
+def test_it_wins_back_what_rounding_loses(
+    damaged: nn.Module, tuned: nn.Module, learnt: Learnt, tmp_path: Path  # noqa: F811
+) -> None:
+    want = learnt.outputs().argmax(1)
+    found = {}
+    for name, weights in (("plain", None), ("tuned", tuned)):
+        file = quantise(
+            damaged, tmp_path / name, learnt.calibration, scheme="openvino-int8", manifest=learnt.manifest, tuned=weights
+        )
+        with open_session(file) as session:
+            got = session.run(learnt.images).argmax(1)
+        found[name] = (float(np.mean(got == want)), float(np.mean(got == learnt.labels)), file)
+    print({name: found[name][:2] for name in found})
+    assert found["tuned"][0] > found["plain"][0] + 0.03
+    assert found["tuned"][1] > found["plain"][1] + 0.03
+    # It is the file of this network, and says how it was made.
+    file = found["tuned"][2]
+    record, plain = read_quantised(file), read_quantised(found["plain"][2])
+    assert record is not None
+    assert plain is not None
+    assert (record["tuned"], plain["tuned"]) == (True, False)
+    checked = verify(file, damaged, data="digits", images=200, manifest=learnt.manifest)
+    assert checked.ok, checked.checks
+
+
+def test_a_seed_decides_the_weights(damaged: nn.Module, learnt: Learnt, splits: Splits) -> None:  # noqa: F811
+    few = replace(splits, train=splits.train.subset(range(130)), val=splits.val.subset(range(10)))
+    one, again, other = (qat.tuned(damaged, learnt.manifest, few, epochs=1, seed=s).state_dict() for s in (3, 3, 4))
+    assert all(torch.equal(value, again[name]) for name, value in one.items())
+    assert not all(torch.equal(value, other[name]) for name, value in one.items())
+    start = folded(damaged, SIZE).state_dict()
+    assert [n for n in start if torch.equal(start[n], one[n])] == [], "everything learns"
+
+
+def test_norms_that_cannot_be_folded_keep_their_statistics(learnt: Learnt, splits: Splits) -> None:  # noqa: F811
+    net = nn.Sequential(nn.BatchNorm2d(3), *copy.deepcopy(learnt.net)).eval()
+    few = replace(splits, train=splits.train.subset(range(64)), val=splits.val.subset(range(10)))
+    got = qat.tuned(net, learnt.manifest, few, epochs=1)
+    assert torch.equal(got[0].running_mean, net[0].running_mean)
+    assert torch.equal(got[0].running_var, net[0].running_var)
+    assert not torch.equal(got[0].weight, net[0].weight)
+
+
+def test_auto_tunes_only_where_everything_faster_loses(
+    world: World, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    asked: list[dict[str, Any]] = []
+    net = nn.Identity()
+    monkeypatch.setattr(tries, "tuned", lambda *args, **how: asked.append(how) or net)
+    monkeypatch.setattr(world.source, "splits", None, raising=False)
+    monkeypatch.setattr(tries.Tries, "sensitive", ())
+    lost = {f"{name}, {how}": 90 for name in ("openvino-int8", "onnxruntime-int8") for how in ("plain", "equalised")}
+    lost |= {f"{name}, full range of weights": 90 for name in ("openvino-int8", "onnxruntime-int8")}
+    world.wrong = {**lost, "onnxruntime-int8, plain": 0}
+    assert world.choose(OPENVINO, ORT, qat=True).label == "onnxruntime-int8, plain"
+    assert asked == [], "one of them was good enough"
+    world.tries.tried.clear()
+    world.wrong = lost | {"openvino-int8, tuned": 60}
+    assert world.choose(OPENVINO, ORT, qat=True).label == "onnxruntime-int8, tuned"
+    assert world.story[-2:] == [("openvino-int8, tuned", "worse"), ("onnxruntime-int8, tuned", "chosen")]
+    assert [one.get("tuned") for one in world.made[-2:]] == [net, net]
+    assert asked == [{"epochs": qat.EPOCHS, "seed": 0}], "tuned once for all"
+    world.tries.tried.clear()
+    world.ms = {f"{name}, tuned": 9.0 for name in ("openvino-int8", "onnxruntime-int8")}
+    world.wrong = lost
+    assert world.choose(OPENVINO, ORT, qat=True) is None, "it has to be faster as well"
+    assert world.choose(OPENVINO, qat=False) is None
+    assert len(asked) == 1
+
+
+def test_auto_goes_on_where_tuning_cannot_be(
+    world: World, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    def refused(*args: Any, **how: Any) -> nn.Module:
+        raise BadInput("no images to tune with")
+
+    monkeypatch.setattr(tries, "tuned", refused)
+    monkeypatch.setattr(world.source, "splits", None, raising=False)
+    world.even = False
+    world.wrong = {label: 90 for label in ("openvino-int8, plain", "openvino-int8, full range of weights")}
+    monkeypatch.setattr(tries.Tries, "sensitive", ())
+    assert world.choose(OPENVINO, qat=True) is None
+    last = world.tries.tried[-1]
+    assert (last.label, last.status, last.reason) == ("openvino-int8, tuned", "failed", "no images to tune with")
+    assert last.to_json()["tuned"]
+
+
+def test_refusals(
+    learnt: Learnt, splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    empty = replace(splits, train=splits.train.subset([]))
+    with pytest.raises(BadInput, match="digits has no images to tune with"):
+        qat.tuned(learnt.net, learnt.manifest, empty)
+    with pytest.raises(BadInput, match="0 epochs changes nothing"):
+        quantize(learnt.net, "digits", tmp_path / "q", manifest=learnt.manifest, qat=True, epochs=0)
+    find: Callable[[str], Any] = lambda name: None  # noqa: E731
+    monkeypatch.setattr(qat, "find_spec", find)
+    with pytest.raises(BadInput, match=r"tuning needs the train extra; run `pip install 'pumice\[train\]'`"):
+        qat.tuned(learnt.net, learnt.manifest, splits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rounded_layers_are_of_the_folded_network(learnt: Learnt) -> None:  # noqa: F811
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in rounding(folded(learnt.net, SIZE)).modules())
