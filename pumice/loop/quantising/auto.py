@@ -20,8 +20,9 @@ def choose(
     Every scheme's plain file is timed first; what is not faster than the best float file goes no further.  One that
     loses too much is made again with the scheme's other range of weights, with evened weights, and with its most
     sensitive layers in float, until it loses little enough or is no longer faster.  Where all that are faster lose too
-    much, the network is tuned for 8 bits, and they are made once more of the tuned weights.  What was accepted is measured once
-    more, all together and beside the float files, in a fresh process, and the fastest that still beats them is chosen.
+    much, the network is tuned for 8 bits, and they are made once more of the tuned weights.  What was accepted is
+    measured once more, all together and beside the float files, in a fresh process, and the fastest that still beats
+    them is chosen.
 
     Args:
         tries: what makes, judges and times.
