@@ -1,3 +1,4 @@
+# ruff: noqa: F811
 """Quantisation-aware tuning: what it wins back, that a seed decides it, the file, when it is tried, what is refused."""
 
 import copy
@@ -22,8 +23,8 @@ from pumice.deploy.verify import verify
 from pumice.errors import BadInput
 from pumice.loop.quantising import qat, tries
 from pumice.loop.quantising.quantize import quantize
-from tests.deploy.schemes.conftest import SIZE, Learnt, learnt  # noqa: F401  a fixture
-from tests.loop.test_quantising import OPENVINO, ORT, World, world  # noqa: F401  a fixture
+from tests.deploy.schemes.conftest import SIZE, Learnt, learnt
+from tests.loop.test_quantising import OPENVINO, ORT, World, world
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def splits() -> Splits:
 
 
 @pytest.fixture(scope="module")
-def damaged(learnt: Learnt) -> nn.Module:  # noqa: F811
+def damaged(learnt: Learnt) -> nn.Module:
     """The same function, in which two channels are far larger than those that they share a scale with."""
     net = copy.deepcopy(learnt.net)
     with torch.no_grad():
@@ -46,7 +47,7 @@ def damaged(learnt: Learnt) -> nn.Module:  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def tuned(damaged: nn.Module, learnt: Learnt, splits: Splits) -> nn.Module:  # noqa: F811
+def tuned(damaged: nn.Module, learnt: Learnt, splits: Splits) -> nn.Module:
     before = copy.deepcopy(damaged.state_dict())
     net = qat.tuned(damaged, learnt.manifest, splits, epochs=2)
     assert all(torch.equal(value, before[name]) for name, value in damaged.state_dict().items())
@@ -57,19 +58,13 @@ def test_it_wins_back_what_rounding_loses(
     damaged: nn.Module,
     tuned: nn.Module,
     learnt: Learnt,
-    tmp_path: Path,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     want = learnt.outputs().argmax(1)
     found = {}
     for name, weights in (("plain", None), ("tuned", tuned)):
-        file = quantise(
-            damaged,
-            tmp_path / name,
-            learnt.calibration,
-            scheme="openvino-int8",
-            manifest=learnt.manifest,
-            tuned=weights,
-        )
+        how: dict[str, Any] = {"scheme": "openvino-int8", "manifest": learnt.manifest, "tuned": weights}
+        file = quantise(damaged, tmp_path / name, learnt.calibration, **how)
         with open_session(file) as session:
             got = session.run(learnt.images).argmax(1)
         found[name] = (float(np.mean(got == want)), float(np.mean(got == learnt.labels)), file)
@@ -85,7 +80,7 @@ def test_it_wins_back_what_rounding_loses(
     assert checked.ok, checked.checks
 
 
-def test_a_seed_decides_the_weights(damaged: nn.Module, learnt: Learnt, splits: Splits) -> None:  # noqa: F811
+def test_a_seed_decides_the_weights(damaged: nn.Module, learnt: Learnt, splits: Splits) -> None:
     few = replace(splits, train=splits.train.subset(range(130)), val=splits.val.subset(range(10)))
     one, again, other = (qat.tuned(damaged, learnt.manifest, few, epochs=1, seed=s).state_dict() for s in (3, 3, 4))
     assert all(torch.equal(value, again[name]) for name, value in one.items())
@@ -94,7 +89,7 @@ def test_a_seed_decides_the_weights(damaged: nn.Module, learnt: Learnt, splits: 
     assert [n for n in start if torch.equal(start[n], one[n])] == [], "everything learns"
 
 
-def test_norms_that_cannot_be_folded_keep_their_statistics(learnt: Learnt, splits: Splits) -> None:  # noqa: F811
+def test_norms_that_cannot_be_folded_keep_their_statistics(learnt: Learnt, splits: Splits) -> None:
     net = nn.Sequential(nn.BatchNorm2d(3), *copy.deepcopy(learnt.net)).eval()
     few = replace(splits, train=splits.train.subset(range(64)), val=splits.val.subset(range(10)))
     got = qat.tuned(net, learnt.manifest, few, epochs=1)
@@ -105,7 +100,7 @@ def test_norms_that_cannot_be_folded_keep_their_statistics(learnt: Learnt, split
 
 def test_auto_tunes_only_where_everything_faster_loses(
     world: World,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[dict[str, Any]] = []
     net = nn.Identity()
@@ -133,7 +128,7 @@ def test_auto_tunes_only_where_everything_faster_loses(
 
 def test_auto_goes_on_where_tuning_cannot_be(
     world: World,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refused(*args: Any, **how: Any) -> nn.Module:
         raise BadInput("no images to tune with")
@@ -141,7 +136,7 @@ def test_auto_goes_on_where_tuning_cannot_be(
     monkeypatch.setattr(tries, "tuned", refused)
     monkeypatch.setattr(world.source, "splits", None, raising=False)
     world.even = False
-    world.wrong = {label: 90 for label in ("openvino-int8, plain", "openvino-int8, full range of weights")}
+    world.wrong = dict.fromkeys(("openvino-int8, plain", "openvino-int8, full range of weights"), 90)
     monkeypatch.setattr(tries.Tries, "sensitive", ())
     assert world.choose(OPENVINO, qat=True) is None
     last = world.tries.tried[-1]
@@ -153,19 +148,22 @@ def test_refusals(
     learnt: Learnt,
     splits: Splits,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     empty = replace(splits, train=splits.train.subset([]))
     with pytest.raises(BadInput, match="digits has no images to tune with"):
         qat.tuned(learnt.net, learnt.manifest, empty)
     with pytest.raises(BadInput, match="0 epochs changes nothing"):
         quantize(learnt.net, "digits", tmp_path / "q", manifest=learnt.manifest, qat=True, epochs=0)
+    (tmp_path / "m.onnx").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"m\.onnx is a model file, and tuning starts from weights; give the run folder"):
+        quantize(tmp_path / "m.onnx", "digits", tmp_path / "q", qat=True)
     find: Callable[[str], Any] = lambda name: None  # noqa: E731
     monkeypatch.setattr(qat, "find_spec", find)
     with pytest.raises(BadInput, match=r"tuning needs the train extra; run `pip install 'pumice\[train\]'`"):
         qat.tuned(learnt.net, learnt.manifest, splits)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 
-def test_rounded_layers_are_of_the_folded_network(learnt: Learnt) -> None:  # noqa: F811
+def test_rounded_layers_are_of_the_folded_network(learnt: Learnt) -> None:
     assert not any(isinstance(m, nn.BatchNorm2d) for m in rounding(folded(learnt.net, SIZE)).modules())

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from pumice.cost.machine import check_threads
+from pumice.deploy.carried import model_file
 from pumice.deploy.export import export
 from pumice.deploy.formats import FORMATS
 from pumice.deploy.schemes.scheme import SCHEMES, Scheme, scheme_named
@@ -23,7 +24,7 @@ from pumice.loop.quantising.floats import Floats, meant_for, write_floats
 from pumice.loop.quantising.minimum import require_recent
 from pumice.loop.quantising.place import check_out, fitting, put
 from pumice.loop.quantising.qat import EPOCHS
-from pumice.loop.quantising.source import Source, open_source, weights_of
+from pumice.loop.quantising.source import Source, holds_weights, open_source
 from pumice.loop.quantising.speed import time_fresh
 from pumice.loop.quantising.tries import Tries
 from pumice.models.manifest import Manifest
@@ -130,7 +131,8 @@ def quantize(
     check_threads(threads)
     if epochs < 1:
         raise BadInput(f"tuning for {epochs} epochs changes nothing; give at least 1")
-    if qat and not isinstance(source, nn.Module) and weights_of(source) != source:
+    path = None if isinstance(source, nn.Module) else Path(source)
+    if qat and path is not None and not holds_weights(path) and model_file(path) is not None:
         raise BadInput(f"{source} is a model file, and tuning starts from weights; give the run folder that it is from")
     schemes, refused = schemes_for(scheme, runtime, out, auto)
     check_out(out)

@@ -127,7 +127,7 @@ def weights_of(source: str | Path) -> str | Path:
         BadInput: the file is quantised already, or its weights are not beside it.
     """
     path = Path(source)
-    if path.is_dir() and any((path / name).is_file() for name in ("best.safetensors", "last.safetensors")):
+    if holds_weights(path):
         return source
     if (file := model_file(path)) is None:
         return source
@@ -141,6 +141,11 @@ def weights_of(source: str | Path) -> str | Path:
     if carried is None or own is None or carried.model != own.model:
         raise BadInput(f"{source} is another network than best.safetensors beside it; give the run that it is from")
     return file.parent
+
+
+def holds_weights(path: Path) -> bool:
+    """Whether it is a run folder with weights."""
+    return path.is_dir() and any((path / name).is_file() for name in ("best.safetensors", "last.safetensors"))
 
 
 def run_of(path: Path) -> Path | None:
