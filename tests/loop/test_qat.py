@@ -1,4 +1,4 @@
-# ruff: noqa: F811
+# ruff: noqa: F401, F811
 """Quantisation-aware tuning: what it wins back, that a seed decides it, the file, when it is tried, what is refused."""
 
 import copy
