@@ -56,5 +56,5 @@ def rewritten(
         if name in passes:
             rewrite(gm)
     for node in gm.graph.nodes:
-        del node.meta[LAST]  # in a copy of the program it would hold on to this one
+        node.meta.pop(LAST, None)  # in a copy of the program it would hold on to this one
     return gm
