@@ -62,9 +62,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, data: dict[str, Path]) -> dic
 def files(runs: dict[str, Path]) -> dict[str, Path]:
     from pumice.deploy.export import export
 
-    # ONNX twice, since its exporter takes longest: files of segmenters are exported and compared elsewhere.
-    names = {"detect": "model.onnx", "segment": "model.pt2", "keypoints": "model.onnx"}
-    return {task: export(run, run / names[task], check=False).path for task, run in runs.items()}
+    return {task: export(run, run / "model.onnx", check=False).path for task, run in runs.items()}
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -106,7 +104,7 @@ def test_the_file_is_judged_as_the_run(
     task: str, runs: dict[str, Path], files: dict[str, Path], data: dict[str, Path], tmp_path: Path, pumice: Pumice
 ) -> None:
     """The file alone, away from its run, and the run; both as training judged the best epoch."""
-    alone = tmp_path / files[task].name
+    alone = tmp_path / "model.onnx"
     alone.write_bytes(files[task].read_bytes())
     recorded = json.loads((runs[task] / "metrics.json").read_text())["val"]
     for args in ((runs[task], "--runtime", "eager"), (alone, data[task])):
