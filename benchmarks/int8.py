@@ -20,6 +20,7 @@ from pumice.data.images import Splits
 from pumice.data.memory import keep_decoded
 from pumice.data.open import open_data
 from pumice.deploy.schemes.scheme import SCHEMES
+from pumice.errors import BadInput
 from pumice.loop.quantising.quantize import quantize
 from pumice.recipes.small_data import classify
 from pumice.search.netadapt.finish import trained
@@ -79,7 +80,10 @@ def quantised(name: str, given: argparse.Namespace) -> dict[str, Any]:
     row = {"net": name, "verdict": "int8" if found["chosen"] else "stay fp32", "best": best, "auto": found}
     if SCHEMES["litert-int8"].available():
         file = given.out / f"{name}-litert.tflite"
-        row["litert"] = quantize(run, data, file, scheme="litert-int8", runtime="litert").to_json()
+        try:
+            row["litert"] = quantize(run, data, file, scheme="litert-int8", runtime="litert").to_json()
+        except BadInput as error:
+            row["without_litert"] = str(error)
     return row
 
 
@@ -100,6 +104,8 @@ def table(rows: list[dict[str, Any]]) -> None:
             mean = math.exp(sum(map(math.log, faster)) / len(faster))
             print(f"geometric mean of {len(faster)} nets, {words}: {mean:.2f} times as fast as the best fp32")
     for row in rows:
+        if "without_litert" in row:
+            print(f"LiteRT {row['net']}: {row['without_litert']}")
         if "litert" in row:
             base, made = row["litert"]["baseline"], row["litert"]["chosen"]
             told = PUBLISHED.get(row["net"])

@@ -2,6 +2,7 @@
 
 scheme.py             the table of schemes: a toolkit, the format it writes, the runtime it writes for
 quantise.py           `quantise`: one network, one scheme, one file, whole or not at all
+apart.py              a file written and run once, in a process of its own where native code may die
 calibrate.py          the images that show a scheme the ranges of the activations
 equalise.py           cross-layer equalisation: the same function with weights of even ranges
 silence.py            toolkits kept quiet

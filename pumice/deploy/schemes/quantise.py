@@ -15,11 +15,11 @@ from torch import nn
 from pumice.deploy.carried import MANIFEST, QUANTISED
 from pumice.deploy.compare import choices, same_top1
 from pumice.deploy.export import add_properties, bytes_of, check_free, put_in_place
-from pumice.deploy.formats import format_named, imported
+from pumice.deploy.formats import format_named
 from pumice.deploy.network import folded, frozen, load, name_of, size_of
+from pumice.deploy.schemes.apart import write_and_run, write_and_run_apart
 from pumice.deploy.schemes.equalise import equalise as equalised_copy
 from pumice.deploy.schemes.scheme import Scheme, chosen_settings, scheme_named
-from pumice.deploy.session import open_session
 from pumice.errors import BadInput, CheckFailed
 from pumice.models.manifest import Manifest
 
@@ -87,9 +87,10 @@ def quantise(
         settings: of the scheme, see its line in `SCHEMES`.
 
     Raises:
-        BadInput: the images do not fit the network, a layer or setting does not exist, the toolkit refuses the network
-            or is not installed, or the file cannot be written.
-        CheckFailed: the file does not open in its runtime or gives undefined outputs.  Nothing is left behind.
+        BadInput: the images do not fit the network, a layer or setting does not exist, the toolkit refuses the network,
+            dies of it or is not installed, or the file cannot be written.
+        CheckFailed: the file does not open in its runtime, kills it, or gives undefined outputs.  Nothing is left
+            behind.
     """
     path = Path(path)
     chosen = scheme_named(scheme)
@@ -111,8 +112,10 @@ def quantise(
     record["tuned"] = tuned is not None
 
     def fill(file: Path) -> float:
-        imported(chosen.writer)(source, file, size, images, float_layers=layers, **options)
-        agreement = _agreement(file, chosen, model, images, manifest)
+        some = images[np.unique(np.linspace(0, len(images) - 1, min(COMPARED, len(images))).astype(int))]
+        write = write_and_run_apart if chosen.apart else write_and_run
+        outputs = write(chosen, source, file, images, some, {"float_layers": layers, **options})
+        agreement = _agreement(outputs, chosen, model, some, manifest)
         said = {} if manifest is None else {MANIFEST: manifest.dumps()}
         said[QUANTISED] = json.dumps({**record, "agreement": agreement})
         add_properties(file, form, said)
@@ -153,20 +156,13 @@ def _check_layers(model: nn.Module, layers: Sequence[str]) -> None:
 
 
 def _agreement(
-    file: Path, scheme: Scheme, model: nn.Module, images: NDArray[np.float32], manifest: Manifest | None
+    got: NDArray[np.float32], scheme: Scheme, model: nn.Module, some: NDArray[np.float32], manifest: Manifest | None
 ) -> float:
-    """Share of images on which the file, in the runtime that it was made for, says what the network says.
+    """Share of images on which the file's outputs say what the network says.
 
     Raises:
-        CheckFailed: it does not run, or its outputs are of another shape or not finite.
+        CheckFailed: they are of another shape or not finite.
     """
-    some = images[np.unique(np.linspace(0, len(images) - 1, min(COMPARED, len(images))).astype(int))]
-    channels, height, width = some.shape[1:]
-    try:
-        with open_session(file, runtime=scheme.runtime, input_size=(channels, height, width)) as session:
-            got = session.run(some)
-    except BadInput as error:
-        raise CheckFailed(f"the file that {scheme.name} made does not open in {scheme.runtime}: {error}") from error
     with torch.inference_mode():
         want = model(torch.from_numpy(some)).numpy()
     if got.shape != want.shape or not np.isfinite(got).all():
