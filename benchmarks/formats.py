@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 from pumice.cost.machine import runtime_version
@@ -28,6 +29,7 @@ from pumice.errors import BadInput, CheckFailed
 from pumice.models.catalogue import Entry, entries
 from pumice.models.checkpoint import manifest_of
 from pumice.models.create import create_model
+from pumice.models.manifest import Manifest
 
 ORDER = ("onnx", "openvino", "pt2", "ncnn", "litert", "executorch")
 SETTLING, JUDGED = 8, 6  # images
@@ -58,7 +60,7 @@ def main() -> None:
         missing = [form for form in given.formats.split(",") if (entry.name, form) not in done]
         if not missing or time.monotonic() > end:
             continue
-        for row in judged(entry, missing, given.images):
+        for row in measured(entry, missing, given.images):
             with given.out.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(line(row), flush=True)
@@ -68,36 +70,40 @@ def rows(path: Path) -> list[dict]:
     return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
 
 
-def judged(entry: Entry, formats: list[str], folder: Path) -> list[dict]:
+def measured(entry: Entry, formats: list[str], folder: Path) -> list[dict]:
     """One row a format."""
     torch.manual_seed(0)
     model = create_model(entry.name)
     manifest = manifest_of(model)
-    x = real(folder, manifest, SETTLING + JUDGED)
+    files = sorted(folder.rglob("*.jpg"))
+    chosen = [files[i] for i in np.linspace(0, len(files) - 1, SETTLING + JUDGED).round().astype(int)]
+    x = fed([read_image(file) for file in chosen], manifest)
     settle(model, torch.from_numpy(x[:SETTLING]))
-    found = []
-    for name in formats:
-        began = time.monotonic()
-        row = {"name": entry.name, "family": entry.family, "format": name, "ok": False}
-        form = FORMATS[name]
-        row["version"] = runtime_version(form.runtimes[0])
-        try:
-            with tempfile.TemporaryDirectory(prefix="pumice-") as at:
-                file = export(model, Path(at, f"model{form.suffix}"), format=name, manifest=manifest, check=False)
-                seen = parity(file, model, x[SETTLING:], task=manifest.task)
-                row |= {
-                    "bytes": file.bytes,
-                    "error": seen.error_to_spread,
-                    "top1": seen.top1,
-                    "testable": seen.testable,
-                }
-                row["ok"] = seen.ok
-        except (BadInput, CheckFailed) as error:
-            row["why"] = str(error)
-        except Exception as error:  # a bug of ours or of a library's
-            row["why"] = f"{type(error).__name__}: {(str(error).splitlines() or ['?'])[0][:200]}"
-        found.append(row | {"seconds": round(time.monotonic() - began, 1)})
-    return found
+    return [judged(entry, model, manifest, x[SETTLING:], name) for name in formats]
+
+
+def judged(entry: Entry, model: nn.Module, manifest: Manifest, x: np.ndarray, name: str) -> dict:
+    """Whether a network's file of one format answers as the network does: a row of the table."""
+    began = time.monotonic()
+    row = {"name": entry.name, "family": entry.family, "format": name, "ok": False}
+    form = FORMATS[name]
+    row["version"] = runtime_version(form.runtimes[0])
+    try:
+        with tempfile.TemporaryDirectory(prefix="pumice-") as at:
+            file = export(model, Path(at, f"model{form.suffix}"), format=name, manifest=manifest, check=False)
+            seen = parity(file, model, x, task=manifest.task)
+            row |= {
+                "bytes": file.bytes,
+                "error": seen.error_to_spread,
+                "top1": seen.top1,
+                "testable": seen.testable,
+            }
+            row["ok"] = seen.ok
+    except (BadInput, CheckFailed) as error:
+        row["why"] = str(error)
+    except Exception as error:  # a bug of ours or of a library's
+        row["why"] = f"{type(error).__name__}: {(str(error).splitlines() or ['?'])[0][:200]}"
+    return row | {"seconds": round(time.monotonic() - began, 1)}
 
 
 def settle(model: nn.Module, images: torch.Tensor) -> None:
@@ -114,11 +120,9 @@ def settle(model: nn.Module, images: torch.Tensor) -> None:
     model.eval()
 
 
-def real(folder: Path, manifest, count: int) -> np.ndarray:
-    """(count, C, H, W): images spread over the folder, fed as the network is."""
-    files = sorted(folder.rglob("*.jpg"))
-    chosen = [files[i] for i in np.linspace(0, len(files) - 1, count).round().astype(int)]
-    return np.stack([manifest.preprocess(read_image(file)) for file in chosen])
+def fed(images: list[Image.Image], manifest: Manifest) -> np.ndarray:
+    """(N, C, H, W): as the network reads them."""
+    return np.stack([manifest.preprocess(image) for image in images])
 
 
 def line(row: dict) -> str:

@@ -20,6 +20,7 @@ from pumice.data.images import Splits
 from pumice.data.memory import keep_decoded
 from pumice.data.open import open_data
 from pumice.deploy.schemes.scheme import SCHEMES
+from pumice.errors import BadInput
 from pumice.loop.quantising.quantize import quantize
 from pumice.recipes.small_data import classify
 from pumice.search.netadapt.finish import trained
@@ -79,27 +80,32 @@ def quantised(name: str, given: argparse.Namespace) -> dict[str, Any]:
     row = {"net": name, "verdict": "int8" if found["chosen"] else "stay fp32", "best": best, "auto": found}
     if SCHEMES["litert-int8"].available():
         file = given.out / f"{name}-litert.tflite"
-        row["litert"] = quantize(run, data, file, scheme="litert-int8", runtime="litert").to_json()
+        try:
+            row["litert"] = quantize(run, data, file, scheme="litert-int8", runtime="litert").to_json()
+        except BadInput as error:
+            row["without_litert"] = str(error)
     return row
 
 
 def table(rows: list[dict[str, Any]]) -> None:
     """A line a net, and the geometric mean of how many times faster the shipped file is; staying counts 1."""
     print("net | fp32 | ms | int8 | ms | x faster (spread) | drop, points (95 %) | verdict")
-    for row in rows:
-        base, best, drop = row["auto"]["baseline"], row["best"], row["best"]["drop"]
-        times, least, most = best["times_faster"]
+    faster = [timed(row)["times_faster"] for row in rows]
+    for row, (times, least, most) in zip(rows, faster, strict=True):
+        base, best, drop = row["auto"]["baseline"], timed(row), row["best"]["drop"]
         print(
             f"{row['net']} | {base['runtime']} | {base['figure_ms']:.3g} | {best['scheme']}, {best['how']} | "
             f"{best['figure_ms']:.3g} | {times:.2f} ({least:.2f}-{most:.2f}) | {drop['points']:.2f} "
             f"({drop['low']:.2f} to {drop['high']:.2f}) of {drop['images']} | {row['verdict']}"
         )
     for words, chosen in (("shipped", True), ("best int8 file", False)):
-        faster = [1.0 if chosen and r["verdict"] != "int8" else r["best"]["times_faster"][0] for r in rows]
-        if faster:
-            mean = math.exp(sum(map(math.log, faster)) / len(faster))
-            print(f"geometric mean of {len(faster)} nets, {words}: {mean:.2f} times as fast as the best fp32")
+        shown = [1.0 if chosen and row["verdict"] != "int8" else of[0] for row, of in zip(rows, faster, strict=True)]
+        if shown:
+            mean = math.exp(sum(map(math.log, shown)) / len(shown))
+            print(f"geometric mean of {len(shown)} nets, {words}: {mean:.2f} times as fast as the best fp32")
     for row in rows:
+        if "without_litert" in row:
+            print(f"LiteRT {row['net']}: {row['without_litert']}")
         if "litert" in row:
             base, made = row["litert"]["baseline"], row["litert"]["chosen"]
             told = PUBLISHED.get(row["net"])
@@ -108,6 +114,12 @@ def table(rows: list[dict[str, Any]]) -> None:
                 f"LiteRT {row['net']}: {base['figure_ms']:.3g} -> {made['figure_ms']:.3g} ms, "
                 f"top-1 {100 * base['top1']:.1f} -> {100 * made['top1']:.1f}{beside}"
             )
+
+
+def timed(row: dict[str, Any]) -> dict[str, Any]:
+    """The file as `--auto` timed it, beside every float file; alone it is beside fewer."""
+    asked = [(row["best"][key], key) for key in ("scheme", "how")]
+    return next(one for one in row["auto"]["tried"] if all(one[key] == value for value, key in asked))
 
 
 def train(name: str, given: argparse.Namespace) -> dict:

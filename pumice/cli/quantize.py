@@ -45,6 +45,13 @@ def command(
     keep_float: Annotated[
         bool, typer.Option("--keep-float", help="With --auto, write the float32 file where it stays.")
     ] = False,
+    qat: Annotated[
+        bool | None,
+        typer.Option(
+            "--qat/--no-qat", help="Tune the weights for 8 bits before; --auto does it only where int8 loses too much."
+        ),
+    ] = None,
+    epochs: Annotated[int, typer.Option(metavar="N", min=1, help="Of tuning.")] = 3,
     json: Json = False,
 ) -> None:
     """Quantise a classifier: one scheme, or with --auto whatever is faster and loses little.
@@ -72,6 +79,8 @@ def command(
         val_images=val_images,
         seed=seed,
         keep_float=keep_float,
+        qat=qat,
+        epochs=epochs,
         say=lambda sentence: typer.echo(sentence, err=True),
     )
     for warning in result.warnings:

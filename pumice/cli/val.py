@@ -52,8 +52,8 @@ def command(
     from pumice.tasks import classify, evaluate
     from pumice.tasks.names import task_of
 
-    own = None if runtime != "eager" else batch
-    with open_session(model, runtime=runtime, threads=threads, batch=own, device=device) as session:
+    asked = batch if runtime == "eager" and not _holds_program(model) else None  # a file has its own
+    with open_session(model, runtime=runtime, threads=threads, batch=asked, device=device) as session:
         manifest = session.manifest
         if manifest is None:
             raise BadInput(f"{model} does not say how images are fed to it; export it with Pumice")
@@ -140,6 +140,15 @@ def task_of_file(model: str) -> "TaskName":
     else:
         manifest = None
     return CLASSIFY if manifest is None else cast("TaskName", manifest.task)
+
+
+def _holds_program(model: str) -> bool:
+    """Whether eager runs a file of it, and not its weights."""
+    from pumice.deploy.carried import model_file
+    from pumice.deploy.formats import format_of
+
+    file = model_file(model)
+    return file is not None and "eager" in format_of(file).runtimes
 
 
 def _figure(value: float | int | None) -> str:

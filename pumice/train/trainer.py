@@ -25,6 +25,7 @@ from pumice.train.in_place import in_place
 from pumice.train.interrupt import Interrupt, Interrupted
 from pumice.train.launch import started
 from pumice.train.module import Learner
+from pumice.train.objective import Objective
 from pumice.train.parts import Place
 from pumice.train.records import Records, Stop
 from pumice.train.state import State, capture, restore
@@ -67,6 +68,7 @@ def run_epochs(
     until_epoch: int | None = None,
     records: Records | None = None,
     more: tuple[pl.Callback, ...] = (),
+    objective: Objective | None = None,
 ) -> tuple[pl.Trainer, Learner]:
     """Train in place, from `state` on, to the end of `until_epoch` (the last one if None).
 
@@ -79,7 +81,8 @@ def run_epochs(
         raise BadInput("group_lasso is for nets that learn their groups; this one does not, so leave it at 0")
     if config.condense_epochs is not None and not learns_groups(net):
         raise BadInput("condense_epochs is for nets that learn their groups; this one does not, so leave it out")
-    objective = create_objective(net, config, splits.classes) if config.task == CLASSIFY else None
+    if objective is None and config.task == CLASSIFY:
+        objective = create_objective(net, config, splits.classes)
     callbacks = [
         *([Condense()] if learns_groups(net) else []),
         *(
@@ -163,6 +166,7 @@ def train_once(
     state: State | None = None,
     until_epoch: int | None = None,
     each_epoch: Callable[[dict[str, float]], bool] | None = None,
+    objective: Objective | None = None,
 ) -> tuple[State, list[dict[str, float]]]:
     """Train a network in place without a run folder, as the rungs of successive halving do.
 
@@ -173,6 +177,7 @@ def train_once(
         state: what an earlier call returned for this network, to go on from.
         until_epoch: stop after this epoch of the schedule; the weights are those of an uninterrupted run.
         each_epoch: told every epoch's row; whether to stop there.
+        objective: what a classifier's step minimises; by default what the configuration says.
 
     Returns:
         the state, which `train(..., state=)` accepts too (`judged_weights` are those to keep), and a row per epoch.
@@ -185,7 +190,7 @@ def train_once(
         with Interrupt() as interrupt:
             more = () if each_epoch is None else (EachEpoch(each_epoch),)
             trainer, module = run_epochs(
-                net, splits, config, interrupt, state=state, until_epoch=until_epoch, more=more
+                net, splits, config, interrupt, state=state, until_epoch=until_epoch, more=more, objective=objective
             )
             if state is not None and module.global_step == 0:
                 return state, list(state["history"])

@@ -7,14 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pumice.cost.remote.runner import time_items
 from pumice.cost.timing import Timing
 from pumice.data.open import open_data
+from pumice.deploy.carried import read_quantised
 from pumice.deploy.export import Exported, export
 from pumice.deploy.schemes.calibrate import drawn_images
 from pumice.deploy.schemes.quantise import Quantised, quantise
+from pumice.deploy.session import open_session
 from pumice.loop.quantising import floats, quantize, tries
 from pumice.models.source import load_source
 
@@ -151,6 +154,30 @@ def test_a_checkpoint_alone_has_its_record_beside_the_file(
     said = pumice("quantize", here / "alone" / "w.safetensors", "--data", "digits", *QUICK, "--out", out)
     assert said.code == 0, said.err
     assert {path.name for path in (here / "made").iterdir()} == {"q.onnx", "quantise.json"}
+
+
+def test_qat_tunes_before(pumice: Any, timed: dict[str, float], run: Path, files: Path, here: Path) -> None:
+    timed["tuned"] = 2.0
+    asked = ("--data", "digits", *ORT, *QUICK, "--runtime", "onnxruntime", "--qat", "--json")
+    said = pumice("quantize", run, *asked, "--epochs", "1", "--out", "q.onnx")
+    assert said.code == 0, said.err
+    assert "tuning for 8 bits: 1 epoch\n" in said.err
+    chosen = said.json["chosen"]
+    assert (chosen["how"], chosen["tuned"], said.json["qat_epochs"]) == ("tuned", True, 1)
+    record, plain = read_quantised(here / "q.onnx"), read_quantised(files / "int8.onnx")
+    assert record is not None
+    assert plain is not None
+    assert (record["tuned"], plain["tuned"]) == (True, False)
+    with open_session(here / "q.onnx") as one, open_session(files / "int8.onnx") as other:
+        x = np.random.default_rng(0).standard_normal((1, *one.input_size)).astype(np.float32)
+        assert not np.allclose(one.run(x), other.run(x), rtol=1e-2), "weights were learnt"
+    assert chosen["top1"] > said.json["baseline"]["top1"] - 0.1
+    shutil.copyfile(files / "float.onnx", run / "model.onnx")
+    said = pumice("quantize", run / "model.onnx", *asked, "--out", "r.onnx")
+    assert (said.code, "is a model file, and tuning starts from weights" in said.err) == (2, True)
+    said = pumice("quantize", run, *asked, "--epochs", "0", "--out", "r.onnx")
+    assert said.code == 2
+    assert not (here / "r.onnx").exists()
 
 
 def test_refusals_leave_nothing(

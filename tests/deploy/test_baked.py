@@ -105,10 +105,10 @@ def test_it_is_timed(written):
     assert timing.p50_ms > 0
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_its_operators_are_timed(tmp_path: Path, runtime: str):
-    file = export(small_net(), tmp_path / "net.onnx", manifest=manifest(), bake=True).path
-    assert len(op_times(file, runtime, passes=3)) > 5
+def test_its_operators_are_timed(tmp_path: Path):
+    file = export(small_net(), tmp_path / "net.onnx", manifest=manifest(), bake=True, check=False).path
+    for runtime in ("onnxruntime", "openvino"):
+        assert len(op_times(file, runtime, passes=3)) > 5
 
 
 def test_what_was_baked_in_is_checked_at_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -45,13 +45,8 @@ def test_every_runtime_computes_what_the_network_computes(case: Case, runtime: s
         assert (session.file_bytes is None) == (runtime == "eager")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "shufflenetv2_050",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("micronet_m0", "mobilenetv3_small_050")),
-    ],
-)
+@pytest.mark.slow  # tests/benchmarks/test_formats.py holds a network of every family against its files
+@pytest.mark.parametrize("name", ["shufflenetv2_050", "micronet_m0", "mobilenetv3_small_050"])
 def test_networks_of_the_survey_agree_in_every_runtime(tmp_path: Path, name: str):
     from pumice.models.create import create_model
 

@@ -53,7 +53,7 @@ def test_a_file_comes_out_and_says_what_it_is(photos, given, tmp_path):
     result = fit(
         photos,
         max_latency_ms=1.2,
-        time_s=30,
+        time_s=10,
         out=out,
         models=("mobilenetv3_small_035",),
         runtime="onnxruntime",

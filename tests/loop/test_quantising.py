@@ -109,8 +109,8 @@ class World:
         self.floats = Floats([Item("f.onnx", "onnx fp32", "onnxruntime"), Item("f.onnx", "onnx fp32", "openvino")], {})
         self.tries = Tries(self.source, self.floats, folder, threads=1, max_drop=1.0, say=lambda sentence: None)
 
-    def choose(self, *schemes: Scheme) -> Any:
-        return choose(self.tries, schemes, lambda items: self._time(items, {**self.ms, **self.fresh_ms}))
+    def choose(self, *schemes: Scheme, qat: bool = False) -> Any:
+        return choose(self.tries, schemes, lambda items: self._time(items, {**self.ms, **self.fresh_ms}), qat=qat)
 
     @property
     def story(self) -> list[tuple[str, str]]:

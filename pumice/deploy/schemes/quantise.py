@@ -15,11 +15,11 @@ from torch import nn
 from pumice.deploy.carried import MANIFEST, QUANTISED
 from pumice.deploy.compare import choices, same_top1
 from pumice.deploy.export import add_properties, bytes_of, check_free, put_in_place
-from pumice.deploy.formats import format_named, imported
+from pumice.deploy.formats import format_named
 from pumice.deploy.network import folded, frozen, load, name_of, size_of
+from pumice.deploy.schemes.apart import write_and_run, write_and_run_apart
 from pumice.deploy.schemes.equalise import equalise as equalised_copy
 from pumice.deploy.schemes.scheme import Scheme, chosen_settings, scheme_named
-from pumice.deploy.session import open_session
 from pumice.errors import BadInput, CheckFailed
 from pumice.models.manifest import Manifest
 
@@ -66,6 +66,7 @@ def quantise(
     input_size: tuple[int, int, int] | None = None,
     float_layers: Sequence[str] = (),
     equalise: bool = False,
+    tuned: nn.Module | None = None,
     **settings: str,
 ) -> Quantised:
     """Quantise weights and activations to 8 bits, by the ranges that activations take on some images.
@@ -81,12 +82,15 @@ def quantise(
         input_size: (C, H, W), by default the manifest's, without one that of the images.
         float_layers: module paths of convolutions and linear layers to leave in float32.
         equalise: even the ranges of weights out first, where that changes nothing else.
+        tuned: the network with weights that bear 8 bits better, which are written instead; the file is still compared
+            with the network itself.
         settings: of the scheme, see its line in `SCHEMES`.
 
     Raises:
-        BadInput: the images do not fit the network, a layer or setting does not exist, the toolkit refuses the network
-            or is not installed, or the file cannot be written.
-        CheckFailed: the file does not open in its runtime or gives undefined outputs.  Nothing is left behind.
+        BadInput: the images do not fit the network, a layer or setting does not exist, the toolkit refuses the network,
+            dies of it or is not installed, or the file cannot be written.
+        CheckFailed: the file does not open in its runtime, kills it, or gives undefined outputs.  Nothing is left
+            behind.
     """
     path = Path(path)
     chosen = scheme_named(scheme)
@@ -102,12 +106,16 @@ def quantise(
     model = frozen(model)
     layers = tuple(dict.fromkeys(float_layers))
     _check_layers(model, layers)
-    source, evened = equalised_copy(folded(model, size), size) if equalise else (model, 0)
+    weights = model if tuned is None else frozen(tuned)
+    source, evened = equalised_copy(folded(weights, size), size) if equalise else (weights, 0)
     record = {"scheme": scheme, "images": len(images), "float_layers": list(layers), "equalised": evened > 0, **options}
+    record["tuned"] = tuned is not None
 
     def fill(file: Path) -> float:
-        imported(chosen.writer)(source, file, size, images, float_layers=layers, **options)
-        agreement = _agreement(file, chosen, model, images, manifest)
+        some = images[np.unique(np.linspace(0, len(images) - 1, min(COMPARED, len(images))).astype(int))]
+        write = write_and_run_apart if chosen.apart else write_and_run
+        outputs = write(chosen, source, file, images, some, {"float_layers": layers, **options})
+        agreement = _agreement(outputs, chosen, model, some, manifest)
         said = {} if manifest is None else {MANIFEST: manifest.dumps()}
         said[QUANTISED] = json.dumps({**record, "agreement": agreement})
         add_properties(file, form, said)
@@ -148,20 +156,13 @@ def _check_layers(model: nn.Module, layers: Sequence[str]) -> None:
 
 
 def _agreement(
-    file: Path, scheme: Scheme, model: nn.Module, images: NDArray[np.float32], manifest: Manifest | None
+    got: NDArray[np.float32], scheme: Scheme, model: nn.Module, some: NDArray[np.float32], manifest: Manifest | None
 ) -> float:
-    """Share of images on which the file, in the runtime that it was made for, says what the network says.
+    """Share of images on which the file's outputs say what the network says.
 
     Raises:
-        CheckFailed: it does not run, or its outputs are of another shape or not finite.
+        CheckFailed: they are of another shape or not finite.
     """
-    some = images[np.unique(np.linspace(0, len(images) - 1, min(COMPARED, len(images))).astype(int))]
-    channels, height, width = some.shape[1:]
-    try:
-        with open_session(file, runtime=scheme.runtime, input_size=(channels, height, width)) as session:
-            got = session.run(some)
-    except BadInput as error:
-        raise CheckFailed(f"the file that {scheme.name} made does not open in {scheme.runtime}: {error}") from error
     with torch.inference_mode():
         want = model(torch.from_numpy(some)).numpy()
     if got.shape != want.shape or not np.isfinite(got).all():

@@ -15,6 +15,7 @@ class Scheme:
     writer: "module:function".
     packages: modules that it needs beside those of its format.  extra: of Pumice, that brings them.
     settings: what can be set, each with its choices, the default first.
+    apart: whether its native code may die, so that it works in a process of its own.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Scheme:
     packages: tuple[str, ...]
     extra: str = "deploy"
     settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    apart: bool = False
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -68,6 +70,7 @@ SCHEMES: dict[str, Scheme] = {
             "pumice.deploy.schemes.litert_int8:write",
             ("ai_edge_quantizer",),
             "mobile",
+            apart=True,
         ),
         Scheme(
             "executorch-int8",
@@ -76,6 +79,7 @@ SCHEMES: dict[str, Scheme] = {
             "pumice.deploy.schemes.executorch_int8:write",
             ("torchao", "pumice.deploy.executorch_int8"),
             "mobile",
+            apart=True,
         ),
     )
 }

@@ -15,6 +15,7 @@ from pumice.errors import BadInput
 
 Shape = tuple[int, ...]
 FRESH = ("detach_",)  # writes into a tensor that nobody else has
+LAST = "last run"  # in a node's meta: what it was asked, and its answer without numbers
 
 
 def program(model: nn.Module, input_size: tuple[int, int, int], batch: int = 1) -> fx.GraphModule:
@@ -115,7 +116,7 @@ def _writes(node: fx.Node) -> bool:
 
 
 class _Shapes(fx.Interpreter):
-    """Runs a program on tensors without numbers."""
+    """Runs a program on tensors without numbers; operators that are as they were at the last run are not run again."""
 
     def run(self) -> Any:  # type: ignore[override]
         example = next(node for node in self.graph.nodes if node.op == "placeholder")
@@ -125,10 +126,22 @@ class _Shapes(fx.Interpreter):
         return super().fetch_attr(target).to("meta")
 
     def run_node(self, n: fx.Node) -> Any:
-        with torch.no_grad():
-            result = super().run_node(n)
+        reads = [_layout(self.env[node]) for node in n.all_input_nodes]
+        asked = (n.target, n.args, n.kwargs, reads)
+        last, result = n.meta.get(LAST, (None, None))
+        if n.op != "call_function" or last != asked:
+            with torch.no_grad():
+                result = super().run_node(n)
+            n.meta[LAST] = asked, result
         n.meta["shape"] = tuple(result.shape) if isinstance(result, Tensor) and n.op != "output" else None
         return result
+
+
+def _layout(value: Any) -> Any:
+    """All that an operator's answer without numbers can depend on."""
+    if isinstance(value, Tensor):
+        return value.shape, value.stride(), value.dtype
+    return [_layout(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _flat(given: fx.GraphModule) -> fx.GraphModule:

@@ -11,7 +11,7 @@ from pumice.graph.rewrites.constants import fold_constants
 from pumice.graph.rewrites.movement import select_channels, shuffles_as_selections
 from pumice.graph.rewrites.noops import drop_noops
 from pumice.graph.rewrites.norms import depthwise_norms, fold_norms, multiply_add
-from pumice.graph.rewrites.program import program
+from pumice.graph.rewrites.program import LAST, program
 from pumice.graph.rewrites.written import relabel, relabel_to_slices
 
 PASSES: dict[str, Callable[[fx.GraphModule], None]] = {
@@ -55,4 +55,6 @@ def rewritten(
     for name, rewrite in PASSES.items():
         if name in passes:
             rewrite(gm)
+    for node in gm.graph.nodes:
+        node.meta.pop(LAST, None)  # in a copy of the program it would hold on to this one
     return gm

@@ -5,6 +5,7 @@ minimum        the oldest versions of toolkits and runtimes that are used
 drop           accuracy that a file loses, on the same images, with an interval
 speed          files timed side by side, compared on one clock
 floats         the float32 files that have to be beaten
+qat            a few epochs in which the network learns to bear the rounding
 attempt        a file that was tried: how it was made, what it costs, why it was refused
 tries          makes, judges and times attempts
 auto           every scheme, as far as it pays

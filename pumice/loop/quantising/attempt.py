@@ -17,8 +17,8 @@ Status = Literal["made", "failed", "slower", "worse", "unsure", "accepted", "cho
 class Attempt:
     """A scheme, applied in one way.
 
-    how: in words: "plain", "equalised", "4 layers in float".
-    settings, equalise, float_layers: the arguments of `quantise`.
+    how: in words: "plain", "equalised", "4 layers in float", "tuned".
+    settings, equalise, float_layers: the arguments of `quantise`.  tuned: whether its weights are those of `qat`.
     file: where it was written; None where that failed.
     top1: of the file, in [0, 1].  drop: against the float network.
     timing, speed: of the series in which it was measured last; times_faster: than the best float file there.
@@ -30,6 +30,7 @@ class Attempt:
     settings: dict[str, str] = field(default_factory=dict)
     equalise: bool = False
     float_layers: tuple[str, ...] = ()
+    tuned: bool = False
     file: Path | None = None
     bytes: int | None = None
     top1: float | None = None
@@ -67,6 +68,7 @@ class Attempt:
             "settings": self.settings,
             "equalised": self.equalise,
             "float_layers": list(self.float_layers),
+            "tuned": self.tuned,
             "bytes": self.bytes,
             "top1": self.top1,
             "drop": self.drop and self.drop.to_json(),

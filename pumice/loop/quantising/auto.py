@@ -12,18 +12,23 @@ IN_FLOAT = (1, 2, 4, 8)
 """Layers that are left in float32, the most sensitive ones, while accuracy is lost."""
 
 
-def choose(tries: Tries, schemes: Sequence[Scheme], fresh: Callable[[list[Item]], list[Timing]]) -> Attempt | None:
+def choose(
+    tries: Tries, schemes: Sequence[Scheme], fresh: Callable[[list[Item]], list[Timing]], *, qat: bool = True
+) -> Attempt | None:
     """The fastest file that loses little enough, None where float32 is to stay.
 
     Every scheme's plain file is timed first; what is not faster than the best float file goes no further.  One that
     loses too much is made again with the scheme's other range of weights, with evened weights, and with its most
-    sensitive layers in float, until it loses little enough or is no longer faster.  What was accepted is measured once
-    more, all together and beside the float files, in a fresh process, and the fastest that still beats them is chosen.
+    sensitive layers in float, until it loses little enough or is no longer faster.  Where all that are faster lose too
+    much, the network is tuned for 8 bits, and they are made once more of the tuned weights.  What was accepted is
+    measured once more, all together and beside the float files, in a fresh process, and the fastest that still beats
+    them is chosen.
 
     Args:
         tries: what makes, judges and times.
         schemes: that take part.
         fresh: times files in a fresh process.
+        qat: whether the network may be tuned.
 
     Raises:
         CheckFailed: a file could not be measured.
@@ -40,6 +45,8 @@ def choose(tries: Tries, schemes: Sequence[Scheme], fresh: Callable[[list[Item]]
         if taken is not None:
             taken.status = "accepted"
             accepted.append(taken)
+    if qat and not accepted:
+        accepted = _tuned([attempt for attempt in plain if attempt.status == "worse"], tries)
     assert tries.right is not None  # judged even where no file was fast enough, for the record
     if not accepted:
         return None
@@ -83,6 +90,20 @@ def _refined(plain: Attempt, tries: Tries) -> Attempt | None:
             tries.time([attempt])
             return attempt if attempt.status == "made" else None  # more layers in float make it slower still
     return None
+
+
+def _tuned(lost: Sequence[Attempt], tries: Tries) -> list[Attempt]:
+    """What the same schemes make of the tuned network, where it is good enough."""
+    made = [one for one in (Attempt(plain.scheme, "tuned", tuned=True) for plain in lost) if tries.make(one)]
+    for attempt in made:
+        tries.judge(attempt)
+    good = [attempt for attempt in made if attempt.status == "made"]
+    if good:
+        tries.time(good)
+    accepted = [attempt for attempt in good if attempt.status == "made"]
+    for attempt in accepted:
+        attempt.status = "accepted"
+    return accepted
 
 
 def _variants(plain: Attempt) -> Iterator[Attempt]:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from pumice.cost.machine import check_threads
+from pumice.deploy.carried import model_file
 from pumice.deploy.export import export
 from pumice.deploy.formats import FORMATS
 from pumice.deploy.schemes.scheme import SCHEMES, Scheme, scheme_named
@@ -22,7 +23,8 @@ from pumice.loop.quantising.drop import ENOUGH
 from pumice.loop.quantising.floats import Floats, meant_for, write_floats
 from pumice.loop.quantising.minimum import require_recent
 from pumice.loop.quantising.place import check_out, fitting, put
-from pumice.loop.quantising.source import Source, open_source
+from pumice.loop.quantising.qat import EPOCHS
+from pumice.loop.quantising.source import Source, holds_weights, open_source
 from pumice.loop.quantising.speed import time_fresh
 from pumice.loop.quantising.tries import Tries
 from pumice.models.manifest import Manifest
@@ -81,6 +83,8 @@ def quantize(
     val_images: int = 5000,
     seed: int = 0,
     keep_float: bool = False,
+    qat: bool | None = None,
+    epochs: int = EPOCHS,
     manifest: Manifest | None = None,
     say: Callable[[str], None] | None = None,
 ) -> QuantizeResult:
@@ -111,6 +115,9 @@ def quantize(
         val_images: to judge by, at most.
         seed: of the draw of images.
         keep_float: with `auto`, write the best float32 file where none of int8 is chosen.
+        qat: tune the network for 8 bits before (`pumice.loop.quantising.qat`); by default with `auto`, which does it
+            only where all files that are faster lose too much.
+        epochs: of tuning, each of at most 10,000 images.
         manifest: of a network that says nothing of itself.
         say: told of every step in a sentence.
 
@@ -122,6 +129,11 @@ def quantize(
     if not 0 <= max_drop <= 100:
         raise BadInput(f"a drop of {max_drop:g} points is impossible; give 0 to 100")
     check_threads(threads)
+    if epochs < 1:
+        raise BadInput(f"tuning for {epochs} epochs changes nothing; give at least 1")
+    path = None if isinstance(source, nn.Module) else Path(source)
+    if qat and path is not None and not holds_weights(path) and model_file(path) is not None:
+        raise BadInput(f"{source} is a model file, and tuning starts from weights; give the run folder that it is from")
     schemes, refused = schemes_for(scheme, runtime, out, auto)
     check_out(out)
     opened = open_source(source, data, manifest=manifest, images=images, val_images=val_images, seed=seed)
@@ -134,12 +146,21 @@ def quantize(
         floats = write_floats(
             opened.model, opened.manifest, Path(folder), runtimes, [one.format for one in schemes], threads
         )
-        tries = Tries(opened, floats, Path(folder), threads=threads, max_drop=max_drop, say=tell)
+        tries = Tries(
+            opened,
+            floats,
+            Path(folder),
+            threads=threads,
+            max_drop=max_drop,
+            say=tell,
+            epochs=epochs,
+            seed=seed,
+        )
         warnings: tuple[str, ...] = ()
         if auto:
-            chosen = choose(tries, schemes, time_fresh)
+            chosen = choose(tries, schemes, time_fresh, qat=qat is not False)
         else:
-            chosen, warnings = _one(tries, schemes[0])
+            chosen, warnings = _one(tries, schemes[0], bool(qat))
         written = None
         if chosen is not None and chosen.file is not None:
             written = put(chosen.file, out)
@@ -147,6 +168,8 @@ def quantize(
             best = floats.items[floats.best]
             carried = meant_for(opened.manifest, best.runtime, threads)
             written = export(opened.model, out, manifest=carried).path if out.suffix else put(Path(best.file), out)
+    if any(attempt.tuned for attempt in tries.tried):
+        settings["qat_epochs"] = epochs
     result = QuantizeResult(written, chosen, tuple(tries.tried), floats, refused, warnings, settings)
     _record(result, opened, out)
     return result
@@ -186,9 +209,9 @@ def schemes_for(
     return fitting(usable, out), refused
 
 
-def _one(tries: Tries, scheme: Scheme) -> tuple[Attempt, tuple[str, ...]]:
+def _one(tries: Tries, scheme: Scheme, qat: bool) -> tuple[Attempt, tuple[str, ...]]:
     """The file of one scheme, with what speaks against it."""
-    attempt = Attempt(scheme)
+    attempt = Attempt(scheme, "tuned", tuned=True) if qat else Attempt(scheme)
     if not tries.make(attempt):
         raise BadInput(attempt.reason)
     tries.time([attempt])

@@ -10,7 +10,7 @@ from torch import nn
 
 from pumice.cost.remote.runner import Item
 from pumice.data.changes import changed_classes
-from pumice.data.images import ImageSet
+from pumice.data.images import ImageSet, Splits
 from pumice.data.open import open_data
 from pumice.deploy.carried import model_file, read_manifest, read_quantised
 from pumice.deploy.network import load, name_of
@@ -31,13 +31,14 @@ class Source:
     """A float network and its images.
 
     name: what the user called it.  run: its run folder, if it is one's.
-    calibration: (N, C, H, W) float32, from the images to learn from.
+    splits: its images.  calibration: (N, C, H, W) float32, of those to learn from.
     """
 
     name: str
     run: Path | None
     model: nn.Module
     manifest: Manifest
+    splits: Splits
     calibration: NDArray[np.float32]
     judged: "Judged"
 
@@ -116,7 +117,7 @@ def open_source(
     calibration = drawn_images(splits.train, data, carried, images, seed)
     if not known:
         carried = replace(carried, classes=splits.classes)
-    return Source(name, run, model, carried, calibration, Judged(evenly(splits.val, val_images), carried))
+    return Source(name, run, model, carried, splits, calibration, Judged(evenly(splits.val, val_images), carried))
 
 
 def weights_of(source: str | Path) -> str | Path:
@@ -126,7 +127,7 @@ def weights_of(source: str | Path) -> str | Path:
         BadInput: the file is quantised already, or its weights are not beside it.
     """
     path = Path(source)
-    if path.is_dir() and any((path / name).is_file() for name in ("best.safetensors", "last.safetensors")):
+    if holds_weights(path):
         return source
     if (file := model_file(path)) is None:
         return source
@@ -140,6 +141,11 @@ def weights_of(source: str | Path) -> str | Path:
     if carried is None or own is None or carried.model != own.model:
         raise BadInput(f"{source} is another network than best.safetensors beside it; give the run that it is from")
     return file.parent
+
+
+def holds_weights(path: Path) -> bool:
+    """Whether it is a run folder with weights."""
+    return path.is_dir() and any((path / name).is_file() for name in ("best.safetensors", "last.safetensors"))
 
 
 def run_of(path: Path) -> Path | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from pumice.cost.timing import Timing
 from pumice.deploy.formats import FORMATS
@@ -17,6 +18,7 @@ from pumice.errors import BadInput, CheckFailed
 from pumice.loop.quantising.attempt import Attempt
 from pumice.loop.quantising.drop import drop_between
 from pumice.loop.quantising.floats import Floats, meant_for
+from pumice.loop.quantising.qat import EPOCHS, tuned
 from pumice.loop.quantising.source import Source
 from pumice.loop.quantising.speed import Item, speeds, time_items
 
@@ -24,14 +26,24 @@ from pumice.loop.quantising.speed import Item, speeds, time_items
 class Tries:
     """All that attempts have in common.
 
-    folder: where files are written.  tried: all attempts so far.
+    folder: where files are written.  tried: all attempts so far.  epochs, seed: of tuning.
     """
 
     def __init__(
-        self, source: Source, floats: Floats, folder: Path, *, threads: int, max_drop: float, say: Callable[[str], None]
+        self,
+        source: Source,
+        floats: Floats,
+        folder: Path,
+        *,
+        threads: int,
+        max_drop: float,
+        say: Callable[[str], None],
+        epochs: int = EPOCHS,
+        seed: int = 0,
     ) -> None:
         self.source, self.floats, self.folder = source, floats, folder
         self.threads, self.max_drop, self.say = threads, max_drop, say
+        self.epochs, self.seed = epochs, seed
         self.tried: list[Attempt] = []
 
     def make(self, attempt: Attempt) -> bool:
@@ -42,6 +54,8 @@ class Tries:
         carried = meant_for(self.source.manifest, scheme.runtime, self.threads)
         how: dict[str, Any] = {"float_layers": attempt.float_layers, "equalise": attempt.equalise, **attempt.settings}
         try:
+            if attempt.tuned:
+                how["tuned"] = self.tuned
             made = quantise(
                 self.source.model, file, self.source.calibration, scheme=scheme.name, manifest=carried, **how
             )
@@ -84,6 +98,17 @@ class Tries:
         answers = self.source.judged.answers(self.floats.items[self.floats.best])
         self.floats.top1 = float(np.mean(answers == self.source.judged.labels))
         return answers
+
+    @cached_property
+    def tuned(self) -> nn.Module:
+        """The network with weights tuned for 8 bits.
+
+        Raises:
+            BadInput, CheckFailed: see `pumice.loop.quantising.qat.tuned`.
+        """
+        source, epochs = self.source, self.epochs
+        self.say(f"tuning for 8 bits: {epochs} epoch{'s' * (epochs > 1)}")
+        return tuned(source.model, source.manifest, source.splits, epochs=epochs, seed=self.seed)
 
     @cached_property
     def sensitive(self) -> tuple[str, ...]:
