@@ -65,6 +65,17 @@ def tiers(kinds_of_a_family: int) -> list[Any]:
 
 EVERY = tiers(KINDS)
 LONG = tiers(1)  # for what takes seconds a net
+
+
+def every_second(cases: list[Any]) -> list[Any]:
+    """The same cases; every second of those that are quick goes to the slow tier."""
+    quick = [case for case in cases if not case.marks]
+    return [
+        pytest.param(*case.values, id=case.id, marks=pytest.mark.slow) if case in quick[1::2] else case
+        for case in cases
+    ]
+
+
 CHAINS = [p for p in EVERY if isinstance(spec_of(p.values[0], {}), NetSpec)]
 PLAIN = [p for p in EVERY if p not in CHAINS]
 ON_A_BACKBONE = [p for p in PLAIN if isinstance(spec_of(p.values[0], {}), DenseSpec)]
@@ -407,7 +418,8 @@ def test_every_layer_runs_in_order_and_learns(name: str) -> None:
     assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", LONG)
+# tests/benchmarks/test_formats.py has torch export half of the families, too.
+@pytest.mark.parametrize("name", every_second(LONG))
 def test_the_exported_program_answers_the_same(name: str) -> None:
     torch.manual_seed(0)
     model, x = create_model(name).eval(), torch.randn(1, 3, *sides(name))

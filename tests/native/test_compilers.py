@@ -79,7 +79,10 @@ def test_sanitizers_find_what_is_wrong(tmp_path: Path) -> None:
         Alone(program, tmp_path, ("gcc", *FLAGS, *SANITIZED), less=200)(images(program))
 
 
-@pytest.mark.parametrize("flags", [(), ("-DPUMICE_SCALAR",)], ids=["vectors", "scalar"])
+SCALAR = pytest.param(("-DPUMICE_SCALAR",), id="scalar", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("flags", [pytest.param((), id="vectors"), SCALAR])
 def test_sanitizers_find_nothing(flags: tuple[str, ...], tmp_path: Path) -> None:
     if missing("gcc"):
         pytest.skip(missing("gcc"))
