@@ -49,8 +49,8 @@ FUNCTIONS = {
 }
 """Name -> number of arguments.  Each is written in C in `emit/functions.c`."""
 
-MOST = 8
-"""Lists of planes that one expression can read, and lists of constants; as in `Operands` of `emit/functions.c`."""
+TABLES, CONSTANTS = 8, 16
+"""Lists of planes that one expression can read, and constants; as in `Operands` of `emit/functions.c`."""
 
 
 def reads(expression: Expression) -> Iterator[Read]:
@@ -63,15 +63,15 @@ def reads(expression: Expression) -> Iterator[Read]:
 
 
 def fits(expression: Expression) -> bool:
-    """Whether C code has room for the lists that it reads: planes, and constants that differ from output to output."""
+    """Whether C code has room for the lists that it reads: planes and constants."""
     lists = sum(1 for _ in reads(expression))
-    return lists <= MOST and _constants(expression) <= MOST
+    return lists <= TABLES and _constants(expression) <= CONSTANTS
 
 
 def _constants(expression: Expression) -> int:
     if isinstance(expression, Call):
         return sum(_constants(argument) for argument in expression.args)
-    return int(isinstance(expression, Const) and not isinstance(expression.value, float))
+    return int(isinstance(expression, Const))
 
 
 def replaced(expression: Expression, new: Callable[[Any], "Expression | None"]) -> Expression:

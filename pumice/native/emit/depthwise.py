@@ -5,6 +5,7 @@ from string import Template
 from pumice.native.emit.around import Kernel
 from pumice.native.emit.done import done
 from pumice.native.emit.expressions import Written
+from pumice.native.emit.tiles import stored
 
 DIRECT = Template("""
 /* Each output sees one plane, which is read where it lies. */
@@ -116,10 +117,7 @@ def _direct(name: str, outputs: int, rows: int, kernel: tuple[int, int], down: i
                 for row, tap in seen
                 for m in range(outputs)
             ]
-    for m in range(outputs):
-        lines.append(f"    float *d{m} = r->arena + to[{m}] + i;")
-        for row in range(rows):
-            step = f" + {row} * out_row" if row else ""
-            lines.append(f"    v_store(d{m}{step}, {name}_after(r, a, {sums[m, row]}, o + {m}, i{step}));")
+    results = [(m, f" + {row} * out_row" if row else "", sums[m, row]) for m in range(outputs) for row in range(rows)]
+    lines += stored(name, outputs, results)
     unused = [f"(void){one};" for one, used in (("mask", edge), ("out_row", rows > 1)) if not used]
     return "\n".join([*lines, *([f"    {' '.join(unused)}"] if unused else []), "}"]) + "\n"

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pumice.native.expression import MOST, Call, Const, Expression, Planes, Read, Result
+from pumice.native.expression import CONSTANTS, TABLES, Call, Const, Expression, Planes, Read, Result
 from pumice.native.ir import Size
 
+FIXED = ("relu", "hardsigmoid", "hardswish", "sigmoid", "silu", "exp", "tanh")
+"""Functions of vectors with numbers of their own, which lie in the run."""
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
 
@@ -60,7 +62,11 @@ def written(expression: Expression, sizes: list[Size], size: Size) -> Written:
         if isinstance(one, Result):
             return "x", "x"
         if _same_for_all(one, sizes, size):
-            number = single(one)
+            if isinstance(one, Const) and isinstance(one.value, float):
+                constants.append(np.array([one.value], np.float32))
+                number = f"a->c[{len(constants) - 1}][0]"
+            else:
+                number = single(one)
             if "[" in number:
                 ahead.append(f"const float h{len(ahead)} = {number};")
                 number = f"h{len(ahead) - 1}"
@@ -78,14 +84,16 @@ def written(expression: Expression, sizes: list[Size], size: Size) -> Written:
         )
 
     vector, number = text(expression)
-    assert max(len(tables), len(constants)) <= MOST
+    assert len(tables) <= TABLES
+    assert len(constants) <= CONSTANTS
     return Written(vector, number, " ".join(ahead), tuple(tables), tuple(constants))
 
 
 def _call(name: str, kind: str, args: list[str]) -> str:
     if name in INFIX:
         return f"({args[0]} {INFIX[name]} {args[1]})"
-    return f"{kind}_{name}({', '.join(args)})"
+    run = ["r"] if kind == "v" and name in FIXED else []
+    return f"{kind}_{name}({', '.join([*run, *args])})"
 
 
 def _same_for_all(one: Expression, sizes: list[Size], size: Size) -> bool:

@@ -46,13 +46,28 @@ typedef int32_t VI;
 typedef struct {
     const float *weights, *image;
     float *arena, *scratch;
+    const float *fixed;
 } Run;
 
 /* What an expression reads beside the result: t are places of planes or numbers in the arena, c constants. */
 typedef struct {
     const int32_t *t[8];
-    const float *c[8];
+    const float *c[16];
 } Operands;
+
+/* Numbers of the functions below.  They are read through a pointer that a compiler cannot see through, and not before
+   BARRIER: else they would sit in registers that innermost loops need for sums. */
+enum { ZERO, ONE, SIXTH, HALF, HIGHEST, LOWEST, ROUNDER, LOG2_E, LN2_HIGH, LN2_LOW, F720, F120, F24 };
+static const float FIXED[] = {0.0f,        1.0f,         1.0f / 6.0f,     0.5f,        88.3762f,    -87.3365f,  12582912.0f,
+                              1.44269504f, 0.693359375f, -2.12194440e-4f, 1.0f / 720,  1.0f / 120,  1.0f / 24};
+#define NUMBER(which) v_set(r->fixed[which])
+#if defined(__GNUC__)
+#define BARRIER __asm__ volatile("" ::: "memory")
+#define OPAQUE(pointer) __asm__("" : "+r"(pointer))
+#else
+#define BARRIER
+#define OPAQUE(pointer)
+#endif
 
 INLINE float s_max(float a, float b) { return a > b ? a : b; } /* of a NaN, b */
 INLINE float s_min(float a, float b) { return a < b ? a : b; }
@@ -137,19 +152,18 @@ INLINE float v_sum(V x) {
     for (int i = 0; i < LANES; i++) s += x[i];
     return s;
 }
-/* e^x = 2^n e^r with |r| <= ln 2 / 2 and seven terms of e^r: within 2 units in the last place. */
-INLINE V v_exp(V x) {
-    x = v_min(v_set(88.3762f), v_max(v_set(-87.3365f), x));
-    const V magic = v_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
-    V n = x * v_set(1.44269504f) + magic;
+/* e^x = 2^n e^y with |y| <= ln 2 / 2 and seven terms of e^y: within 2 units in the last place. */
+INLINE V v_exp(const Run *r, V x) {
+    x = v_min(NUMBER(HIGHEST), v_max(NUMBER(LOWEST), x));
+    V n = x * NUMBER(LOG2_E) + NUMBER(ROUNDER); /* adding 1.5 * 2^23 rounds to an integer */
     VI k = v_int(n) << 23;
-    n -= magic;
-    V r = x - n * v_set(0.693359375f) + n * v_set(2.12194440e-4f);
-    V p = v_set(1.0f / 720) * r + v_set(1.0f / 120);
-    p = p * r + v_set(1.0f / 24);
-    p = p * r + v_set(1.0f / 6);
-    p = p * r + v_set(0.5f);
-    p = p * r * r + r + v_set(1.0f);
+    n -= NUMBER(ROUNDER);
+    const V y = x - n * NUMBER(LN2_HIGH) - n * NUMBER(LN2_LOW);
+    V p = NUMBER(F720) * y + NUMBER(F120);
+    p = p * y + NUMBER(F24);
+    p = p * y + NUMBER(SIXTH);
+    p = p * y + NUMBER(HALF);
+    p = p * y * y + y + NUMBER(ONE);
     return v_bits(v_int(p) + k);
 }
 #else
@@ -165,7 +179,10 @@ INLINE V v_odd(V a, V b) {
     (void)a;
     return b;
 }
-INLINE V v_exp(V x) { return s_exp(x); }
+INLINE V v_exp(const Run *r, V x) {
+    (void)r;
+    return s_exp(x);
+}
 INLINE float v_sum(V x) { return x; }
 #endif
 
@@ -184,12 +201,15 @@ INLINE V v_and(V x, VI mask) { return v_bits(v_int(x) & mask); }
 INLINE V v_and(V x, VI mask) { return mask ? x : 0.0f; }
 #endif
 
-INLINE V v_relu(V x) { return v_max(v_set(0.0f), x); }
+INLINE V v_relu(const Run *r, V x) { return v_max(NUMBER(ZERO), x); }
 INLINE V v_neg(V x) { return -x; }
-INLINE V v_hardsigmoid(V x) {
-    return v_min(v_set(1.0f), v_max(v_set(0.0f), x * v_set(1.0f / 6.0f) + v_set(0.5f)));
+INLINE V v_hardsigmoid(const Run *r, V x) {
+    return v_min(NUMBER(ONE), v_max(NUMBER(ZERO), x * NUMBER(SIXTH) + NUMBER(HALF)));
 }
-INLINE V v_hardswish(V x) { return x * v_hardsigmoid(x); }
-INLINE V v_sigmoid(V x) { return v_set(1.0f) / (v_set(1.0f) + v_exp(-x)); }
-INLINE V v_silu(V x) { return x / (v_set(1.0f) + v_exp(-x)); }
-INLINE V v_tanh(V x) { return v_set(2.0f) * v_sigmoid(x + x) - v_set(1.0f); }
+INLINE V v_hardswish(const Run *r, V x) { return x * v_hardsigmoid(r, x); }
+INLINE V v_sigmoid(const Run *r, V x) { return NUMBER(ONE) / (NUMBER(ONE) + v_exp(r, -x)); }
+INLINE V v_silu(const Run *r, V x) { return x / (NUMBER(ONE) + v_exp(r, -x)); }
+INLINE V v_tanh(const Run *r, V x) {
+    const V half = v_sigmoid(r, x + x);
+    return half + half - NUMBER(ONE);
+}

@@ -67,7 +67,9 @@ def _answer(writer: Writer) -> str:
 {addresses}
 
 static void run_all(const float *weights, const float *image, float *output, float *arena, float *scratch) {{
-    const Run r = {{weights, image, arena, scratch}};
+    const float *fixed = FIXED;
+    OPAQUE(fixed);
+    const Run r = {{weights, image, arena, scratch, fixed}};
 {calls}
     for (int c = 0; c < {len(program.outputs)}; c++)
         memcpy(output + (long)c * {pixels}, arena + answer[c], sizeof(float) * {pixels});

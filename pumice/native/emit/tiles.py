@@ -37,15 +37,24 @@ def tile(name: str, outputs: int, rows: int, columns: int, *, linear: bool) -> s
         lines.append(f"        const V w{m} = v_set(w[{m}]);")
         lines.append("        " + " ".join(f"{sums[m, p]} += w{m} * x{p};" for p in range(len(places))))
     lines.append("    }")
-    for m in range(outputs):
-        lines.append(f"    float *d{m} = r->arena + to[{m}] + i;")
-        for p, (row, column) in enumerate(places):
-            at = _at(row, column, "out_row")
-            where = f"i{at}"
-            lines.append(f"    v_store(d{m}{at}, {name}_after(r, a, {sums[m, p]}, o + {m}, {where}));")
+    results = [
+        (m, _at(row, column, "out_row"), sums[m, p]) for m in range(outputs) for p, (row, column) in enumerate(places)
+    ]
+    lines += stored(name, outputs, results)
     unused = ["(void)row;", "(void)out_row;"] if rows == 1 else []
     unused += ["(void)column;"] if columns == 1 else []
     return "\n".join([*lines, *([f"    {' '.join(unused)}"] if unused else []), "}"]) + "\n"
+
+
+def stored(name: str, outputs: int, results: list[tuple[int, str, str]]) -> list[str]:
+    """Statements that do what comes after a layer, and then store.
+
+    results: which output, where beside its first pixel, and the sum's name.
+    """
+    lines = ["    BARRIER;"]
+    lines += [f"    const V y{k} = {name}_after(r, a, {x}, o + {m}, i{at});" for k, (m, at, x) in enumerate(results)]
+    lines += [f"    float *d{m} = r->arena + to[{m}] + i;" for m in range(outputs)]
+    return lines + [f"    v_store(d{m}{at}, y{k});" for k, (m, at, _) in enumerate(results)]
 
 
 def _at(row: int, column: int, step: str) -> str:

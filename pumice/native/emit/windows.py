@@ -5,7 +5,7 @@ from string import Template
 from pumice.native.emit.around import Kernel, around
 from pumice.native.emit.done import done
 from pumice.native.emit.expressions import Written
-from pumice.native.emit.tiles import tile
+from pumice.native.emit.tiles import stored, tile
 
 SPATIAL = Template("""
 MAYBE void ${name}(const Run *r, const float *base, const int32_t *from, const int32_t *to, const float *w,
@@ -155,11 +155,8 @@ def _window(name: str, outputs: int, rows: int, kernel: tuple[int, int], stride:
                 for row, tap in seen
                 for m in range(outputs)
             ]
-    for m in range(outputs):
-        lines.append(f"    float *d{m} = r->arena + to[{m}] + i;")
-        for row in range(rows):
-            at = f" + {row} * out_row" if row else ""
-            lines.append(f"    v_store(d{m}{at}, {name}_after(r, a, {sums[m, row]}, o + {m}, i{at}));")
+    results = [(m, f" + {row} * out_row" if row else "", sums[m, row]) for m in range(outputs) for row in range(rows)]
+    lines += stored(name, outputs, results)
     unused = [f"(void){one};" for one, used in (("seg", across > 1 and width > 1), ("out_row", rows > 1)) if not used]
     unused += ["(void)pitch;"] if (rows - 1) * down + height == 1 else []
     return "\n".join([*lines, *([f"    {' '.join(unused)}"] if unused else []), "}"]) + "\n"
