@@ -29,7 +29,7 @@ SIDE, CLASSES = 64, 10
 PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "caltech40" / "val.npz"
 SMALLEST = {e.family: e for e in sorted(entries(), key=lambda e: -e.madds) if e.status == "exact"}
 FAMILIES = sorted(SMALLEST)
-TURNS = ("ncnn", "pt2", "ncnn", "onnx", "ncnn", "openvino")  # the cheap ones more often
+TURNS = ("ncnn", "pt2")  # the cheap ones
 
 
 @cache
