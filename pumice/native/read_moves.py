@@ -23,7 +23,7 @@ def _dim(x: Value, reader: Reader, node: fx.Node, dim: int) -> int:
 
 def _reshaped(reader: Reader, node: fx.Node, x: Value, shape: tuple[int, ...]) -> Value:
     if x.size is None:
-        return _with_pixels(x.planes.reshape(shape))
+        return Value(x.planes.reshape(shape))
     if shape[-2:] == x.size and len(shape) >= 2:
         return Value(x.planes.reshape(shape[:-2]), x.size)
     if math.prod(x.size) == 1:
@@ -34,10 +34,6 @@ def _reshaped(reader: Reader, node: fx.Node, x: Value, shape: tuple[int, ...]) -
         reader.operations.append(Spread(node.meta.get("path", ""), x.planes.ravel(), spread, x.size))
         return Value(spread.reshape(shape))
     raise reader.refuse(node, "of pixels")
-
-
-def _with_pixels(planes: Any) -> Value:
-    return Value(planes)
 
 
 def _reshape(reader: Reader, node: fx.Node, given: Given) -> Value:

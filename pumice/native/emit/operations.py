@@ -91,18 +91,18 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     first = "&b" if before is not None else "0"
     if image:
         order = {plane: k for k, plane in enumerate(writer.program.inputs.tolist())}
-        from_ = np.array([order[plane] * conv.size[0] * conv.size[1] for plane in conv.inputs.tolist()])
+        sources = np.array([order[plane] * conv.size[0] * conv.size[1] for plane in conv.inputs.tolist()])
     else:
-        from_ = writer.places(conv.inputs)
-    lines += [table("from", from_), table("to", writer.places(conv.outputs))]
+        sources = writer.places(conv.inputs)
+    lines += [table("from", sources), table("to", writer.places(conv.outputs))]
     base = "r->image" if image else "r->arena"
     common = f"{base}, from, to, r->weights + {weight}, r->weights + {bias}"
     pixels = conv.size[0] * conv.size[1]
     if conv.pointwise and not image:
         choice = writer.choices.get(i) or usual(conv)
         gather = choice.gather or before is not None
-        first_ = (before or writer.written(Result(), conv.size)) if gather else None
-        name = writer.kind(lambda n: pointwise(n, sizes, after, first_), "pointwise", sizes, after, first_)
+        ahead = (before or writer.written(Result(), conv.size)) if gather else None
+        name = writer.kind(lambda n: pointwise(n, sizes, after, ahead), "pointwise", sizes, after, ahead)
         step = max(choice.numbers // inputs // LANES * LANES, 4 * LANES)
         step = min(step, -(-pixels // LANES) * LANES)
         if gather:
