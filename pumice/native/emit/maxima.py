@@ -7,10 +7,9 @@ from pumice.native.emit.done import done
 from pumice.native.emit.expressions import Written
 
 MAX_POOL = Template("""
-MAYBE void ${name}(const Run *r, const float *base, const int32_t *from, const int32_t *to, const int32_t *off,
-        const Window *s, const Operands *a) {
+MAYBE void ${name}(const Run *r, const float *base, const int32_t *from, const int32_t *to, const Window *s,
+        const Operands *a) {
     const int pitch = s->stride_x * s->seg, width = s->out_width;
-    (void)off;
     for (int o = 0; o < s->groups; o++) {
         ${name}_rows(r, base + from[o], r->scratch, s, -s->top, (s->out_height - 1) * s->stride_y + s->reach, 0, o);
         for (int y = 0; y < s->out_height; y++) {

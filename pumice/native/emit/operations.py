@@ -144,11 +144,11 @@ def _max_pool(writer: Writer, pool: MaxPool, lines: list[str]) -> None:
     kernel: Kernel = (pool.kernel, pool.stride)
     name = writer.kind(lambda n: max_pool(n, after, kernel), "maxpool", after, kernel)
     writer.operands("a", after, lines)
-    off, window, room = windows(pool, 1, 1, 1)
+    _, window, room = windows(pool, 1, 1, 1)
     writer.scratch = max(writer.scratch, room)
-    lines += [table("from", writer.places(pool.inputs)), table("to", writer.places(pool.outputs)), table("off", off)]
+    lines += [table("from", writer.places(pool.inputs)), table("to", writer.places(pool.outputs))]
     lines.append(f"static const Window s = {{{', '.join(map(str, window))}}};")
-    lines.append(f"{name}(r, r->arena, from, to, off, &s, &a);")
+    lines.append(f"{name}(r, r->arena, from, to, &s, &a);")
 
 
 def _spread(writer: Writer, operation: Spread, lines: list[str]) -> None:
