@@ -130,6 +130,24 @@ INLINE V v_max(V a, V b) { return v_pick(a > b, a, b); }
 INLINE V v_min(V a, V b) { return v_pick(a < b, a, b); }
 #endif
 INLINE V v_abs(V x) { return v_bits(v_int(x) & 0x7fffffff); }
+/* Every second number of two vectors, first those of the lower quarters of both and so on, which takes one instruction;
+   v_ordered brings them in order, in which number ORDER[i] comes from place i. */
+#if LANES == 16
+#define EVENS 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
+#define ODDS 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
+#define ORDERED 0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15
+static const int32_t ORDER[] = {0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15};
+#elif LANES == 8
+#define EVENS 0, 2, 8, 10, 4, 6, 12, 14
+#define ODDS 1, 3, 9, 11, 5, 7, 13, 15
+#define ORDERED 0, 1, 4, 5, 2, 3, 6, 7
+static const int32_t ORDER[] = {0, 1, 4, 5, 2, 3, 6, 7};
+#else
+#define EVENS 0, 2, 4, 6
+#define ODDS 1, 3, 5, 7
+#define ORDERED 0, 1, 2, 3
+static const int32_t ORDER[] = {0, 1, 2, 3};
+#endif
 #if LANES == 16
 #define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
 #define ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
@@ -143,9 +161,15 @@ INLINE V v_abs(V x) { return v_bits(v_int(x) & 0x7fffffff); }
 #if defined(__clang__) || __GNUC__ >= 12
 INLINE V v_even(V a, V b) { return __builtin_shufflevector(a, b, EVEN); }
 INLINE V v_odd(V a, V b) { return __builtin_shufflevector(a, b, ODD); }
+INLINE V v_evens(V a, V b) { return __builtin_shufflevector(a, b, EVENS); }
+INLINE V v_odds(V a, V b) { return __builtin_shufflevector(a, b, ODDS); }
+INLINE V v_ordered(V a) { return __builtin_shufflevector(a, a, ORDERED); }
 #else
 INLINE V v_even(V a, V b) { return __builtin_shuffle(a, b, (VI){EVEN}); }
 INLINE V v_odd(V a, V b) { return __builtin_shuffle(a, b, (VI){ODD}); }
+INLINE V v_evens(V a, V b) { return __builtin_shuffle(a, b, (VI){EVENS}); }
+INLINE V v_odds(V a, V b) { return __builtin_shuffle(a, b, (VI){ODDS}); }
+INLINE V v_ordered(V a) { return __builtin_shuffle(a, (VI){ORDERED}); }
 #endif
 INLINE float v_sum(V x) {
     float s = 0.0f;
@@ -167,6 +191,7 @@ INLINE V v_exp(const Run *r, V x) {
     return v_bits(v_int(p) + k);
 }
 #else
+static const int32_t ORDER[] = {0};
 INLINE V v_set(float x) { return x; }
 INLINE V v_max(V a, V b) { return s_max(a, b); }
 INLINE V v_min(V a, V b) { return s_min(a, b); }
@@ -179,6 +204,9 @@ INLINE V v_odd(V a, V b) {
     (void)a;
     return b;
 }
+INLINE V v_evens(V a, V b) { return v_even(a, b); }
+INLINE V v_odds(V a, V b) { return v_odd(a, b); }
+INLINE V v_ordered(V a) { return a; }
 INLINE V v_exp(const Run *r, V x) {
     (void)r;
     return s_exp(x);

@@ -5,7 +5,7 @@ import numpy as np
 from pumice.native.emit import layers
 from pumice.native.emit.around import Kernel
 from pumice.native.emit.choice import usual
-from pumice.native.emit.depthwise import depthwise
+from pumice.native.emit.depthwise import depthwise, rows_of, within
 from pumice.native.emit.geometry import even, windows
 from pumice.native.emit.maxima import max_pool
 from pumice.native.emit.pixels import pointwise
@@ -113,12 +113,12 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     kernel: Kernel | None = None
     if inputs == 1 and out <= 2 and conv.dilation == (1, 1):
         kernel = ((conv.weight.shape[2], conv.weight.shape[3]), conv.stride)
-    right = conv.out_size[1] - 1 + conv.weight.shape[3] - conv.padding[1] - conv.size[1]
-    # What lies on both sides of a plane is read, so it must not be more than there is around the arena.
-    beside = max(conv.padding[1], right) <= LANES
-    if kernel and not image and before is None and conv.stride[1] == 1 and beside:
+    if kernel and not image and before is None and within(conv):
         wide = -(-conv.out_size[1] // 64) * 64
-        name = writer.kind(lambda n: depthwise(n, out, after, kernel, wide), "depthwise", out, after, kernel, wide)
+        left, rows = conv.padding[1], rows_of(conv.out_size[0], out)
+        name = writer.kind(
+            lambda n: depthwise(n, out, after, kernel, left, rows, wide), "depthwise", out, after, kernel, left, rows, wide
+        )
         _, window, _ = windows(conv, inputs, out, many)
         writer.scratch = max(writer.scratch, conv.size[1] + 8 * LANES)
         lines.append(f"static const Window s = {{{', '.join(map(str, window))}}};")
