@@ -139,7 +139,7 @@ def _tile(name: str, outputs: int, rows: int, kernel: Kernel, left: int, *, edge
                     for row, tap in seen
                     for m in range(outputs)
                 ]
-        lines.append("    OPAQUE(w);")  # a weight is read again for another row, where it would wait on the stack
+            lines.append("    OPAQUE(w);")  # read again for another row, else it waits on the stack
     if across == 2:
         lines += [f"    {one} = v_ordered({one});" for one in sums.values()]
     results = [(m, f" + {row} * out_row" if row else "", one) for (m, row), one in sums.items()]
