@@ -1,22 +1,24 @@
 
-/* out = w x + b for 32 outputs at a time, which lie side by side in the weights. */
+/* out = w x + b for 32 outputs at a time, which lie side by side in the weights.  Both halves of the inputs at once: two
+   places that memory is read from are faster than one. */
 INLINE void linear_32(const float *w, const float *b, const float *x, int n, float *y) {
-    V even[32 / LANES], odd[32 / LANES];
+    const int half = n / 2;
+    const float *v = w + 32 * (long)half;
+    V first[32 / LANES], second[32 / LANES];
     for (int j = 0; j < 32 / LANES; j++) {
-        even[j] = v_load(b + j * LANES);
-        odd[j] = v_set(0.0f);
+        first[j] = v_load(b + j * LANES);
+        second[j] = v_set(0.0f);
     }
-    int k = 0;
-    for (; k + 2 <= n; k += 2, w += 64) {
-        const V p = v_set(x[k]), q = v_set(x[k + 1]);
+    for (int k = 0; k < half; k++, w += 32, v += 32) {
+        const V p = v_set(x[k]), q = v_set(x[half + k]);
         for (int j = 0; j < 32 / LANES; j++) {
-            even[j] += p * v_load(w + j * LANES);
-            odd[j] += q * v_load(w + 32 + j * LANES);
+            first[j] += p * v_load(w + j * LANES);
+            second[j] += q * v_load(v + j * LANES);
         }
     }
-    if (k < n)
-        for (int j = 0; j < 32 / LANES; j++) even[j] += v_set(x[k]) * v_load(w + j * LANES);
-    for (int j = 0; j < 32 / LANES; j++) v_store(y + j * LANES, even[j] + odd[j]);
+    if (n % 2)
+        for (int j = 0; j < 32 / LANES; j++) first[j] += v_set(x[n - 1]) * v_load(v + j * LANES);
+    for (int j = 0; j < 32 / LANES; j++) v_store(y + j * LANES, first[j] + second[j]);
 }
 
 /* The numbers that are read, side by side. */
