@@ -15,7 +15,10 @@ MAYBE void ${name}(const Run *r, const float *base, const int32_t *from, const i
     (void)before; (void)step;
     for (int g = 0; g < groups; g++) {
         for (int start = 0; start < all; start += ${step}) {
-            const int n = all - start < ${step} ? all - start : ${step};
+            const int some = all - start < ${step} ? all - start : ${step};
+            /* A vector of which one pixel is needed: there, vectors of outputs cost less.  Odd squares have one. */
+            const int lonely = start + some > pixels && pixels % LANES == 1;
+            const int n = some - lonely * LANES;
 ${gather}
             const float *u = w + (long)g * in * out;
             for (int o = 0, block = 0; o < out; block++) {
@@ -33,6 +36,35 @@ ${small_tiles}
 }
 """)
 
+ONE_PIXEL = Template("""
+/* One pixel of a tile's outputs: up to LANES of them are one vector. */
+INLINE void ${name}_one(const Run *r, const Operands *a, const float *w, const float *b, const float *in, int step,
+        const int32_t *off, int n, int outputs, const int32_t *to, int first, int i) {
+    V sums[4][(6 + LANES - 1) / LANES];
+    float results[(6 + LANES - 1) / LANES * LANES];
+    const int count = (outputs + LANES - 1) / LANES;
+    int k = 0;
+    (void)a; (void)i; (void)step; (void)off;
+    for (int s = 0; s < 4; s++)
+        for (int j = 0; j < count; j++) sums[s][j] = v_set(0.0f);
+    for (; k + 4 <= n; k += 4)
+        for (int s = 0; s < 4; s++)
+            for (int j = 0; j < count; j++)
+                sums[s][j] += v_set(in[${place}]) * v_load(w + (k + s) * outputs + j * LANES);
+    for (; k < n; k++)
+        for (int s = 0, j = 0; j < count; j++) sums[0][j] += v_set(in[${place}]) * v_load(w + k * outputs + j * LANES);
+    for (int j = 0; j < count; j++)
+        v_store(results + j * LANES, (sums[0][j] + sums[1][j]) + (sums[2][j] + sums[3][j]));
+    for (int m = 0; m < outputs; m++) {
+        const int o = first + m;
+        const float x = results[m] + b[m];
+        (void)o;
+        ${ahead}
+        r->arena[to[m] + i] = ${number};
+    }
+}
+""")
+
 COLUMNS = {1: (4, 4), 2: (4, 4), 3: (4, 4), 4: (2, 4), 5: (2, 4), 6: (2, 4)}
 """Outputs of a tile -> vectors side by side, for single pixels."""
 
@@ -45,12 +77,13 @@ def pointwise(name: str, sizes: tuple[int, ...], after: Written, before: Written
             for (int k = 0; k < in; k++) {{
                 const float *q = base + from[g * in + k] + start;
                 float *p = r->scratch + (long)k * step;
-                for (int i = 0; i < n; i += LANES)
+                for (int i = 0; i < some; i += LANES)
                     v_store(p + i, {name}_before(r, before, v_load(q + i), g * in + k, start + i));
             }}"""
     parts = [done(name, "after", after)]
     if before is not None:
         parts.append(done(name, "before", before))
+    parts.append(ONE_PIXEL.substitute(name=name, ahead=after.ahead, number=after.number, place=_place(linear)))
     for size in sizes:
         parts += [tile(name, size, 1, columns, linear=linear) for columns in (4, 2, 1)]
     parts.append(
@@ -79,4 +112,10 @@ def _pixel_tiles(name: str, size: int, linear: bool) -> str:
     if narrow == 2:
         lines = ["#if WIDE", *lines, "#endif"]
     lines += [f"for (; i + 2 * LANES <= n; i += 2 * LANES) {call(2)};", f"if (i < n) {call(1)};"]
+    source = "r->scratch + n, step, 0" if linear else "base + start + n, 0, from + g * in"
+    lines.append(f"if (lonely) {name}_one(r, a, u, b + c, {source}, in, {size}, to + c, c, start + n);")
     return "\n".join(line if line.startswith("#") else " " * 20 + line for line in lines)
+
+
+def _place(linear: bool) -> str:
+    return "(long)(k + s) * step" if linear else "off[k + s]"

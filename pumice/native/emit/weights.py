@@ -26,8 +26,8 @@ class Weights:
         return start
 
     def tobytes(self) -> bytes:
-        """All parts, little-endian."""
-        whole = np.concatenate(self.parts) if self.parts else np.zeros(0, np.float32)
+        """All parts, little-endian; and a vector more, for some are read in whole vectors."""
+        whole = np.concatenate([*self.parts, np.zeros(ALIGNED, np.float32)])
         return whole.astype("<f4").tobytes()
 
 
