@@ -5,17 +5,15 @@ from collections.abc import Iterable
 from pumice.native.emit.choice import PIXELS, PLANE, SCRATCH, Choice
 from pumice.native.ir import Conv, Operation, Program
 
-SINGLE = (PIXELS, 3 * PIXELS, SCRATCH // 2, SCRATCH)
-"""Gathered at a time by a convolution of single pixels; first-level caches hold 8 to 12 thousand numbers."""
+SINGLE = (PIXELS // 2, 2 * PIXELS, 4 * PIXELS, 8 * PIXELS)
+"""Taken at a time by a convolution of single pixels; first-level caches hold 8 to 12 thousand numbers."""
 WINDOWS = (PLANE, SCRATCH // 2, SCRATCH, 2 * SCRATCH)
 """By others; second-level caches hold 64 to 512 thousand."""
 
 
 def candidates(conv: Conv) -> tuple[Choice, ...]:
     """Choices for a convolution beside the usual one; some of them may come to the same code as that."""
-    if conv.pointwise:
-        return (Choice(gather=False), *(Choice(gather=True, numbers=numbers) for numbers in SINGLE))
-    return tuple(Choice(numbers=numbers) for numbers in WINDOWS)
+    return tuple(Choice(numbers) for numbers in (SINGLE if conv.pointwise else WINDOWS))
 
 
 def convolutions(program: Program) -> dict[int, tuple[Choice, ...]]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pumice.native.emit.choice import PLANE, SCRATCH, Choice
+from pumice.native.emit.choice import PLANE, Choice, usual
 from pumice.native.ir import Conv, MaxPool
 from pumice.native.plan import LANES
 
@@ -19,7 +19,7 @@ def windows(
     # A narrow row is read as one vector; with two phases, what the first one writes too much must miss the second one.
     seg = max(width, LANES) + (kernel[1] - 1) * dx // sx + 1 + (LANES if sx == 2 else 0)
     pitch = sx * seg
-    most = choice.numbers if choice else (PLANE if inputs <= 2 else SCRATCH)
+    most = (choice.numbers if choice else usual(conv).numbers) if isinstance(conv, Conv) else PLANE
     strip = height
     if isinstance(conv, Conv):
         fit = (most // (inputs * pitch) - reach) // sy + 1
@@ -60,9 +60,3 @@ def windows(
         batch,
     )
     return off, numbers, batch * inputs * plane + 4 * LANES
-
-
-def even(pixels: int, step: int) -> int:
-    """Steps of about the same size."""
-    count = -(-pixels // step)
-    return -(-pixels // count // LANES) * LANES if count > 1 else step

@@ -6,9 +6,9 @@ from pumice.native.emit import layers
 from pumice.native.emit.around import Kernel
 from pumice.native.emit.choice import usual
 from pumice.native.emit.depthwise import depthwise, rows_of, within
-from pumice.native.emit.geometry import even, windows
+from pumice.native.emit.geometry import windows
 from pumice.native.emit.maxima import max_pool
-from pumice.native.emit.pixels import pointwise
+from pumice.native.emit.pixels import pointwise, room
 from pumice.native.emit.tiles import blocks, tile_sizes
 from pumice.native.emit.weights import of_conv, of_linear
 from pumice.native.emit.windows import spatial
@@ -99,15 +99,9 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     common = f"{base}, from, to, r->weights + {weight}, r->weights + {bias}"
     pixels = conv.size[0] * conv.size[1]
     if conv.pointwise and not image:
-        choice = writer.choices.get(i) or usual(conv)
-        gather = choice.gather or before is not None
-        ahead = (before or writer.written(Result(), conv.size)) if gather else None
-        name = writer.kind(lambda n: pointwise(n, sizes, after, ahead), "pointwise", sizes, after, ahead)
-        step = max(choice.numbers // inputs // LANES * LANES, 4 * LANES)
-        step = min(step, -(-pixels // LANES) * LANES)
-        if gather:
-            step = even(pixels, step)
-            writer.scratch = max(writer.scratch, inputs * step)
+        name = writer.kind(lambda n: pointwise(n, sizes, after, before), "pointwise", sizes, after, before or "")
+        step = min((writer.choices.get(i) or usual(conv)).numbers // inputs, pixels)
+        writer.scratch = max(writer.scratch, room(inputs, step, gathered=before is not None))
         lines.append(f"{name}(r, {common}, {conv.groups}, {inputs}, {out}, {many}, {pixels}, {step}, &a, {first});")
         return
     kernel: Kernel | None = None
@@ -117,7 +111,14 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
         wide = -(-conv.out_size[1] // 64) * 64
         left, rows = conv.padding[1], rows_of(conv.out_size[0], out)
         name = writer.kind(
-            lambda n: depthwise(n, out, after, kernel, left, rows, wide), "depthwise", out, after, kernel, left, rows, wide
+            lambda n: depthwise(n, out, after, kernel, left, rows, wide),
+            "depthwise",
+            out,
+            after,
+            kernel,
+            left,
+            rows,
+            wide,
         )
         _, window, _ = windows(conv, inputs, out, many)
         writer.scratch = max(writer.scratch, conv.size[1] + 8 * LANES)
@@ -133,8 +134,8 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
         image,
         kernel,
     )
-    off, window, room = windows(conv, inputs, out, many, writer.choices.get(i))
-    writer.scratch = max(writer.scratch, room)
+    off, window, need = windows(conv, inputs, out, many, writer.choices.get(i))
+    writer.scratch = max(writer.scratch, need)
     lines += [table("off", off), f"static const Window s = {{{', '.join(map(str, window))}}};"]
     lines.append(f"{name}(r, {common}, off, &s, &a, {first});")
 
@@ -144,8 +145,8 @@ def _max_pool(writer: Writer, pool: MaxPool, lines: list[str]) -> None:
     kernel: Kernel = (pool.kernel, pool.stride)
     name = writer.kind(lambda n: max_pool(n, after, kernel), "maxpool", after, kernel)
     writer.operands("a", after, lines)
-    _, window, room = windows(pool, 1, 1, 1)
-    writer.scratch = max(writer.scratch, room)
+    _, window, need = windows(pool, 1, 1, 1)
+    writer.scratch = max(writer.scratch, need)
     lines += [table("from", writer.places(pool.inputs)), table("to", writer.places(pool.outputs))]
     lines.append(f"static const Window s = {{{', '.join(map(str, window))}}};")
     lines.append(f"{name}(r, r->arena, from, to, &s, &a);")
