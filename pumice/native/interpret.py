@@ -70,9 +70,10 @@ def _layer(operation: Any, x: Tensor, value: Any) -> Tensor:
         return x.mean((1, 2), keepdim=True)
     (top, left), (height, width) = operation.padding, operation.out_size
     kernel = operation.kernel if isinstance(operation, MaxPool) else operation.weight.shape[2:]
+    dilation = operation.dilation if isinstance(operation, Conv) else (1, 1)
     need = [
         (size - 1) * step + (k - 1) * d + 1
-        for size, step, k, d in zip((height, width), operation.stride, kernel, operation.dilation, strict=True)
+        for size, step, k, d in zip((height, width), operation.stride, kernel, dilation, strict=True)
     ]
     if isinstance(operation, Conv):
         x = value(operation.before, x)
@@ -81,5 +82,5 @@ def _layer(operation: Any, x: Tensor, value: Any) -> Tensor:
     x = functional.pad(x, (left, max(columns, 0), top, max(rows, 0)), value=outside)[None, :, : need[0], : need[1]]
     if isinstance(operation, Conv):
         weight, bias = (torch.from_numpy(np.asarray(part)).double() for part in (operation.weight, operation.bias))
-        return functional.conv2d(x, weight, bias, operation.stride, 0, operation.dilation, operation.groups)[0]
-    return functional.max_pool2d(x, kernel, operation.stride, 0, operation.dilation)[0]
+        return functional.conv2d(x, weight, bias, operation.stride, 0, dilation, operation.groups)[0]
+    return functional.max_pool2d(x, kernel, operation.stride, 0)[0]

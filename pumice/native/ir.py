@@ -63,7 +63,6 @@ class MaxPool:
     kernel: Size
     stride: Size
     padding: Size
-    dilation: Size = (1, 1)
     after: Expression = field(default_factory=Result)
 
 

@@ -113,6 +113,8 @@ def _max_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
     planes, size = _image(reader, node, given["self"])
     if _pair(given["dilation"]) != (1, 1):
         raise reader.refuse(node, "dilated")
+    if max(_pair(given["padding"])) > 16:  # more than lies before the first plane
+        raise reader.refuse(node, "with more than 16 rows or columns around an image")
     kernel = _pair(given["kernel_size"])
     stride = _pair(given["stride"] or kernel)
     out_size: Size = tuple(node.meta["shape"][-2:])

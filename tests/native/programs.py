@@ -86,14 +86,13 @@ class Draft:
         kernel: Size,
         stride: Size,
         padding: Size = (0, 0),
-        dilation: Size = (1, 1),
         after: Callable[[Size], Expression] | Expression = RESULT,
     ) -> Planes:
         size = self.size_of(inputs)
-        whole = [(size[i] + 2 * padding[i] - (kernel[i] - 1) * dilation[i] - 1) // stride[i] + 1 for i in range(2)]
+        whole = [(size[i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in range(2)]
         out = self.fresh(len(inputs), (whole[0], whole[1]))
         then = after((whole[0], whole[1])) if callable(after) else after
-        how = (kernel, stride, padding, dilation, then)
+        how = (kernel, stride, padding, then)
         self.operations.append(MaxPool("max", inputs, out, size, (whole[0], whole[1]), *how))
         return out
 

@@ -1,4 +1,4 @@
-"""Planes copied with what is around them, for layers that see windows."""
+"""Planes copied with zeros around them, for layers that see windows."""
 
 from string import Template
 
@@ -17,7 +17,7 @@ typedef struct {
 """
 
 ROWS_AROUND = Template("""
-/* Rows of a plane with what is around them, columns that a stride apart in the image side by side.  Whole vectors are
+/* Rows of a plane with zeros around them, columns that a stride apart in the image side by side.  Whole vectors are
    written, left to right, so that what one writes too much the next one covers. */
 INLINE void ${name}_rows(const Run *r, const float *q, float *p, const Window *s, int first, int rows,
         const Operands *a, int o) {
@@ -27,9 +27,9 @@ INLINE void ${name}_rows(const Run *r, const float *q, float *p, const Window *s
     for (int y = first; y < first + rows; y++, p += step * seg) {
         const float *z = q + (long)y * width;
         if (y < 0 || y >= s->height) {
-            for (int j = 0; j < step * seg; j += LANES) v_store(p + j, v_set(${outside}));
+            for (int j = 0; j < step * seg; j += LANES) v_store(p + j, v_set(0.0f));
         } else if (step == 1) {
-            for (int j = 0; j < left; j += LANES) v_store(p + j, v_set(${outside}));
+            for (int j = 0; j < left; j += LANES) v_store(p + j, v_set(0.0f));
             float *d = p + left;
             int j = 0;
             for (; j + LANES <= width; j += LANES) {
@@ -40,12 +40,12 @@ INLINE void ${name}_rows(const Run *r, const float *q, float *p, const Window *s
                 const V x = ${some}(z + j, width - j);
                 v_store(d + j, ${vector});
             }
-            for (j = width; left + j < s->used; j += LANES) v_store(d + j, v_set(${outside}));
+            for (j = width; left + j < s->used; j += LANES) v_store(d + j, v_set(0.0f));
         } else if (step == 2) {
             float *even = p + (left & 1) * seg, *odd = p + (~left & 1) * seg;
             for (int j = 0; j < left; j += LANES) {
-                v_store(even + j, v_set(${outside}));
-                v_store(odd + j, v_set(${outside}));
+                v_store(even + j, v_set(0.0f));
+                v_store(odd + j, v_set(0.0f));
             }
             even += left / 2, odd += (left + 1) / 2;
             int j = 0;
@@ -64,11 +64,11 @@ INLINE void ${name}_rows(const Run *r, const float *q, float *p, const Window *s
                 even += (more + 1) / 2, odd += more / 2;
             }
             const float *end = p + (left & 1) * seg + s->used;
-            for (; even < end; even += LANES) v_store(even, v_set(${outside}));
+            for (; even < end; even += LANES) v_store(even, v_set(0.0f));
             end = p + (~left & 1) * seg + s->used;
-            for (; odd < end; odd += LANES) v_store(odd, v_set(${outside}));
+            for (; odd < end; odd += LANES) v_store(odd, v_set(0.0f));
         } else {
-            for (int j = 0; j < step * seg; j++) p[j] = ${outside};
+            for (int j = 0; j < step * seg; j++) p[j] = 0.0f;
             for (int j = 0; j < width; j++) {
                 const float x = z[j];
                 p[(j + left) % step * seg + (j + left) / step] = ${number};
@@ -79,15 +79,13 @@ INLINE void ${name}_rows(const Run *r, const float *q, float *p, const Window *s
 """)
 
 
-def around(name: str, before: Written | None, *, image: bool, outside: str = "0.0f") -> str:
+def around(name: str, before: Written | None, *, image: bool) -> str:
     """A function NAME_rows that copies rows of a plane.
 
     before: done to each number.  image: it reads the caller's memory, which ends with the image.
-    outside: what is around.
     """
     return ROWS_AROUND.substitute(
         name=name,
-        outside=outside,
         ahead=before.ahead if before else "",
         vector=before.vector if before else "x",
         number=before.number if before else "x",

@@ -64,11 +64,13 @@ MAYBE void ${name}(const Run *r, const int32_t *from, const int32_t *to, const f
 
 
 def within(conv: Conv) -> bool:
-    """Whether a convolution's planes can be read where they lie.
+    """Whether the planes of a convolution with one or two outputs each can be read where they lie.
 
     Steps across are 1 or 2 columns; no more zeros lie beside a row than its windows reach beyond their first column;
     and what is read beside a plane is not more than there is around the arena.
     """
+    if conv.weight.shape[1] > 1 or len(conv.weight) > 2 * conv.groups or conv.dilation != (1, 1):
+        return False
     left, width, across = conv.padding[1], conv.weight.shape[3], conv.stride[1]
     right = (conv.out_size[1] - 1) * across + width - left - conv.size[1]
     return across <= 2 and left + right < width and max(left, right) <= LANES

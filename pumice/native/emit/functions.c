@@ -87,6 +87,11 @@ INLINE V v_load(const float *p) {
     return x;
 }
 INLINE void v_store(float *p, V x) { memcpy(p, &x, sizeof x); }
+INLINE void v_store_some(float *p, V x, int n) {
+    float all[LANES];
+    memcpy(all, &x, sizeof x);
+    for (int i = 0; i < n; i++) p[i] = all[i];
+}
 
 INLINE V v_load_over(const float *p, int n) {
     (void)n;
@@ -130,6 +135,17 @@ INLINE V v_max(V a, V b) { return v_pick(a > b, a, b); }
 INLINE V v_min(V a, V b) { return v_pick(a < b, a, b); }
 #endif
 INLINE V v_abs(V x) { return v_bits(v_int(x) & 0x7fffffff); }
+/* Numbers of two vectors by turns: the lower half of both, and the higher. */
+#if LANES == 16
+#define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif LANES == 8
+#define LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define LOW 0, 4, 1, 5
+#define HIGH 2, 6, 3, 7
+#endif
 /* Every second number of two vectors, first those of the lower quarters of both and so on, which takes one instruction;
    v_ordered brings them in order, in which number ORDER[i] comes from place i. */
 #if LANES == 16
@@ -164,12 +180,16 @@ INLINE V v_odd(V a, V b) { return __builtin_shufflevector(a, b, ODD); }
 INLINE V v_evens(V a, V b) { return __builtin_shufflevector(a, b, EVENS); }
 INLINE V v_odds(V a, V b) { return __builtin_shufflevector(a, b, ODDS); }
 INLINE V v_ordered(V a) { return __builtin_shufflevector(a, a, ORDERED); }
+INLINE V v_low(V a, V b) { return __builtin_shufflevector(a, b, LOW); }
+INLINE V v_high(V a, V b) { return __builtin_shufflevector(a, b, HIGH); }
 #else
 INLINE V v_even(V a, V b) { return __builtin_shuffle(a, b, (VI){EVEN}); }
 INLINE V v_odd(V a, V b) { return __builtin_shuffle(a, b, (VI){ODD}); }
 INLINE V v_evens(V a, V b) { return __builtin_shuffle(a, b, (VI){EVENS}); }
 INLINE V v_odds(V a, V b) { return __builtin_shuffle(a, b, (VI){ODDS}); }
 INLINE V v_ordered(V a) { return __builtin_shuffle(a, (VI){ORDERED}); }
+INLINE V v_low(V a, V b) { return __builtin_shuffle(a, b, (VI){LOW}); }
+INLINE V v_high(V a, V b) { return __builtin_shuffle(a, b, (VI){HIGH}); }
 #endif
 INLINE float v_sum(V x) {
     float s = 0.0f;
@@ -207,6 +227,8 @@ INLINE V v_odd(V a, V b) {
 INLINE V v_evens(V a, V b) { return v_even(a, b); }
 INLINE V v_odds(V a, V b) { return v_odd(a, b); }
 INLINE V v_ordered(V a) { return a; }
+INLINE V v_low(V a, V b) { return v_even(a, b); }
+INLINE V v_high(V a, V b) { return v_odd(a, b); }
 INLINE V v_exp(const Run *r, V x) {
     (void)r;
     return s_exp(x);

@@ -3,29 +3,27 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pumice.native.emit.choice import PLANE, Choice, usual
-from pumice.native.ir import Conv, MaxPool
+from pumice.native.emit.choice import Choice, usual
+from pumice.native.ir import Conv
 from pumice.native.plan import LANES
 
 
 def windows(
-    conv: Conv | MaxPool, inputs: int, out: int, many: int, choice: Choice | None = None
+    conv: Conv, inputs: int, out: int, many: int, choice: Choice | None = None
 ) -> tuple[NDArray[np.int64], tuple[int, ...], int]:
     """How a layer's windows lie in the scratch: offset of each tap, the numbers of a Window, and the room it needs."""
-    kernel = conv.weight.shape[2:] if isinstance(conv, Conv) else conv.kernel
+    kernel = conv.weight.shape[2:]
     (sy, sx), (dy, dx) = conv.stride, conv.dilation
     height, width = conv.out_size
     reach = (kernel[0] - 1) * dy + 1
     # A narrow row is read as one vector; with two phases, what the first one writes too much must miss the second one.
     seg = max(width, LANES) + (kernel[1] - 1) * dx // sx + 1 + (LANES if sx == 2 else 0)
     pitch = sx * seg
-    most = (choice.numbers if choice else usual(conv).numbers) if isinstance(conv, Conv) else PLANE
-    strip = height
-    if isinstance(conv, Conv):
-        fit = (most // (inputs * pitch) - reach) // sy + 1
-        strip = min(max(fit, 4 if inputs <= 2 else 1), height)
-        strip = -(-height // -(-height // strip))
-        strip = min(-(-strip // 4) * 4, height) if strip > 4 else strip
+    most = (choice or usual(conv)).numbers
+    fit = (most // (inputs * pitch) - reach) // sy + 1
+    strip = min(max(fit, 4 if inputs <= 2 else 1), height)
+    strip = -(-height // -(-height // strip))
+    strip = min(-(-strip // 4) * 4, height) if strip > 4 else strip
     used = width + (kernel[1] - 1) * dx // sx + 1
     plane = ((strip - 1) * sy + reach) * pitch
     if plane % 256 == 0:
@@ -38,10 +36,9 @@ def windows(
             for kx in range(kernel[1])
         ]
     )
-    groups = conv.groups if isinstance(conv, Conv) else len(conv.inputs)
-    batch = 1 if strip < height else min(max(most // (inputs * plane), 1), groups)
+    batch = 1 if strip < height else min(max(most // (inputs * plane), 1), conv.groups)
     numbers = (
-        groups,
+        conv.groups,
         inputs,
         out,
         many,

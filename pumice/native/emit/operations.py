@@ -12,6 +12,7 @@ from pumice.native.emit.pixels import pointwise, room
 from pumice.native.emit.tiles import blocks, tile_sizes
 from pumice.native.emit.weights import of_conv, of_linear
 from pumice.native.emit.windows import spatial
+from pumice.native.emit.winograd import geometry, in_squares, transformed, winograd
 from pumice.native.emit.writer import Writer, table
 from pumice.native.expression import Result
 from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Operation, Spread
@@ -84,7 +85,8 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     before = None if isinstance(conv.before, Result) else writer.written(conv.before, conv.size)
     out, inputs = len(conv.weight) // conv.groups, conv.weight.shape[1]
     sizes, many = tile_sizes(out), blocks(out)[1]
-    weight, bias = writer.weights.add(of_conv(conv)), writer.weights.add(conv.bias)
+    squares = not image and in_squares(conv)
+    weight, bias = writer.weights.add(transformed(conv) if squares else of_conv(conv)), writer.weights.add(conv.bias)
     writer.operands("a", after, lines)
     if before is not None:
         writer.operands("b", before, lines)
@@ -104,10 +106,15 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
         writer.scratch = max(writer.scratch, room(inputs, step, gathered=before is not None))
         lines.append(f"{name}(r, {common}, {conv.groups}, {inputs}, {out}, {many}, {pixels}, {step}, &a, {first});")
         return
-    kernel: Kernel | None = None
-    if inputs == 1 and out <= 2 and conv.dilation == (1, 1):
-        kernel = ((conv.weight.shape[2], conv.weight.shape[3]), conv.stride)
-    if kernel and not image and before is None and within(conv):
+    if squares:
+        name = writer.kind(lambda n: winograd(n, sizes, after, before), "winograd", sizes, after, before or "")
+        window, numbers, need = geometry(conv)
+        writer.scratch = max(writer.scratch, need)
+        lines.append(f"static const Window s = {{{', '.join(map(str, window))}}};")
+        lines.append(f"{name}(r, {common}, &s, {', '.join(map(str, numbers))}, &a, {first});")
+        return
+    if within(conv) and not image and before is None:
+        kernel: Kernel = ((conv.weight.shape[2], conv.weight.shape[3]), conv.stride)
         wide = -(-conv.out_size[1] // 64) * 64
         left, rows = conv.padding[1], rows_of(conv.out_size[0], out)
         name = writer.kind(
@@ -126,13 +133,12 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
         lines.append(f"{name}(r, from, to, r->weights + {weight}, r->weights + {bias}, &s, &a);")
         return
     name = writer.kind(
-        lambda n: spatial(n, sizes, after, before, image=image, window_of=kernel),
+        lambda n: spatial(n, sizes, after, before, image=image),
         "spatial",
         sizes,
         after,
         before or "",
         image,
-        kernel,
     )
     off, window, need = windows(conv, inputs, out, many, writer.choices.get(i))
     writer.scratch = max(writer.scratch, need)
@@ -145,11 +151,9 @@ def _max_pool(writer: Writer, pool: MaxPool, lines: list[str]) -> None:
     kernel: Kernel = (pool.kernel, pool.stride)
     name = writer.kind(lambda n: max_pool(n, after, kernel), "maxpool", after, kernel)
     writer.operands("a", after, lines)
-    _, window, need = windows(pool, 1, 1, 1)
-    writer.scratch = max(writer.scratch, need)
     lines += [table("from", writer.places(pool.inputs)), table("to", writer.places(pool.outputs))]
-    lines.append(f"static const Window s = {{{', '.join(map(str, window))}}};")
-    lines.append(f"{name}(r, r->arena, from, to, &s, &a);")
+    numbers = ", ".join(map(str, (len(pool.inputs), *pool.size, *pool.out_size, *pool.padding)))
+    lines.append(f"{name}(r, from, to, {numbers}, &a);")
 
 
 def _spread(writer: Writer, operation: Spread, lines: list[str]) -> None:

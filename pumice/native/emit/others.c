@@ -21,6 +21,28 @@ INLINE void linear_32(const float *w, const float *b, const float *x, int n, flo
     for (int j = 0; j < 32 / LANES; j++) v_store(y + j * LANES, first[j] + second[j]);
 }
 
+/* Every step-th number, of n that may be read. */
+INLINE V v_every(const float *p, int step, int n) {
+    float some[LANES] = {0};
+    for (int i = 0; i < LANES && i * step < n; i++) some[i] = p[i * step];
+    return v_load(some);
+}
+
+/* Columns from `at`, each step-th one, as v_evens takes them if each second one; those outside as if there were nothing
+   for a maximum. */
+#if LANES > 1
+INLINE V v_within(V x, int at, int step, int width) {
+    VI column;
+    for (int i = 0; i < LANES; i++) column[i] = at + step * (step == 2 ? ORDER[i] : i);
+    return v_pick((column >= 0) & (column < width), x, v_set(-INFINITY));
+}
+#else
+INLINE V v_within(V x, int at, int step, int width) {
+    (void)step;
+    return at >= 0 && at < width ? x : -INFINITY;
+}
+#endif
+
 /* The numbers that are read, side by side. */
 MAYBE const float *gathered(const Run *r, const int32_t *from, int n) {
     for (int k = 0; k < n; k++) r->scratch[k] = r->arena[from[k]];

@@ -2,10 +2,10 @@
 
 from string import Template
 
-from pumice.native.emit.around import Kernel, around
+from pumice.native.emit.around import around
 from pumice.native.emit.done import done
 from pumice.native.emit.expressions import Written
-from pumice.native.emit.tiles import stored, tile
+from pumice.native.emit.tiles import tile
 
 SPATIAL = Template("""
 MAYBE void ${name}(const Run *r, const float *base, const int32_t *from, const int32_t *to, const float *w,
@@ -48,48 +48,27 @@ def spatial(
     before: Written | None,
     *,
     image: bool,
-    window_of: Kernel | None = None,
 ) -> str:
     """The C of all convolutions of windows whose tiles have these numbers of outputs.
 
     image: they read the caller's memory, which ends with the image.
-    window_of: kernel and stride, where each output sees one plane and its tiles are written for them.
     """
     big, small = sizes[0], sizes[-1]
     parts = [done(name, "after", after)]
     for size in sizes:
-        if window_of:
-            parts += [_window(name, size, rows, *window_of) for rows in (4, 3, 2, 1)]
-            continue
         heights = sorted({*ROWS[size], 1})
         parts += [tile(name, size, rows, columns, linear=False) for rows in heights for columns in (1, 2)]
     parts.append(around(name, before, image=image))
-    rows_of = _window_tiles if window_of else _row_tiles
     parts.append(
         SPATIAL.substitute(
             name=name,
             big=big,
             small=small,
-            big_rows=rows_of(name, big),
-            small_rows="" if small == big else f"else {{\n{rows_of(name, small)}\n                    }}",
+            big_rows=_row_tiles(name, big),
+            small_rows="" if small == big else f"else {{\n{_row_tiles(name, small)}\n                    }}",
         )
     )
     return "".join(parts)
-
-
-def _window_tiles(name: str, size: int) -> str:
-    lines = ["(void)off;", "for (int y = 0; y < rows;) {", "    const int left = rows - y, high = left < 4 ? left : 4;"]
-    lines.append("    const float *q = in + (long)y * s->stride_y * pitch;")
-    lines.append("    const int width = s->out_width, at = (y0 + y) * width;")
-    lines.append("    for (int k = 0; k < width; k += LANES) {")
-    lines.append("        const int x = k + LANES > width && width >= LANES ? width - LANES : k;")
-    for high in (4, 3, 2, 1):
-        test = f"{'else ' if high < 4 else ''}{f'if (high == {high}) ' if high > 1 else ''}"
-        lines.append(
-            f"        {test}{name}_{size}x{high}(r, a, u, b + c, q + x, pitch, s->seg, to + c, width, c, at + x);"
-        )
-    lines += ["    }", "    y += high;", "}"]
-    return "\n".join(" " * 24 + line for line in lines)
 
 
 def _row_tiles(name: str, size: int) -> str:
@@ -125,38 +104,3 @@ def _row_tiles(name: str, size: int) -> str:
         ]
     lines += ["    y += high;", "}"]
     return "\n".join(" " * 20 + line for line in lines)
-
-
-def _window(name: str, outputs: int, rows: int, kernel: tuple[int, int], stride: tuple[int, int]) -> str:
-    """A function that computes a vector of pixels in each of several rows of `outputs` channels from one plane.
-
-    Every vector of the plane is loaded once and goes into all rows that see it.
-    """
-    (height, width), (down, across) = kernel, stride
-    sums = {(m, row): f"s{m}{'abcd'[row]}" for m in range(outputs) for row in range(rows)}
-    lines = [
-        f"INLINE void {name}_{outputs}x{rows}(const Run *r, const Operands *a, const float *w, const float *b,",
-        "        const float *in, int pitch, int seg, const int32_t *to, int out_row, int o, int i) {",
-    ]
-    for m in range(outputs):
-        first = sums[m, 0]
-        others = "".join(f", {sums[m, row]} = {first}" for row in range(1, rows))
-        lines.append(f"    V {first} = v_set(b[{m}]){others};")
-    lines.append("    V x;")
-    for y in range((rows - 1) * down + height):
-        for k in range(width):
-            place = f"{y} * pitch + {k % across} * seg + {k // across}"
-            seen = [(row, y - row * down) for row in range(rows) if 0 <= y - row * down < height]
-            if not seen:
-                continue
-            lines.append(f"    x = v_load(in + {place});")
-            lines += [
-                f"    {sums[m, row]} += v_set(w[{(tap * width + k) * outputs + m}]) * x;"
-                for row, tap in seen
-                for m in range(outputs)
-            ]
-    results = [(m, f" + {row} * out_row" if row else "", sums[m, row]) for m in range(outputs) for row in range(rows)]
-    lines += stored(name, outputs, results)
-    unused = [f"(void){one};" for one, used in (("seg", across > 1 and width > 1), ("out_row", rows > 1)) if not used]
-    unused += ["(void)pitch;"] if (rows - 1) * down + height == 1 else []
-    return "\n".join([*lines, *([f"    {' '.join(unused)}"] if unused else []), "}"]) + "\n"
