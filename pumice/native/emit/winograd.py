@@ -106,10 +106,12 @@ MAYBE void ${name}(const Run *r, const float *base, const int32_t *from, const i
         for (int first = 0; first < down; first += strip) {
             const int rows = down - first < strip ? down - first : strip;
             for (int k = 0; k < in; k++) {
-                ${name}_rows(r, base + from[g * in + k], plane, s, 2 * first - s->top, 2 * rows + 2, before, g * in + k);
+                const float *q = base + from[g * in + k];
+                ${name}_rows(r, q, plane, s, 2 * first - s->top, 2 * rows + 2, before, g * in + k);
                 for (int y = 0; y < rows; y++)
                     for (int x = 0; x < across; x += LANES)
-                        ${name}_image(plane + 2L * y * pitch + x, s->seg, pitch, v + (long)k * room + y * across + x, next);
+                        ${name}_image(plane + 2L * y * pitch + x, s->seg, pitch,
+                            v + (long)k * room + y * across + x, next);
             }
             const float *u = w + (long)g * 16 * in * out;
             for (int o = g * out, block = 0; o < (g + 1) * out; block++) {
@@ -127,8 +129,8 @@ ${small_tiles}
                 for (int j = 0; j < size; j++, o++)
                     for (int y = 0; y < rows; y++)
                         for (int x = (across - 1) / LANES * LANES; x >= 0; x -= LANES)
-                            ${name}_results(r, a, sums + (long)j * room + y * across + x, (long)size * room, b[o], to[o],
-                                o, 2 * (first + y), 2 * x, s);
+                            ${name}_results(r, a, sums + (long)j * room + y * across + x, (long)size * room, b[o],
+                                to[o], o, 2 * (first + y), 2 * x, s);
             }
         }
 }
