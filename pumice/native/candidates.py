@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pumice.native.emit.choice import PIXELS, PLANE, SCRATCH, Choice
+from pumice.native.emit.choice import PIXELS, PLANE, SCRATCH, SQUARES, Choice, squarable
 from pumice.native.ir import Conv, Operation, Program
 
 SINGLE = (PIXELS // 2, 2 * PIXELS, 4 * PIXELS, 8 * PIXELS)
@@ -13,7 +13,10 @@ WINDOWS = (PLANE, SCRATCH // 2, SCRATCH, 2 * SCRATCH)
 
 def candidates(conv: Conv) -> tuple[Choice, ...]:
     """Choices for a convolution beside the usual one; some of them may come to the same code as that."""
-    return tuple(Choice(numbers) for numbers in (SINGLE if conv.pointwise else WINDOWS))
+    if conv.pointwise:
+        return tuple(Choice(numbers) for numbers in SINGLE)
+    squares = tuple(Choice(n, squares=True) for n in (SQUARES // 2, SQUARES, 2 * SQUARES)) if squarable(conv) else ()
+    return (*(Choice(numbers) for numbers in WINDOWS), *squares)
 
 
 def convolutions(program: Program) -> dict[int, tuple[Choice, ...]]:

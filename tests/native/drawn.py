@@ -89,7 +89,7 @@ class _Drawing:
 
     def conv(self, kind: str) -> None:
         draft, chance = self.draft, self.chance
-        from_image = chance.random() < 0.5
+        from_image = kind != "squares" and chance.random() < 0.5
         size = draft.size if from_image else self.image()
         if kind == "pointwise":
             kernel, stride, dilation, padding, more = ONE, ONE, ONE, (0, 0), (0, 0)
@@ -97,6 +97,8 @@ class _Drawing:
             kernel = chance.choice([(3, 3), (2, 2), (5, 5), (1, 3), (3, 1), (1, 5), (4, 1), (1, 1), (3, 2), (1, 7)])
             stride = chance.choice([ONE, ONE, (2, 2), (2, 2), (1, 2), (2, 1), (3, 3), (1, 4)])
             dilation = chance.choice([ONE, ONE, ONE, (2, 2), (1, 3), (3, 2)])
+            if kind == "squares":
+                kernel, stride, dilation = (3, 3), ONE, ONE
             reach = [(kernel[i] - 1) * dilation[i] + 1 for i in range(2)]
             padding = (chance.randint(0, reach[0] - 1), chance.randint(0, reach[1] - 1))
             if chance.random() < 0.1:
@@ -126,8 +128,8 @@ class _Drawing:
             if ONE in self.pools and chance.random() < 0.5:
                 before = Call("mul", (before, Read(self.planes(ONE, len(inputs)))))
         count = per_out * groups
-        if chance.randint(0, 2) == 0:
-            self.choices[place] = Choice(chance.random() < 0.5, chance.choice([64, 1000, 48 * 1024]))
+        if kind == "squares" or chance.randint(0, 2) == 0:
+            self.choices[place] = Choice(chance.choice([64, 1000, 48 * 1024]), squares=kind == "squares")
         outputs = draft.conv(
             inputs,
             count,
@@ -141,11 +143,11 @@ class _Drawing:
             after=lambda out: self.then(RESULT, out, count),
         )
         where = "of the image" if from_image else ""
-        gather = self.choices.get(place, "")
+        choice = self.choices.get(place, "")
         self.made(
             f"{kind} {where} {kernel} {size} -> {draft.size_of(outputs)}, groups {groups} of {per_in} -> {per_out}, "
             f"stride {stride}, padding {padding} {more}, dilation {dilation}, before {_said(before)}, "
-            f"after {_said(draft.operations[place].after)} {gather}",  # type: ignore[union-attr]
+            f"after {_said(draft.operations[place].after)} {choice}",  # type: ignore[union-attr]
             outputs,
         )
 
@@ -184,7 +186,7 @@ class _Drawing:
         copies = draft.conv(draft.image, len(draft.image) + 3, after=RESULT)
         self.made("first", copies)
         for kind in self.chance.sample(self.kinds, len(self.kinds)):
-            if kind in ("pointwise", "dense", "depthwise", "grouped"):
+            if kind in ("pointwise", "dense", "depthwise", "grouped", "squares"):
                 self.conv(kind)
             else:
                 getattr(self, kind)()
@@ -199,7 +201,10 @@ def _said(expression: Expression) -> str:
     return "read" if isinstance(expression, Read) else "x"
 
 
-KINDS = ("dense", "pointwise", "depthwise", "grouped", "pointwise", "dense", "max_pool", "mean", "linear", "map")
+KINDS = (
+    *("dense", "pointwise", "depthwise", "grouped", "pointwise", "dense", "squares", "depthwise", "squares"),
+    *("max_pool", "mean", "linear", "map", "max_pool"),
+)
 
 
 def drawn(seed: int, kinds: tuple[str, ...] = KINDS) -> Drawn:

@@ -12,6 +12,8 @@ PLANE = 6 * 1024
 PIXELS = 2 * 1024
 """The same for convolutions of single pixels: a quarter of a first-level cache, while all tiles of outputs go over
 them."""
+SQUARES = 64 * 1024
+"""The same for convolutions in squares: of transformed numbers of a group."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +21,31 @@ class Choice:
     """How a convolution runs.
 
     numbers: how many it takes at a time, about.
+    squares: whether in squares (`emit.winograd`), where that is possible.
     """
 
     numbers: int
+    squares: bool = False
 
 
 def usual(conv: Conv) -> Choice:
-    """A rule of thumb from cache sizes."""
+    """A rule of thumb."""
     if conv.pointwise:
         return Choice(PIXELS)
+    if squarable(conv) and _cheaper(conv):
+        return Choice(SQUARES, squares=True)
     return Choice(PLANE if conv.weight.shape[1] <= 2 else SCRATCH)
+
+
+def squarable(conv: Conv) -> bool:
+    """Whether a convolution can run in squares."""
+    return conv.weight.shape[2:] == (3, 3) and conv.stride == (1, 1) and conv.dilation == (1, 1)
+
+
+def _cheaper(conv: Conv) -> bool:
+    """Whether squares cost less: vectors of 8 products, and what transforms take beside them, as measured."""
+    (height, width), inputs, out = conv.out_size, conv.weight.shape[1], len(conv.weight) // conv.groups
+    down, across = -(-height // 2), -(-width // 2)
+    windows = 9 * height * -(-width // 8) * inputs * out
+    squares = 16 * -(-down * across // 8) * inputs * out + 70 * down * -(-across // 8) * (inputs + out)
+    return 1.1 * squares < windows

@@ -3,15 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pumice.native.emit.choice import Choice, usual
 from pumice.native.ir import Conv
 from pumice.native.plan import LANES
 
 
-def windows(
-    conv: Conv, inputs: int, out: int, many: int, choice: Choice | None = None
-) -> tuple[NDArray[np.int64], tuple[int, ...], int]:
-    """How a layer's windows lie in the scratch: offset of each tap, the numbers of a Window, and the room it needs."""
+def windows(conv: Conv, inputs: int, out: int, many: int, most: int) -> tuple[NDArray[np.int64], tuple[int, ...], int]:
+    """How a layer's windows lie in the scratch: offset of each tap, the numbers of a Window, and the room it needs.
+
+    most: numbers that are gathered at a time, where one plane does not need more.
+    """
     kernel = conv.weight.shape[2:]
     (sy, sx), (dy, dx) = conv.stride, conv.dilation
     height, width = conv.out_size
@@ -19,7 +19,6 @@ def windows(
     # A narrow row is read as one vector; with two phases, what the first one writes too much must miss the second one.
     seg = max(width, LANES) + (kernel[1] - 1) * dx // sx + 1 + (LANES if sx == 2 else 0)
     pitch = sx * seg
-    most = (choice or usual(conv)).numbers
     fit = (most // (inputs * pitch) - reach) // sy + 1
     strip = min(max(fit, 4 if inputs <= 2 else 1), height)
     strip = -(-height // -(-height // strip))

@@ -4,7 +4,7 @@ import numpy as np
 
 from pumice.native.emit import layers
 from pumice.native.emit.around import Kernel
-from pumice.native.emit.choice import usual
+from pumice.native.emit.choice import squarable, usual
 from pumice.native.emit.depthwise import depthwise, rows_of, within
 from pumice.native.emit.geometry import windows
 from pumice.native.emit.maxima import max_pool
@@ -12,7 +12,7 @@ from pumice.native.emit.pixels import pointwise, room
 from pumice.native.emit.tiles import blocks, tile_sizes
 from pumice.native.emit.weights import of_conv, of_linear
 from pumice.native.emit.windows import spatial
-from pumice.native.emit.winograd import geometry, in_squares, transformed, winograd
+from pumice.native.emit.winograd import geometry, transformed, winograd
 from pumice.native.emit.writer import Writer, table
 from pumice.native.expression import Result
 from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Operation, Spread
@@ -85,7 +85,8 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     before = None if isinstance(conv.before, Result) else writer.written(conv.before, conv.size)
     out, inputs = len(conv.weight) // conv.groups, conv.weight.shape[1]
     sizes, many = tile_sizes(out), blocks(out)[1]
-    squares = not image and in_squares(conv)
+    choice = writer.choices.get(i) or usual(conv)
+    squares = choice.squares and squarable(conv) and not image
     weight, bias = writer.weights.add(transformed(conv) if squares else of_conv(conv)), writer.weights.add(conv.bias)
     writer.operands("a", after, lines)
     if before is not None:
@@ -102,13 +103,13 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     pixels = conv.size[0] * conv.size[1]
     if conv.pointwise and not image:
         name = writer.kind(lambda n: pointwise(n, sizes, after, before), "pointwise", sizes, after, before or "")
-        step = min((writer.choices.get(i) or usual(conv)).numbers // inputs, pixels)
+        step = min(choice.numbers // inputs, pixels)
         writer.scratch = max(writer.scratch, room(inputs, step, gathered=before is not None))
         lines.append(f"{name}(r, {common}, {conv.groups}, {inputs}, {out}, {many}, {pixels}, {step}, &a, {first});")
         return
     if squares:
         name = writer.kind(lambda n: winograd(n, sizes, after, before), "winograd", sizes, after, before or "")
-        window, numbers, need = geometry(conv)
+        window, numbers, need = geometry(conv, choice.numbers)
         writer.scratch = max(writer.scratch, need)
         lines.append(f"static const Window s = {{{', '.join(map(str, window))}}};")
         lines.append(f"{name}(r, {common}, &s, {', '.join(map(str, numbers))}, &a, {first});")
@@ -127,7 +128,7 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
             rows,
             wide,
         )
-        _, window, _ = windows(conv, inputs, out, many)
+        _, window, _ = windows(conv, inputs, out, many, choice.numbers)
         writer.scratch = max(writer.scratch, conv.size[1] + 8 * LANES)
         lines.append(f"static const Window s = {{{', '.join(map(str, window))}}};")
         lines.append(f"{name}(r, from, to, r->weights + {weight}, r->weights + {bias}, &s, &a);")
@@ -140,7 +141,7 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
         before or "",
         image,
     )
-    off, window, need = windows(conv, inputs, out, many, writer.choices.get(i))
+    off, window, need = windows(conv, inputs, out, many, choice.numbers)
     writer.scratch = max(writer.scratch, need)
     lines += [table("off", off), f"static const Window s = {{{', '.join(map(str, window))}}};"]
     lines.append(f"{name}(r, {common}, off, &s, &a, {first});")

@@ -18,23 +18,7 @@ from pumice.native.emit.tiles import OUTPUTS, blocks
 from pumice.native.ir import Conv
 from pumice.native.plan import LANES
 
-NUMBERS = 64 * 1024
-"""Transformed numbers of a group that are made at a time: about a second-level cache."""
 WEIGHTS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-
-
-def in_squares(conv: Conv) -> bool:
-    """Whether a convolution is faster so.
-
-    What is counted is vectors of 8: products, and what the transforms take beside them, as measured.
-    """
-    if conv.weight.shape[2:] != (3, 3) or conv.stride != (1, 1) or conv.dilation != (1, 1):
-        return False
-    (height, width), inputs, out = conv.out_size, conv.weight.shape[1], len(conv.weight) // conv.groups
-    down, across = -(-height // 2), -(-width // 2)
-    plain = 9 * height * -(-width // 8) * inputs * out
-    squares = 16 * -(-down * across // 8) * inputs * out + 70 * down * -(-across // 8) * (inputs + out)
-    return 1.1 * squares < plain
 
 
 def transformed(conv: Conv) -> NDArray[np.float32]:
@@ -53,13 +37,15 @@ def transformed(conv: Conv) -> NDArray[np.float32]:
     return np.concatenate(parts).astype(np.float32)
 
 
-def geometry(conv: Conv) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+def geometry(conv: Conv, numbers: int) -> tuple[tuple[int, ...], tuple[int, ...], int]:
     """The numbers of a Window; of squares, how many lie below one another and side by side, how many rows of them are
     taken at a time, and the room of one number of all these; and the scratch they need.
+
+    numbers: transformed ones of a group, to be made at a time.
     """
     (height, width), inputs, out = conv.out_size, conv.weight.shape[1], len(conv.weight) // conv.groups
     down, across = -(-height // 2), -(-width // 2)
-    strip = min(max(NUMBERS // (16 * inputs * across), 1), down)
+    strip = min(max(numbers // (16 * inputs * across), 1), down)
     strip = -(-down // -(-down // strip))
     room = -(-strip * across // LANES) * LANES + LANES
     seg = -(-(across + 1) // LANES) * LANES + LANES
