@@ -32,14 +32,16 @@ INLINE V v_every(const float *p, int step, int n) {
    for a maximum. */
 #if LANES > 1
 INLINE V v_within(V x, int at, int step, int width) {
+    int32_t columns[LANES];
+    for (int i = 0; i < LANES; i++) columns[i] = at + step * (step == 2 ? ORDER[i] : i);
     VI column;
-    for (int i = 0; i < LANES; i++) column[i] = at + step * (step == 2 ? ORDER[i] : i);
+    memcpy(&column, columns, sizeof column);
     return v_pick((column >= 0) & (column < width), x, v_set(-INFINITY));
 }
 #else
 INLINE V v_within(V x, int at, int step, int width) {
-    (void)step;
-    return at >= 0 && at < width ? x : -INFINITY;
+    const int column = at + step * ORDER[0];
+    return column >= 0 && column < width ? x : -INFINITY;
 }
 #endif
 

@@ -51,8 +51,8 @@ GATHER = """
             }}"""
 
 ONE_PIXEL = Template("""
-/* One pixel of a tile's outputs, as vectors of outputs; x: the inputs side by side. */
-INLINE void ${name}_one(const Run *r, const Operands *a, const float *w, const float *b, const float *x, int n,
+/* One pixel of a tile's outputs, as vectors of outputs; in: the inputs side by side. */
+INLINE void ${name}_one(const Run *r, const Operands *a, const float *w, const float *b, const float *in, int n,
         int outputs, const int32_t *to, int first, int i) {
     enum { MOST = (${most} + LANES - 1) / LANES };
     V sums[4][MOST];
@@ -64,9 +64,9 @@ INLINE void ${name}_one(const Run *r, const Operands *a, const float *w, const f
     for (; k + 4 <= n; k += 4)
         for (int s = 0; s < 4; s++)
             for (int j = 0; j < MOST; j++)
-                sums[s][j] += v_set(x[k + s]) * v_load(w + (k + s) * outputs + j * LANES);
+                sums[s][j] += v_set(in[k + s]) * v_load(w + (k + s) * outputs + j * LANES);
     for (; k < n; k++)
-        for (int j = 0; j < MOST; j++) sums[0][j] += v_set(x[k]) * v_load(w + k * outputs + j * LANES);
+        for (int j = 0; j < MOST; j++) sums[0][j] += v_set(in[k]) * v_load(w + k * outputs + j * LANES);
     for (int j = 0; j < MOST; j++)
         v_store(results + j * LANES, (sums[0][j] + sums[1][j]) + (sums[2][j] + sums[3][j]));
     for (int m = 0; m < outputs; m++) {
