@@ -45,6 +45,11 @@ class Conv:
     after: Expression = field(default_factory=Result)
 
     @property
+    def per_group(self) -> tuple[int, int]:
+        """Outputs and inputs of a group."""
+        return len(self.weight) // self.groups, self.weight.shape[1]
+
+    @property
     def pointwise(self) -> bool:
         """Whether it sees one pixel at a time, and every one, and nothing around the image."""
         same = self.stride == (1, 1) and self.padding == (0, 0) and self.size == self.out_size

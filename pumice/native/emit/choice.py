@@ -44,7 +44,7 @@ def squarable(conv: Conv) -> bool:
 
 def _cheaper(conv: Conv) -> bool:
     """Whether squares cost less: vectors of 8 products, and what transforms take beside them, as measured."""
-    (height, width), inputs, out = conv.out_size, conv.weight.shape[1], len(conv.weight) // conv.groups
+    (height, width), (out, inputs) = conv.out_size, conv.per_group
     down, across = -(-height // 2), -(-width // 2)
     windows = 9 * height * -(-width // 8) * inputs * out
     squares = 16 * -(-down * across // 8) * inputs * out + 70 * down * -(-across // 8) * (inputs + out)

@@ -19,8 +19,8 @@ SUMS = 8
 
 DIRECT = Template("""
 /* Each output sees one plane, which is read where it lies. */
-MAYBE void ${name}(const Run *r, const int32_t *from, const int32_t *to, const float *w, const float *b,
-        const Window *s, const Operands *a) {
+MAYBE void ${name}(const Run *r, const float *base, const int32_t *from, const int32_t *to, const float *w,
+        const float *b, const Window *s, const Operands *a, const Operands *before) {
     const int width = s->out_width, count = (width + LANES - 1) / LANES;
     VI masks[${most} * ${taps}];
     int32_t mask[LANES];
@@ -37,9 +37,10 @@ MAYBE void ${name}(const Run *r, const int32_t *from, const int32_t *to, const f
             memcpy(&masks[v * ${taps} + k], mask, sizeof mask);
         }
     }
+    (void)before;
     memset(r->scratch, 0, sizeof(float) * (size_t)(s->width + 4 * 16));
     for (int c = 0; c < s->groups; c++) {
-        const float *p = r->arena + from[c];
+        const float *p = base + from[c];
         for (int top = 0; top < s->out_height; top += ${rows}) {
             const int y = top + ${rows} > s->out_height ? s->out_height - ${rows} : top;
             const float *z[${reach}];

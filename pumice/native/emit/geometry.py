@@ -3,15 +3,17 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pumice.native.emit.tiles import blocks
 from pumice.native.ir import Conv
 from pumice.native.plan import LANES
 
 
-def windows(conv: Conv, inputs: int, out: int, many: int, most: int) -> tuple[NDArray[np.int64], tuple[int, ...], int]:
+def windows(conv: Conv, most: int) -> tuple[NDArray[np.int64], tuple[int, ...], int]:
     """How a layer's windows lie in the scratch: offset of each tap, the numbers of a Window, and the room it needs.
 
     most: numbers that are gathered at a time, where one plane does not need more.
     """
+    out, inputs = conv.per_group
     kernel = conv.weight.shape[2:]
     (sy, sx), (dy, dx) = conv.stride, conv.dilation
     height, width = conv.out_size
@@ -40,7 +42,7 @@ def windows(conv: Conv, inputs: int, out: int, many: int, most: int) -> tuple[ND
         conv.groups,
         inputs,
         out,
-        many,
+        blocks(out)[1],
         len(off),
         *conv.size,
         height,

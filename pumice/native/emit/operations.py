@@ -1,11 +1,14 @@
 """Each operation as a call of the function of its kind, with its addresses."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pumice.native.emit import layers
 from pumice.native.emit.around import Kernel
-from pumice.native.emit.choice import squarable, usual
+from pumice.native.emit.choice import Choice, squarable, usual
 from pumice.native.emit.depthwise import depthwise, rows_of, within
+from pumice.native.emit.expressions import Written
 from pumice.native.emit.geometry import windows
 from pumice.native.emit.maxima import max_pool
 from pumice.native.emit.pixels import pointwise, room
@@ -15,7 +18,7 @@ from pumice.native.emit.windows import spatial
 from pumice.native.emit.winograd import geometry, transformed, winograd
 from pumice.native.emit.writer import Writer, table
 from pumice.native.expression import Result
-from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Operation, Spread
+from pumice.native.ir import Conv, Floats, Linear, Map, MaxPool, Mean, Operation, Spread
 from pumice.native.plan import LANES
 
 
@@ -79,72 +82,98 @@ def _linear(writer: Writer, operation: Linear, lines: list[str]) -> None:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """How a convolution runs: the function, its weights in order, and what it is told beside what all are."""
+
+    name: str
+    weight: Floats
+    more: str
+
+
 def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     image = bool((writer.plan.offsets[conv.inputs] < 0).any())
     after = writer.written(conv.after, conv.out_size)
     before = None if isinstance(conv.before, Result) else writer.written(conv.before, conv.size)
-    out, inputs = len(conv.weight) // conv.groups, conv.weight.shape[1]
-    sizes, many = tile_sizes(out), blocks(out)[1]
     choice = writer.choices.get(i) or usual(conv)
-    squares = choice.squares and squarable(conv) and not image
-    weight, bias = writer.weights.add(transformed(conv) if squares else of_conv(conv)), writer.weights.add(conv.bias)
     writer.operands("a", after, lines)
     if before is not None:
         writer.operands("b", before, lines)
-    first = "&b" if before is not None else "0"
     if image:
         order = {plane: k for k, plane in enumerate(writer.program.inputs.tolist())}
         sources = np.array([order[plane] * conv.size[0] * conv.size[1] for plane in conv.inputs.tolist()])
     else:
         sources = writer.places(conv.inputs)
     lines += [table("from", sources), table("to", writer.places(conv.outputs))]
-    base = "r->image" if image else "r->arena"
-    common = f"{base}, from, to, r->weights + {weight}, r->weights + {bias}"
-    pixels = conv.size[0] * conv.size[1]
     if conv.pointwise and not image:
-        name = writer.kind(lambda n: pointwise(n, sizes, after, before), "pointwise", sizes, after, before or "")
-        step = min(choice.numbers // inputs, pixels)
-        writer.scratch = max(writer.scratch, room(inputs, step, gathered=before is not None))
-        lines.append(f"{name}(r, {common}, {conv.groups}, {inputs}, {out}, {many}, {pixels}, {step}, &a, {first});")
-        return
-    if squares:
-        name = writer.kind(lambda n: winograd(n, sizes, after, before), "winograd", sizes, after, before or "")
-        window, numbers, need = geometry(conv, choice.numbers)
-        writer.scratch = max(writer.scratch, need)
-        lines.append(f"static const Window s = {{{', '.join(map(str, window))}}};")
-        lines.append(f"{name}(r, {common}, &s, {', '.join(map(str, numbers))}, &a, {first});")
-        return
-    if within(conv) and not image and before is None:
-        kernel: Kernel = ((conv.weight.shape[2], conv.weight.shape[3]), conv.stride)
-        wide = -(-conv.out_size[1] // 64) * 64
-        left, rows = conv.padding[1], rows_of(conv.out_size[0], out)
-        name = writer.kind(
-            lambda n: depthwise(n, out, after, kernel, left, rows, wide),
-            "depthwise",
-            out,
-            after,
-            kernel,
-            left,
-            rows,
-            wide,
-        )
-        _, window, _ = windows(conv, inputs, out, many, choice.numbers)
-        writer.scratch = max(writer.scratch, conv.size[1] + 8 * LANES)
-        lines.append(f"static const Window s = {{{', '.join(map(str, window))}}};")
-        lines.append(f"{name}(r, from, to, r->weights + {weight}, r->weights + {bias}, &s, &a);")
-        return
-    name = writer.kind(
-        lambda n: spatial(n, sizes, after, before, image=image),
-        "spatial",
-        sizes,
-        after,
-        before or "",
-        image,
+        way = _pixels(writer, conv, choice, before, after)
+    elif choice.squares and squarable(conv) and not image:
+        way = _squares(writer, conv, choice, before, after, lines)
+    elif within(conv) and before is None and not image:
+        way = _planes(writer, conv, choice, after, lines)
+    else:
+        way = _windows(writer, conv, choice, before, after, lines, image=image)
+    weight, bias = writer.weights.add(way.weight), writer.weights.add(conv.bias)
+    base, first = "r->image" if image else "r->arena", "&b" if before is not None else "0"
+    lines.append(
+        f"{way.name}(r, {base}, from, to, r->weights + {weight}, r->weights + {bias}, {way.more}, &a, {first});"
     )
-    off, window, need = windows(conv, inputs, out, many, choice.numbers)
+
+
+def _pixels(writer: Writer, conv: Conv, choice: Choice, before: Written | None, after: Written) -> _Way:
+    out, inputs = conv.per_group
+    sizes = tile_sizes(out)
+    name = writer.kind(lambda n: pointwise(n, sizes, after, before), "pointwise", sizes, after, before or "")
+    pixels = conv.size[0] * conv.size[1]
+    step = min(choice.numbers // inputs, pixels)
+    writer.scratch = max(writer.scratch, room(inputs, step, gathered=before is not None))
+    return _Way(name, of_conv(conv), f"{conv.groups}, {inputs}, {out}, {blocks(out)[1]}, {pixels}, {step}")
+
+
+def _squares(
+    writer: Writer, conv: Conv, choice: Choice, before: Written | None, after: Written, lines: list[str]
+) -> _Way:
+    sizes = tile_sizes(conv.per_group[0])
+    name = writer.kind(lambda n: winograd(n, sizes, after, before), "winograd", sizes, after, before or "")
+    window, numbers, need = geometry(conv, choice.numbers)
     writer.scratch = max(writer.scratch, need)
-    lines += [table("off", off), f"static const Window s = {{{', '.join(map(str, window))}}};"]
-    lines.append(f"{name}(r, {common}, off, &s, &a, {first});")
+    lines.append(_window(window))
+    return _Way(name, transformed(conv), f"&s, {', '.join(map(str, numbers))}")
+
+
+def _planes(writer: Writer, conv: Conv, choice: Choice, after: Written, lines: list[str]) -> _Way:
+    out, _ = conv.per_group
+    kernel: Kernel = ((conv.weight.shape[2], conv.weight.shape[3]), conv.stride)
+    rows, most = rows_of(conv.out_size[0], out), -(-conv.out_size[1] // 64) * 64
+    key = (out, after, kernel, conv.padding[1], rows, most)
+    name = writer.kind(lambda n: depthwise(n, *key), "depthwise", *key)
+    _, window, _ = windows(conv, choice.numbers)
+    writer.scratch = max(writer.scratch, conv.size[1] + 8 * LANES)
+    lines.append(_window(window))
+    return _Way(name, of_conv(conv), "&s")
+
+
+def _windows(
+    writer: Writer,
+    conv: Conv,
+    choice: Choice,
+    before: Written | None,
+    after: Written,
+    lines: list[str],
+    *,
+    image: bool,
+) -> _Way:
+    sizes = tile_sizes(conv.per_group[0])
+    key = (sizes, after, before or "", image)
+    name = writer.kind(lambda n: spatial(n, sizes, after, before, image=image), "spatial", *key)
+    off, window, need = windows(conv, choice.numbers)
+    writer.scratch = max(writer.scratch, need)
+    lines += [table("off", off), _window(window)]
+    return _Way(name, of_conv(conv), "off, &s")
+
+
+def _window(numbers: tuple[int, ...]) -> str:
+    return f"static const Window s = {{{', '.join(map(str, numbers))}}};"
 
 
 def _max_pool(writer: Writer, pool: MaxPool, lines: list[str]) -> None:

@@ -23,7 +23,7 @@ WEIGHTS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 
 def transformed(conv: Conv) -> NDArray[np.float32]:
     """Weights as (group, tile of outputs, number of the square, input, output of the tile)."""
-    out, inputs = len(conv.weight) // conv.groups, conv.weight.shape[1]
+    out, inputs = conv.per_group
     weight = WEIGHTS @ conv.weight.astype(np.float64) @ WEIGHTS.T
     squares = weight.reshape(conv.groups, out, inputs, 16).transpose(0, 3, 2, 1)
     size, many = blocks(out)
@@ -43,7 +43,7 @@ def geometry(conv: Conv, numbers: int) -> tuple[tuple[int, ...], tuple[int, ...]
 
     numbers: transformed ones of a group, to be made at a time.
     """
-    (height, width), inputs, out = conv.out_size, conv.weight.shape[1], len(conv.weight) // conv.groups
+    (height, width), (out, inputs) = conv.out_size, conv.per_group
     down, across = -(-height // 2), -(-width // 2)
     strip = min(max(numbers // (16 * inputs * across), 1), down)
     strip = -(-down // -(-down // strip))
