@@ -61,12 +61,12 @@ INLINE void ${name}_one(const Run *r, const Operands *a, const float *w, const f
     (void)a; (void)i;
     for (int s = 0; s < 4; s++)
         for (int j = 0; j < MOST; j++) sums[s][j] = v_set(0.0f);
-    for (; k + 4 <= n; k += 4)
+    for (; k + 4 <= n; k += 4, w += 4 * outputs)
         for (int s = 0; s < 4; s++)
             for (int j = 0; j < MOST; j++)
-                sums[s][j] += v_set(in[k + s]) * v_load(w + (k + s) * outputs + j * LANES);
-    for (; k < n; k++)
-        for (int j = 0; j < MOST; j++) sums[0][j] += v_set(in[k]) * v_load(w + k * outputs + j * LANES);
+                sums[s][j] += v_set(in[k + s]) * v_load(w + s * outputs + j * LANES);
+    for (; k < n; k++, w += outputs)
+        for (int j = 0; j < MOST; j++) sums[0][j] += v_set(in[k]) * v_load(w + j * LANES);
     for (int j = 0; j < MOST; j++)
         v_store(results + j * LANES, (sums[0][j] + sums[1][j]) + (sums[2][j] + sums[3][j]));
     for (int m = 0; m < outputs; m++) {
