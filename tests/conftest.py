@@ -1,9 +1,20 @@
 """Nothing that the tests do reaches the user's own cache, and what every export does again is done once."""
 
+import gc
 from collections.abc import Iterator
 from functools import cache
 
 import pytest
+
+# Millions of objects of libraries and of thousands of tests stay to the end: looking through them for garbage again and
+# again is a tenth of a run.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")

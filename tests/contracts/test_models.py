@@ -90,15 +90,18 @@ def _one_thread() -> Iterator[None]:
 
 
 class ShapesOnly(TorchFunctionMode):
-    """On meta, draws of weights and norms take most of the time, and give what they are given: here at once."""
+    """On meta, draws of weights, norms and activations take most of the time, and give what they are given: at once."""
 
     DRAWS = ("normal_", "uniform_", "kaiming_uniform_", "xavier_uniform_")
+    POINTWISE = ("relu", "relu6", "hardtanh", "hardswish", "hardsigmoid", "silu", "sigmoid", "prelu")
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is nn.functional.batch_norm and args[0].is_meta:
             vectors = (*args[1:], kwargs["weight"], kwargs["bias"])
             assert {len(v) for v in vectors if v is not None} == {args[0].shape[1]}
+            return torch.empty_like(args[0])
+        if func.__name__ in self.POINTWISE and args[0].is_meta:
             return torch.empty_like(args[0])
         if func.__name__ in self.DRAWS and (tensor := kwargs.get("tensor", args[0] if args else None)) is not None:
             return tensor if tensor.is_meta else func(*args, **kwargs)
