@@ -103,6 +103,8 @@ class ShapesOnly(TorchFunctionMode):
             return torch.empty_like(args[0])
         if func.__name__ in self.POINTWISE and args[0].is_meta:
             return torch.empty_like(args[0])
+        if func is nn.functional.interpolate and args[0].is_meta and len(args) > 1:
+            return args[0].new_empty((*args[0].shape[:2], *args[1]))
         if func.__name__ in self.DRAWS and (tensor := kwargs.get("tensor", args[0] if args else None)) is not None:
             return tensor if tensor.is_meta else func(*args, **kwargs)
         return func(*args, **kwargs)
