@@ -40,6 +40,7 @@ ODD_MAPS = (
     "fbnetv3",
 )  # they pad less than half a kernel
 KINDS = 2  # of classifiers of a family in the fast tier
+ELSEWHERE = ("espnet_c_p2_q3", "fbnet_96", "fbnetv3_a0")  # tests/benchmarks/test_formats.py exports these very nets
 HEAVY = 30e6  # parameters: beyond, a net is built for real in the slow tier only
 
 
@@ -68,12 +69,10 @@ LONG = tiers(1)  # for what takes seconds a net
 
 
 def every_second(cases: list[Any]) -> list[Any]:
-    """The same cases; every second of those that are quick goes to the slow tier."""
+    """The same cases; every second of those that are quick, and what is done elsewhere, goes to the slow tier."""
     quick = [case for case in cases if not case.marks]
-    return [
-        pytest.param(*case.values, id=case.id, marks=pytest.mark.slow) if case in quick[1::2] else case
-        for case in cases
-    ]
+    slow = [case for case in quick if case in quick[1::2] or case.values[0] in ELSEWHERE]
+    return [pytest.param(*case.values, id=case.id, marks=pytest.mark.slow) if case in slow else case for case in cases]
 
 
 CHAINS = [p for p in EVERY if isinstance(spec_of(p.values[0], {}), NetSpec)]
@@ -90,9 +89,10 @@ def _one_thread() -> Iterator[None]:
 
 
 class ShapesOnly(TorchFunctionMode):
-    """On meta, draws of weights and norms take most of the time, and give what they are given: here at once."""
+    """On meta, draws of weights, norms and activations take most of the time, and give what they are given: at once."""
 
     DRAWS = ("normal_", "uniform_", "kaiming_uniform_", "xavier_uniform_")
+    POINTWISE = ("relu", "relu6", "hardtanh", "hardswish", "hardsigmoid", "silu", "sigmoid", "prelu")
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -100,6 +100,10 @@ class ShapesOnly(TorchFunctionMode):
             vectors = (*args[1:], kwargs["weight"], kwargs["bias"])
             assert {len(v) for v in vectors if v is not None} == {args[0].shape[1]}
             return torch.empty_like(args[0])
+        if func.__name__ in self.POINTWISE and args[0].is_meta:
+            return torch.empty_like(args[0])
+        if func is nn.functional.interpolate and args[0].is_meta and len(args) > 1:
+            return args[0].new_empty((*args[0].shape[:2], *args[1]))
         if func.__name__ in self.DRAWS and (tensor := kwargs.get("tensor", args[0] if args else None)) is not None:
             return tensor if tensor.is_meta else func(*args, **kwargs)
         return func(*args, **kwargs)
@@ -418,7 +422,7 @@ def test_every_layer_runs_in_order_and_learns(name: str) -> None:
     assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in model.parameters())
 
 
-# tests/benchmarks/test_formats.py has torch export half of the families, too.
+# tests/benchmarks/test_formats.py has torch export the other families, too.
 @pytest.mark.parametrize("name", every_second(LONG))
 def test_the_exported_program_answers_the_same(name: str) -> None:
     torch.manual_seed(0)

@@ -24,7 +24,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_file_for_a_budget(data: Path, tmp_path: Path) -> None:
     said: list[str] = []
     out, began = tmp_path / "run", time.perf_counter()
-    settings = {"models": (NET,), "runtime": "onnxruntime", "time_s": 14.0, "task_options": {"scale": [1, 1]}}
+    settings = {"models": (NET,), "runtime": "onnxruntime", "time_s": 10.0, "task_options": {"scale": [1, 1]}}
     result = fit(data, task="segment", max_latency_ms=500.0, out=out, say=said.append, **settings)
     assert result.model == f"lraspp:{NET}"
     assert result.bound_ms <= 500
