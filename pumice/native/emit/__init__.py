@@ -11,8 +11,9 @@ done.py         what is done before or after a layer, as a function
 tiles.py        the innermost loops
 pixels.py       convolutions of single pixels
 windows.py      convolutions of windows
+winograd.py     convolutions of dense windows of 3 x 3, with fewer products
 depthwise.py    convolutions of windows of one plane each
-around.py       planes copied with what is around them
+around.py       planes copied with zeros around them
 maxima.py       the largest of each window
 layers.py       everything else
 functions.c     vectors, and the functions of expressions

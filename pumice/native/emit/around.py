@@ -21,11 +21,12 @@ ROWS_AROUND = Template("""
    written, left to right, so that what one writes too much the next one covers. */
 INLINE void ${name}_rows(const Run *r, const float *q, float *p, const Window *s, int first, int rows,
         const Operands *a, int o) {
-    const int seg = s->seg, width = s->width, step = s->stride_x, left = s->left;
+    const int seg = s->seg, step = s->stride_x, left = s->left, needed = s->used * step - left;
+    const int width = s->width < needed ? s->width : needed;
     (void)r; (void)a; (void)o;
     ${ahead}
     for (int y = first; y < first + rows; y++, p += step * seg) {
-        const float *z = q + (long)y * width;
+        const float *z = q + (long)y * s->width;
         if (y < 0 || y >= s->height) {
             for (int j = 0; j < step * seg; j += LANES) v_store(p + j, v_set(0.0f));
         } else if (step == 1) {
