@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pumice.native.expression import Call, Const, Expression, Read, Result
-from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Program, Spread
+from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Program, Resample, Spread, Taps
 
 FUNCTIONS: dict[str, Any] = {
     "add": torch.add,
@@ -68,6 +68,8 @@ def _layer(operation: Any, x: Tensor, value: Any) -> Tensor:
         return (weight @ x.reshape(-1) + bias).reshape(-1, 1, 1)
     if isinstance(operation, Mean):
         return x.mean((1, 2), keepdim=True)
+    if isinstance(operation, Resample):
+        return _matrix(operation.rows, x.shape[1]) @ x @ _matrix(operation.columns, x.shape[2]).T
     (top, left), (height, width) = operation.padding, operation.out_size
     kernel = operation.kernel if isinstance(operation, MaxPool) else operation.weight.shape[2:]
     need = [
@@ -83,3 +85,9 @@ def _layer(operation: Any, x: Tensor, value: Any) -> Tensor:
         weight, bias = (torch.from_numpy(np.asarray(part)).double() for part in (operation.weight, operation.bias))
         return functional.conv2d(x, weight, bias, operation.stride, 0, operation.dilation, operation.groups)[0]
     return functional.max_pool2d(x, kernel, operation.stride, 0, operation.dilation)[0]
+
+
+def _matrix(taps: Taps, length: int) -> Tensor:
+    """(places of the output, places of the input)"""
+    matrix = torch.zeros(len(taps.places), length, dtype=torch.float64)
+    return matrix.scatter_add_(1, torch.from_numpy(taps.places), torch.from_numpy(taps.weights).double())

@@ -90,6 +90,34 @@ class Mean:
     after: Expression = field(default_factory=Result)
 
 
+@dataclass(frozen=True, eq=False)
+class Taps:
+    """Which rows (or columns) each row of the output is a sum of.
+
+    places, weights: (rows of the output, taps); the taps of a row are neighbours, some perhaps of weight zero.
+    """
+
+    places: NDArray[np.int64]
+    weights: Floats
+
+
+@dataclass(eq=False)
+class Resample:
+    """Pixels that are weighted sums of a few rows and columns: resizing, cutting, reflecting, uneven pooling.
+
+    out[y, x] = sum over i, j of rows.weights[y, i] columns.weights[x, j] in[rows.places[y, i], columns.places[x, j]]
+    """
+
+    path: str
+    inputs: Planes
+    outputs: Planes
+    size: Size
+    out_size: Size
+    rows: Taps
+    columns: Taps
+    after: Expression = field(default_factory=Result)
+
+
 @dataclass(eq=False)
 class Map:
     """Output j is the expression of the j-th planes."""
@@ -110,7 +138,7 @@ class Spread:
     size: Size
 
 
-Layer = Conv | MaxPool | Linear | Mean
+Layer = Conv | MaxPool | Linear | Mean | Resample
 Operation = Layer | Map | Spread
 
 

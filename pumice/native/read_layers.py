@@ -10,6 +10,7 @@ from torch import fx
 from pumice.native.expression import Call, Const, Planes, Read
 from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Size
 from pumice.native.read import Reader, Value
+from pumice.native.read_resamples import adaptive, around, averaged, pooled
 
 Given = dict[str, Any]
 
@@ -140,7 +141,9 @@ def _avg_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
     area = given.get("divisor_override") or math.prod(kernel)
     whole = all((out_size[i] - 1) * stride[i] + kernel[i] <= size[i] + 2 * padding[i] for i in range(2))
     if not whole or (padding != (0, 0) and not given["count_include_pad"] and not given.get("divisor_override")):
-        raise reader.refuse(node, "whose windows are divided by different counts")
+        if given.get("divisor_override") or given["self"].size is None:
+            raise reader.refuse(node, "whose windows are divided by different counts")
+        return pooled(reader, node, given["self"], given)
     return _averaged(reader, node, planes, size, kernel, stride, padding, area, out_size)
 
 
@@ -172,13 +175,13 @@ def _pooled(out: Any, node: fx.Node, out_size: Size) -> Value:
 def _adaptive(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
     planes, size = _image(reader, node, x)
-    wanted = _pair(given["output_size"])
+    wanted: Size = tuple(node.meta["shape"][-2:])
     if size == wanted:
         return x
     if wanted == (1, 1):
         return _global(reader, node, x)
-    if any(size[i] % wanted[i] for i in range(2)):
-        raise reader.refuse(node, "to a size that does not divide the image's")
+    if x.size is not None and any(size[i] % wanted[i] for i in range(2)):
+        return adaptive(reader, node, x, wanted)
     kernel: Size = (size[0] // wanted[0], size[1] // wanted[1])
     return _averaged(reader, node, planes, size, kernel, kernel, (0, 0), math.prod(kernel), wanted)
 
@@ -193,6 +196,8 @@ def _global(reader: Reader, node: fx.Node, x: Value) -> Value:
 def _mean(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
     dims = sorted(dim % len(x.shape) for dim in given.get("dim") or ())
+    if x.size is not None and given["keepdim"] and len(dims) == 1 and dims[0] >= len(x.shape) - 2:
+        return averaged(reader, node, x, dims[0] - len(x.shape))
     if dims != [len(x.shape) - 2, len(x.shape) - 1] or (x.size is None and x.shape[-2:] != (1, 1)):
         raise reader.refuse(node, "over anything but rows and columns")
     if x.size is None:
@@ -207,8 +212,11 @@ def _pad(reader: Reader, node: fx.Node, given: Given) -> Value:
     zeros = not given.get("value") and given.get("mode", "constant") == "constant"
     if len(pads) == 6 and not any(pads[:4]) and min(pads) >= 0 and zeros:
         return _channel_pad(reader, x, pads[4], pads[5])
-    if x.size is None or any(pads[4:]) or min(pads) < 0 or not zeros:
+    mode = given.get("mode", "constant")
+    if x.size is None or any(pads[4:]) or (mode == "constant" and given.get("value")):
         raise reader.refuse(node, "with anything but zeros around the image")
+    if min(pads) < 0 or mode != "constant":
+        return around(reader, node, x, pads, mode)
     left, right, top, bottom = pads[:4]
     out_size = (x.size[0] + top + bottom, x.size[1] + left + right)
     return _averaged(reader, node, x.planes.ravel(), x.size, (1, 1), (1, 1), (top, left), 1.0, out_size)

@@ -7,8 +7,9 @@ import numpy as np
 from torch import fx
 
 from pumice.native.expression import Read
-from pumice.native.ir import Map, Spread
+from pumice.native.ir import Map, Size, Spread
 from pumice.native.read import Reader, Value
+from pumice.native.read_resamples import cut, repeated
 
 Given = dict[str, Any]
 
@@ -24,7 +25,7 @@ def _dim(x: Value, reader: Reader, node: fx.Node, dim: int) -> int:
 def _reshaped(reader: Reader, node: fx.Node, x: Value, shape: tuple[int, ...]) -> Value:
     if x.size is None:
         return Value(x.planes.reshape(shape))
-    if shape[-2:] == x.size and len(shape) >= 2:
+    if shape[-2:] == x.size and len(shape) > 2:
         return Value(x.planes.reshape(shape[:-2]), x.size)
     if math.prod(x.size) == 1:
         return Value(x.planes.reshape(shape))
@@ -94,10 +95,10 @@ def _slice(reader: Reader, node: fx.Node, given: Given) -> Value:
     if dim >= x.planes.ndim:
         if begin == 0 and (end is None or end >= x.shape[dim]) and given["step"] == 1:
             return x
-        raise reader.refuse(node, "of rows or columns")
-    cut = [slice(None)] * x.planes.ndim
-    cut[dim] = slice(begin, end, given["step"])
-    return Value(x.planes[tuple(cut)], x.size)
+        return cut(reader, node, x, dim - len(x.shape), slice(begin, end, given["step"]))
+    which = [slice(None)] * x.planes.ndim
+    which[dim] = slice(begin, end, given["step"])
+    return Value(x.planes[tuple(which)], x.size)
 
 
 def _narrow(reader: Reader, node: fx.Node, given: Given) -> Value:
@@ -160,14 +161,19 @@ def _expand(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
     shape = tuple(node.meta["shape"])
     if x.size is None and x.planes.ndim > 2 and x.shape[-2:] == (1, 1) and shape[-2:] != (1, 1):
-        size = (shape[-2], shape[-1])
-        numbers = np.broadcast_to(x.planes[..., 0, 0], shape[:-2]).ravel()
-        planes = reader.fresh(len(numbers), size)
-        reader.operations.append(Map(str(node.meta.get("path", "") or node.name), planes, size, Read(numbers)))
-        return Value(planes.reshape(shape[:-2]), size)
+        return spread_over(reader, node, Value(np.broadcast_to(x.planes, (*shape[:-2], 1, 1))), (shape[-2], shape[-1]))
     if x.size is not None and shape[-2:] != x.size:
-        raise reader.refuse(node, "of rows or columns")
+        x = repeated(reader, node, x, (shape[-2], shape[-1]))
     return Value(np.broadcast_to(x.planes, shape[: len(shape) - 2] if x.size else shape), x.size)
+
+
+def spread_over(reader: Reader, node: fx.Node, x: Value, size: Size) -> Value:
+    """Images of one pixel (..., 1, 1) as images of a size, each of one number."""
+    numbers = x.planes[..., 0, 0]
+    planes = reader.fresh(numbers.size, size)
+    value = Read(np.ascontiguousarray(numbers).ravel())
+    reader.operations.append(Map(str(node.meta.get("path", "") or node.name), planes, size, value))
+    return Value(planes.reshape(numbers.shape), size)
 
 
 MOVES = {

@@ -9,6 +9,7 @@ from torch import fx
 from pumice.native.expression import Call, Const, Expression, Read
 from pumice.native.ir import Map, Size
 from pumice.native.read import Reader, Value
+from pumice.native.read_resamples import repeated
 
 Given = dict[str, Any]
 PAIRS = {
@@ -36,9 +37,7 @@ def _pixels(x: Any) -> Size | None:
 def _made(reader: Reader, node: fx.Node, operands: tuple[Any, ...], build: Any) -> Value:
     """A map over broadcast operands: values, constants and numbers."""
     shape = tuple(node.meta["shape"])
-    size = next((found for x in operands if (found := _pixels(x)) is not None), None)
-    if size is None and len(shape) >= 2 and any(isinstance(x, np.ndarray) and x.ndim >= 2 for x in operands):
-        size = None  # constants of one pixel
+    size: Size | None = shape[-2:] if any(_pixels(x) is not None for x in operands) else None
     lead = shape[:-2] if size else shape
     leaves = tuple(_leaf(reader, node, x, lead, size) for x in operands)
     out = reader.fresh(math.prod(lead), size or (1, 1))
@@ -58,7 +57,7 @@ def _leaf(reader: Reader, node: fx.Node, x: Any, lead: tuple[int, ...], size: Si
             elif planes.ndim:
                 raise reader.refuse(node, "of a tensor that varies along rows or columns")
         if size is not None and x.size is not None and x.size != size:
-            raise reader.refuse(node, "of images of different sizes")
+            planes = repeated(reader, node, x, size).planes
         return Read(np.ascontiguousarray(np.broadcast_to(planes, lead)).ravel())
     array = np.asarray(x, np.float32)
     if array.size == 1:

@@ -296,8 +296,6 @@ def pixels_back(x: Tensor, layer: nn.Module) -> Tensor:
 
 REFUSED: dict[str, tuple[nn.Module, str]] = {
     "transposed convolution": (Does(lambda x, up: up(x), up=nn.ConvTranspose2d(8, 8, 2, 2)), "conv_transpose2d.*up"),
-    "enlarging": (nn.Upsample(scale_factor=2), "upsample_nearest2d"),
-    "bilinear": (Does(lambda x: functional.interpolate(x, size=(9, 9), mode="bilinear")), "upsample_bilinear2d"),
     "computed weights": (
         Does(lambda x, f: functional.conv2d(x, f(x.mean((2, 3))).view(8, 8, 1, 1)), f=nn.Linear(8, 64)),
         "conv2d whose weights are computed",
@@ -309,13 +307,8 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "norm of the batch": (nn.BatchNorm2d(8, track_running_stats=False), "batch_norm without statistics"),
     "mean of channels": (Does(lambda x: x.mean(1, keepdim=True)), "mean"),
     "mean of rows": (Does(lambda x: x.mean(2)), "mean"),
-    "windows of different counts": (nn.AvgPool2d(3, 2, 1, count_include_pad=False), "avg_pool2d whose windows"),
     "dilated max pool": (nn.MaxPool2d(2, 1, dilation=(2, 3)), "max_pool2d dilated"),
-    "uneven adaptive pool": (nn.AdaptiveAvgPool2d((4, 4)), "adaptive_avg_pool2d to a size"),
-    "reflected": (Does(lambda x: functional.pad(x, (1, 1, 1, 1), mode="reflect")), "pad"),
     "padded with ones": (Does(lambda x: functional.pad(x, (1, 1), value=1.0)), "pad with anything but zeros"),
-    "cropped": (Does(lambda x: functional.pad(x, (-1, 0))), "pad with anything but zeros"),
-    "rows cut": (Does(lambda x: x[:, :, 1:]), "slice of rows or columns"),
     "rows joined": (Does(lambda x: torch.cat([x, x], 2)), "cat along rows or columns"),
     "rows swapped": (Does(lambda x: x.transpose(1, 2)), "transpose along rows or columns"),
     "constants joined": (Does(lambda x: torch.cat([x, EVERYWHERE], 1)), "cat with a constant"),
