@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pumice.native.expression import Call, Const, Expression, Read, Result
-from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Program, Resample, Spread, Taps
+from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Program, Resample, Spread, Taps, Weave
 
 FUNCTIONS: dict[str, Any] = {
     "add": torch.add,
@@ -70,6 +70,10 @@ def _layer(operation: Any, x: Tensor, value: Any) -> Tensor:
         return x.mean((1, 2), keepdim=True)
     if isinstance(operation, Resample):
         return _matrix(operation.rows, x.shape[1]) @ x @ _matrix(operation.columns, x.shape[2]).T
+    if isinstance(operation, Weave):
+        (down, across), (height, width) = operation.factor, operation.out_size
+        parts = x.reshape(-1, down, across, *x.shape[1:]).permute(0, 3, 1, 4, 2)
+        return parts.reshape(len(operation.outputs), x.shape[1] * down, -1)[:, :height, :width]
     (top, left), (height, width) = operation.padding, operation.out_size
     kernel = operation.kernel if isinstance(operation, MaxPool) else operation.weight.shape[2:]
     need = [

@@ -119,6 +119,23 @@ class Resample:
 
 
 @dataclass(eq=False)
+class Weave:
+    """Planes put between each other: what an image is made of after a transposed convolution or a pixel shuffle.
+
+    factor: (fy, fx).  Output j at (y, x) is input (j fy + y % fy) fx + x % fx at (y // fy, x // fx).
+    out_size: at most `size` times the factor; what is more is left out.
+    """
+
+    path: str
+    inputs: Planes
+    outputs: Planes
+    size: Size
+    out_size: Size
+    factor: Size
+    after: Expression = field(default_factory=Result)
+
+
+@dataclass(eq=False)
 class Map:
     """Output j is the expression of the j-th planes."""
 
@@ -138,7 +155,7 @@ class Spread:
     size: Size
 
 
-Layer = Conv | MaxPool | Linear | Mean | Resample
+Layer = Conv | MaxPool | Linear | Mean | Resample | Weave
 Operation = Layer | Map | Spread
 
 

@@ -80,12 +80,13 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
     from pumice.native.read_moves import MOVES
     from pumice.native.read_points import POINTS
     from pumice.native.read_resamples import RESAMPLES
+    from pumice.native.read_transposed import TRANSPOSED
 
     reader = Reader(name or model_name(model))
     graph = rewritten(model, input_size, passes=PASSES)
     assert isinstance(graph, fx.GraphModule)
     assert isinstance(graph, fx.GraphModule)
-    handlers = {**LAYERS, **MOVES, **POINTS, **RESAMPLES}
+    handlers = {**LAYERS, **MOVES, **POINTS, **RESAMPLES, **TRANSPOSED}
     inputs = reader.fresh(input_size[0], (input_size[1], input_size[2]))
     answer: Any = None
     for node in graph.graph.nodes:

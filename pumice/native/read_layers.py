@@ -11,6 +11,7 @@ from pumice.native.expression import Call, Const, Planes, Read
 from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Size
 from pumice.native.read import Reader, Value
 from pumice.native.read_resamples import adaptive, around, averaged, pooled
+from pumice.native.read_transposed import transposed
 
 Given = dict[str, Any]
 
@@ -34,7 +35,7 @@ def _conv(reader: Reader, node: fx.Node, given: Given) -> Value:
     if not isinstance(x, Value) or not isinstance(weight, np.ndarray):
         raise reader.refuse(node, "whose weights are computed")
     if given.get("transposed"):
-        raise reader.refuse(node, "transposed")
+        return transposed(reader, node, given)
     stride, dilation = _pair(given["stride"]), _pair(given["dilation"])
     padding = given["padding"]
     kernel: Size = (weight.shape[2], weight.shape[3])

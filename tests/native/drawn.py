@@ -180,6 +180,17 @@ class _Drawing:
         said = " by ".join(str(part.places.shape) for part in taps)
         self.made(f"resample {size} by {said} taps", outputs)
 
+    def weave(self) -> None:
+        size, count, chance = self.image(), self.chance.randint(1, 4), self.chance
+        factor = (chance.randint(1, 3), chance.randint(1, 3))
+        made = (size[0] * factor[0] - chance.randint(0, 1), size[1] * factor[1] - chance.randint(0, 2))
+        made = (max(made[0], 1), max(made[1], 2))
+        if made[1] > size[1] * factor[1]:
+            made = (made[0], size[1] * factor[1])
+        planes = self.planes(size, count * factor[0] * factor[1])
+        outputs = self.draft.weave(planes, factor, made, after=lambda out: self.then(RESULT, out, count))
+        self.made(f"weave {size} by {factor} -> {made}", outputs)
+
     def mean(self) -> None:
         count, size = self.chance.randint(1, 20), self.image()
         inputs = self.planes(size, count)
@@ -231,6 +242,7 @@ KINDS = (
     "linear",
     "map",
     "resample",
+    "weave",
 )
 
 

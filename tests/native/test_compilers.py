@@ -29,7 +29,7 @@ WIDTHS = {
     "plain": (),
     "512 bits": ("-mavx512f", "-mfma"),
 }
-SMALL = ("dense", "pointwise", "depthwise", "max_pool", "mean", "linear", "map", "resample")
+SMALL = ("dense", "pointwise", "depthwise", "max_pool", "mean", "linear", "map", "resample", "weave")
 x86 = pytest.mark.skipif(os.uname().machine != "x86_64", reason="not an x86-64 machine")
 
 

@@ -15,6 +15,7 @@ depthwise.py    convolutions of windows of one plane each
 around.py       planes copied with what is around them
 maxima.py       the largest of each window
 resample.py     weighted sums of rows and columns
+weave.py        planes put between each other
 layers.py       everything else
 functions.c     vectors, and the functions of expressions
 others.c        fully connected layers and means

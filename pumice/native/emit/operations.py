@@ -11,11 +11,12 @@ from pumice.native.emit.maxima import max_pool
 from pumice.native.emit.pixels import pointwise
 from pumice.native.emit.resample import resampled
 from pumice.native.emit.tiles import blocks, tile_sizes
+from pumice.native.emit.weave import woven
 from pumice.native.emit.weights import of_conv, of_linear
 from pumice.native.emit.windows import spatial
 from pumice.native.emit.writer import Writer, table
 from pumice.native.expression import Result
-from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Operation, Resample, Spread
+from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Operation, Resample, Spread, Weave
 from pumice.native.plan import LANES
 
 
@@ -40,6 +41,8 @@ def emit(writer: Writer, i: int, operation: Operation, lines: list[str]) -> None
         _max_pool(writer, operation, lines)
     elif isinstance(operation, Resample):
         resampled(writer, operation, lines)
+    elif isinstance(operation, Weave):
+        woven(writer, operation, lines)
     else:
         _spread(writer, operation, lines)
 
