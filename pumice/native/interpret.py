@@ -1,5 +1,6 @@
 """A program run by torch, operation by operation: what the C code is compared with, and passes with each other."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,9 @@ def interpret(program: Program, image: NDArray[np.float32]) -> NDArray[np.float3
         elif isinstance(operation, Spread):
             made = gathered(operation.inputs).reshape(-1, 1, 1)
         else:
+            if isinstance(operation, Conv) and operation.made is not None:
+                weight = gathered(operation.made).numpy().reshape(operation.weight.shape)
+                operation = dataclasses.replace(operation, weight=weight)
             made = value(operation.after, _layer(operation, gathered(operation.inputs), value))
         planes.update(zip(operation.outputs.tolist(), made, strict=True))
     return gathered(program.outputs).reshape(program.output_shape).float().numpy()

@@ -28,6 +28,8 @@ class Conv:
     weight: (O, I / groups, kh, kw).  bias: (O,).
     padding: top, left; what is missing at the bottom and on the right is zeros too.
     before: done to each input before it is padded.  after: done to each result.
+    made: planes of one pixel that are the weights, in their order, where the network computes them; `weight`, of
+        zeros, is then only their shape.
     """
 
     path: str
@@ -43,6 +45,7 @@ class Conv:
     dilation: Size = (1, 1)
     before: Expression = field(default_factory=Result)
     after: Expression = field(default_factory=Result)
+    made: Planes | None = None
 
     @property
     def pointwise(self) -> bool:
@@ -184,6 +187,8 @@ def read_by(operation: Operation) -> Iterator[Planes]:
         yield from (one.planes for one in reads(operation.value))
         return
     yield operation.inputs
+    if isinstance(operation, Conv) and operation.made is not None:
+        yield operation.made
     for part in ("before", "after"):
         if (expression := getattr(operation, part, None)) is not None:
             yield from (one.planes for one in reads(expression))

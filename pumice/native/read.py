@@ -76,6 +76,7 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
     Raises:
         BadInput: torch cannot export it, or it has an operator that there is no code for (named, with the layer).
     """
+    from pumice.native.read_channels import CHANNELS
     from pumice.native.read_layers import LAYERS
     from pumice.native.read_moves import MOVES
     from pumice.native.read_points import POINTS
@@ -86,7 +87,7 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
     graph = rewritten(model, input_size, passes=PASSES)
     assert isinstance(graph, fx.GraphModule)
     assert isinstance(graph, fx.GraphModule)
-    handlers = {**LAYERS, **MOVES, **POINTS, **RESAMPLES, **TRANSPOSED}
+    handlers = {**LAYERS, **MOVES, **POINTS, **RESAMPLES, **TRANSPOSED, **CHANNELS}
     inputs = reader.fresh(input_size[0], (input_size[1], input_size[2]))
     answer: Any = None
     for node in graph.graph.nodes:

@@ -10,6 +10,7 @@ from torch import fx
 from pumice.native.expression import Call, Const, Planes, Read
 from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Size
 from pumice.native.read import Reader, Value
+from pumice.native.read_channels import reduced
 from pumice.native.read_resamples import adaptive, around, averaged, pooled
 from pumice.native.read_transposed import transposed
 
@@ -32,8 +33,15 @@ def _image(reader: Reader, node: fx.Node, x: Value) -> tuple[Planes, Size]:
 
 def _conv(reader: Reader, node: fx.Node, given: Given) -> Value:
     x, weight, bias = given["input"], given["weight"], given.get("bias")
-    if not isinstance(x, Value) or not isinstance(weight, np.ndarray):
-        raise reader.refuse(node, "whose weights are computed")
+    made: Planes | None = None
+    if isinstance(bias, Value):
+        raise reader.refuse(node, "whose bias is computed")
+    if isinstance(weight, Value) and not given.get("transposed"):
+        if weight.size is not None:
+            raise reader.refuse(node, "whose weights are images")
+        made, weight = weight.planes.ravel(), np.zeros(weight.shape, np.float32)
+    if not isinstance(x, Value):
+        raise reader.refuse(node, "of a constant")
     if given.get("transposed"):
         return transposed(reader, node, given)
     stride, dilation = _pair(given["stride"]), _pair(given["dilation"])
@@ -55,6 +63,7 @@ def _conv(reader: Reader, node: fx.Node, given: Given) -> Value:
         padding=_pair(padding),
         dilation=dilation,
         out_size=out_size,
+        made=made,
     )
 
 
@@ -63,6 +72,7 @@ def _convolved(reader: Reader, node: fx.Node, x: Value, weight: Any, bias: Any, 
     pad, dilation = how["padding"], how["dilation"]
     if (
         x.size is None
+        and how["made"] is None
         and size == out_size
         and how["stride"] == (1, 1)
         and not (pad[0] % dilation[0] or pad[1] % dilation[1])
@@ -199,8 +209,10 @@ def _mean(reader: Reader, node: fx.Node, given: Given) -> Value:
     dims = sorted(dim % len(x.shape) for dim in given.get("dim") or ())
     if x.size is not None and given["keepdim"] and len(dims) == 1 and dims[0] >= len(x.shape) - 2:
         return averaged(reader, node, x, dims[0] - len(x.shape))
+    if dims and dims[-1] < x.planes.ndim - 2 * (x.size is None and x.shape[-2:] == (1, 1)):
+        return reduced(reader, node, x, dims, "mean")
     if dims != [len(x.shape) - 2, len(x.shape) - 1] or (x.size is None and x.shape[-2:] != (1, 1)):
-        raise reader.refuse(node, "over anything but rows and columns")
+        raise reader.refuse(node, "over anything but rows and columns, or channels")
     if x.size is None:
         return Value(x.planes.reshape(node.meta["shape"]))
     return _global(reader, node, x)

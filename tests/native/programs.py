@@ -7,7 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pumice.native.expression import Call, Expression, Read, Result
-from pumice.native.ir import Conv, Floats, Linear, Map, MaxPool, Mean, Operation, Program, Resample, Size, Spread, Taps, Weave
+from pumice.native.ir import (
+    Conv,
+    Floats,
+    Linear,
+    Map,
+    MaxPool,
+    Mean,
+    Operation,
+    Program,
+    Resample,
+    Size,
+    Spread,
+    Taps,
+    Weave,
+)
 
 Planes = NDArray[np.int64]
 RESULT = Result()

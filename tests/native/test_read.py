@@ -295,16 +295,11 @@ def pixels_back(x: Tensor, layer: nn.Module) -> Tensor:
 
 
 REFUSED: dict[str, tuple[nn.Module, str]] = {
-    "computed weights": (
-        Does(lambda x, f: functional.conv2d(x, f(x.mean((2, 3))).view(8, 8, 1, 1)), f=nn.Linear(8, 64)),
-        "conv2d whose weights are computed",
-    ),
+    "an image as weights": (Does(lambda x: functional.conv2d(x, x.view(1, 8, 6, 10))), "conv2d whose weights are"),
     "computed matrix": (Does(lambda x: functional.linear(x.mean((2, 3)), x.mean((2, 3)))), "linear whose weights"),
-    "softmax": (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Softmax(1)), "softmax"),
     "gelu": (Does(lambda x, act: act(x), act=nn.GELU()), "gelu.*act"),
     "group norm": (nn.GroupNorm(2, 8), "group_norm"),
     "norm of the batch": (nn.BatchNorm2d(8, track_running_stats=False), "batch_norm without statistics"),
-    "mean of channels": (Does(lambda x: x.mean(1, keepdim=True)), "mean"),
     "mean of rows": (Does(lambda x: x.mean(2)), "mean"),
     "dilated max pool": (nn.MaxPool2d(2, 1, dilation=(2, 3)), "max_pool2d dilated"),
     "padded with ones": (Does(lambda x: functional.pad(x, (1, 1), value=1.0)), "pad with anything but zeros"),

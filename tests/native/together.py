@@ -54,6 +54,6 @@ def agree(
             wanted = part(x.double()).flatten(1).numpy()
             where = slice(begin, begin := begin + wanted.shape[1])
             assert np.abs(wanted[0] - wanted[1]).max() > 1e-3 * np.abs(wanted).max(), f"{name} does not look at it"
-            assert error(plain[:, where], wanted) <= INTERPRETED, name
-            assert error(made[:, where], wanted) <= COMPILED, name
+            for got, tolerance in ((plain, INTERPRETED), (made, COMPILED)):
+                assert (off := error(got[:, where], wanted)) <= tolerance, f"{name}: {off}"
     assert begin == plain.shape[1]

@@ -12,7 +12,7 @@ from pumice.native.emit.pixels import pointwise
 from pumice.native.emit.resample import resampled
 from pumice.native.emit.tiles import blocks, tile_sizes
 from pumice.native.emit.weave import woven
-from pumice.native.emit.weights import of_conv, of_linear
+from pumice.native.emit.weights import of_conv, of_linear, order_of_conv
 from pumice.native.emit.windows import spatial
 from pumice.native.emit.writer import Writer, table
 from pumice.native.expression import Result
@@ -90,7 +90,7 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     before = None if isinstance(conv.before, Result) else writer.written(conv.before, conv.size)
     out, inputs = len(conv.weight) // conv.groups, conv.weight.shape[1]
     sizes, many = tile_sizes(out), blocks(out)[1]
-    weight, bias = writer.weights.add(of_conv(conv)), writer.weights.add(conv.bias)
+    weight, bias = _weights_of(writer, conv, lines), f"r->weights + {writer.weights.add(conv.bias)}"
     writer.operands("a", after, lines)
     if before is not None:
         writer.operands("b", before, lines)
@@ -102,7 +102,7 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
         sources = writer.places(conv.inputs)
     lines += [table("from", sources), table("to", writer.places(conv.outputs))]
     base = "r->image" if image else "r->arena"
-    common = f"{base}, from, to, r->weights + {weight}, r->weights + {bias}"
+    common = f"{base}, from, to, {weight}, {bias}"
     pixels = conv.size[0] * conv.size[1]
     if conv.pointwise and not image:
         choice = writer.choices.get(i) or usual(conv)
@@ -128,7 +128,7 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
         _, window, _ = windows(conv, inputs, out, many)
         writer.scratch = max(writer.scratch, conv.size[1] + 8 * LANES)
         lines.append(f"static const Window s = {{{', '.join(map(str, window))}}};")
-        lines.append(f"{name}(r, from, to, r->weights + {weight}, r->weights + {bias}, &s, &a);")
+        lines.append(f"{name}(r, from, to, {weight}, {bias}, &s, &a);")
         return
     name = writer.kind(
         lambda n: spatial(n, sizes, after, before, image=image, window_of=kernel),
@@ -143,6 +143,17 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     writer.scratch = max(writer.scratch, room)
     lines += [table("off", off), f"static const Window s = {{{', '.join(map(str, window))}}};"]
     lines.append(f"{name}(r, {common}, off, &s, &a, {first});")
+
+
+def _weights_of(writer: Writer, conv: Conv, lines: list[str]) -> str:
+    """Where the weights lie: those of the network, or behind all planes, where computed ones are put in order."""
+    if conv.made is None:
+        return f"r->weights + {writer.weights.add(of_conv(conv))}"
+    place = writer.plan.total
+    writer.made = max(writer.made, conv.weight.size)
+    lines.append(table("made", writer.places(conv.made)[order_of_conv(conv)]))
+    lines.append(f"for (int k = 0; k < {conv.weight.size}; k++) r->arena[{place} + k] = r->arena[made[k]];")
+    return f"r->arena + {place}"
 
 
 def _max_pool(writer: Writer, pool: MaxPool, lines: list[str]) -> None:

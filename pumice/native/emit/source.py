@@ -50,7 +50,7 @@ def source(program: Program, choices: dict[int, Choice] | None = None) -> Source
         ]
     )
     named = tuple((operation.path, type(operation).__name__) for operation in program.operations)
-    return Source(text, writer.weights.tobytes(), writer.plan.total, writer.scratch, named)
+    return Source(text, writer.weights.tobytes(), writer.plan.total + writer.made, writer.scratch, named)
 
 
 def _answer(writer: Writer) -> str:
