@@ -28,6 +28,9 @@ FUNCTIONS: dict[str, Any] = {
     "tanh": torch.tanh,
     "neg": torch.neg,
     "abs": torch.abs,
+    "sqrt": torch.sqrt,
+    "gelu": functional.gelu,
+    "softplus": functional.softplus,
 }
 
 

@@ -181,17 +181,21 @@ class Program:
     operations: list[Operation]
 
 
+def expressions(operation: Operation) -> Iterator[Expression]:
+    """What a map computes, or what is done before and after a layer."""
+    for part in ("value", "before", "after"):
+        if (expression := getattr(operation, part, None)) is not None:
+            yield expression
+
+
 def read_by(operation: Operation) -> Iterator[Planes]:
     """The lists of planes that an operation reads."""
-    if isinstance(operation, Map):
-        yield from (one.planes for one in reads(operation.value))
-        return
-    yield operation.inputs
+    if not isinstance(operation, Map):
+        yield operation.inputs
     if isinstance(operation, Conv) and operation.made is not None:
         yield operation.made
-    for part in ("before", "after"):
-        if (expression := getattr(operation, part, None)) is not None:
-            yield from (one.planes for one in reads(expression))
+    for expression in expressions(operation):
+        yield from (one.planes for one in reads(expression))
 
 
 def consumers(program: Program) -> dict[int, list[Operation]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import fx
 
-from pumice.native.expression import TABLES, Call, Expression, Planes, Read
+from pumice.native.expression import TABLES, Call, Const, Expression, Planes, Read
 from pumice.native.ir import Conv, Linear, Map, Size
 from pumice.native.read import Reader, Value
 
@@ -120,6 +120,31 @@ def _matmul(reader: Reader, node: fx.Node, given: Given) -> Value:
     return Value(out.reshape(node.meta["shape"]))
 
 
+def _conv1d(reader: Reader, node: fx.Node, given: Given) -> Value:
+    """Along numbers: each result is a group of its own, which reads the numbers under its window."""
+    x, weight, bias = given["input"], given["weight"], given["bias"]
+    if not isinstance(x, Value) or not isinstance(weight, np.ndarray) or x.size is not None or len(x.planes) != 1:
+        raise reader.refuse(node, "along columns, or whose weights are computed")
+    stride, dilation = given["stride"][-1], given["dilation"][-1]
+    shape, (outputs, inputs, taps), groups = tuple(node.meta["shape"]), weight.shape, given["groups"]
+    padding = given["padding"]
+    first = dilation * (taps - 1) // 2 if padding == "same" else 0 if padding == "valid" else padding[-1]
+    under = np.arange(shape[2])[:, None] * stride + np.arange(taps) * dilation - first
+    inside = (under >= 0) & (under < x.shape[2])
+    planes = x.planes[0][:, np.where(inside, under, 0)]  # (inputs, results, taps)
+    if not inside.all():
+        zero = reader.fresh(1, (1, 1))
+        reader.operations.append(Map("zeros", zero, (1, 1), Const(0.0)))
+        planes[:, ~inside] = zero
+    grouped = planes.reshape(groups, inputs, *planes.shape[1:]).swapaxes(1, 2)  # (groups, results, inputs, taps)
+    read = np.repeat(grouped, outputs // groups, 0)
+    out, count = reader.fresh(outputs * shape[2], (1, 1)), outputs * shape[2]
+    kernel = np.repeat(weight.reshape(outputs, 1, -1), shape[2], 1).reshape(count, -1, 1, 1)
+    biases = np.repeat(np.zeros(outputs, np.float32) if bias is None else bias, shape[2])
+    reader.operations.append(Conv(_path(node), read.ravel(), out, (1, 1), (1, 1), kernel, biases, count))
+    return Value(out.reshape(shape))
+
+
 def _path(node: fx.Node) -> str:
     return str(node.meta.get("path", "") or node.name)
 
@@ -135,4 +160,5 @@ CHANNELS: dict[str, Any] = {
     "sum": _sum,
     **dict.fromkeys(("softmax", "_softmax"), _softmax),
     **dict.fromkeys(("matmul", "mm"), _matmul),
+    "conv1d": _conv1d,
 }

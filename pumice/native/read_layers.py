@@ -95,10 +95,15 @@ def _linear(reader: Reader, node: fx.Node, given: Given) -> Value:
     x, weight, bias = given["input"], given["weight"], given.get("bias")
     if not isinstance(x, Value) or not isinstance(weight, np.ndarray):
         raise reader.refuse(node, "whose weights are computed")
+    bias = np.zeros(len(weight), np.float32) if bias is None else bias
+    if x.behind == 1 and x.size is not None and x.planes.size == weight.shape[1]:
+        out = reader.fresh(len(weight), x.size)
+        kernel = weight[:, :, None, None]
+        reader.operations.append(Conv(_path(node), x.planes.ravel(), out, x.size, x.size, kernel, bias))
+        return Value(out.reshape(*x.planes.shape[:-1], -1), x.size, 1)
     if x.size is not None or x.planes.size != weight.shape[1]:
         raise reader.refuse(node, "over rows")
     out = reader.fresh(len(weight), (1, 1))
-    bias = np.zeros(len(weight), np.float32) if bias is None else bias
     reader.operations.append(Linear(_path(node), x.planes.ravel(), out, weight, bias))
     return Value(out.reshape(node.meta["shape"]))
 
@@ -119,6 +124,10 @@ def _batch_norm(reader: Reader, node: fx.Node, given: Given) -> Value:
     out = reader.fresh(planes.size, x.size or (1, 1))
     reader.operations.append(Map(_path(node), out, x.size or (1, 1), value))
     return Value(out.reshape(x.planes.shape), x.size)
+
+
+def _native_batch_norm(reader: Reader, node: fx.Node, given: Given) -> tuple[Value, None, None]:
+    return _batch_norm(reader, node, given), None, None
 
 
 def _max_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
@@ -288,6 +297,7 @@ LAYERS = {
     "conv3d": _channelwise,
     "linear": _linear,
     "batch_norm": _batch_norm,
+    "_native_batch_norm_legit_no_training": _native_batch_norm,
     **dict.fromkeys(("max_pool2d",), _max_pool),
     "avg_pool2d": _avg_pool,
     "adaptive_avg_pool2d": _adaptive,

@@ -23,6 +23,8 @@ def _dim(x: Value, reader: Reader, node: fx.Node, dim: int) -> int:
 
 
 def _reshaped(reader: Reader, node: fx.Node, x: Value, shape: tuple[int, ...]) -> Value:
+    if x.behind:
+        x = as_numbers(reader, str(node.meta.get("path", "")), x)
     if x.size is None:
         return Value(x.planes.reshape(shape))
     if shape[-2:] == x.size and len(shape) > 2:
@@ -31,10 +33,18 @@ def _reshaped(reader: Reader, node: fx.Node, x: Value, shape: tuple[int, ...]) -
         return Value(x.planes.reshape(shape))
     lead = x.planes.shape[0]
     if len(shape) >= 1 and (not shape or shape[0] == lead):
-        spread = reader.fresh(x.planes.size * math.prod(x.size), (1, 1))
-        reader.operations.append(Spread(node.meta.get("path", ""), x.planes.ravel(), spread, x.size))
-        return Value(spread.reshape(shape))
+        return Value(as_numbers(reader, node.meta.get("path", ""), x).planes.reshape(shape))
     raise reader.refuse(node, "of pixels")
+
+
+def as_numbers(reader: Reader, path: str, x: Value) -> Value:
+    """Every pixel as a plane of its own, in the tensor's order."""
+    assert x.size is not None
+    spread = reader.fresh(x.planes.size * math.prod(x.size), (1, 1))
+    reader.operations.append(Spread(path, x.planes.ravel(), spread, x.size))
+    ahead, count = x.planes.ndim - x.behind, x.planes.ndim
+    order = [*range(ahead), count, count + 1, *range(ahead, count)]
+    return Value(spread.reshape(*x.planes.shape, *x.size).transpose(order))
 
 
 def _reshape(reader: Reader, node: fx.Node, given: Given) -> Value:
@@ -43,17 +53,27 @@ def _reshape(reader: Reader, node: fx.Node, given: Given) -> Value:
 
 def _transpose(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
-    a, b = (_dim(x, reader, node, dim) for dim in list(given.values())[1:])
-    return Value(np.swapaxes(x.planes, a, b), x.size)
+    order = list(range(len(x.shape)))
+    a, b = (dim % len(order) for dim in list(given.values())[1:])
+    order[a], order[b] = b, a
+    return _permuted(reader, node, x, order)
 
 
 def _permute(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
-    order = [dim % len(x.shape) for dim in given["dims"]]
-    lead = x.planes.ndim
-    if sorted(order[:lead]) != list(range(lead)) or order[lead:] != list(range(lead, len(order))):
+    return _permuted(reader, node, x, [dim % len(x.shape) for dim in given["dims"]])
+
+
+def _permuted(reader: Reader, node: fx.Node, x: Value, order: list[int]) -> Value:
+    """Dimensions of planes in any order; rows and columns may change places with them, but not with each other."""
+    if x.size is None:
+        return Value(x.planes.transpose(order))
+    ahead = x.planes.ndim - x.behind
+    where = order.index(ahead)  # of the rows
+    if order[where + 1 : where + 2] != [ahead + 1]:
         raise reader.refuse(node, "of rows or columns")
-    return Value(x.planes.transpose(order[:lead]), x.size)
+    axes = [axis if axis < ahead else axis - 2 for axis in order if axis not in (ahead, ahead + 1)]
+    return Value(x.planes.transpose(axes), x.size, len(axes) - where)
 
 
 def _cat(reader: Reader, node: fx.Node, given: Given) -> Value:

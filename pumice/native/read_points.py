@@ -34,15 +34,35 @@ def _pixels(x: Any) -> Size | None:
     return x.size if isinstance(x, Value) else None
 
 
-def _made(reader: Reader, node: fx.Node, operands: tuple[Any, ...], build: Any) -> Value:
-    """A map over broadcast operands: values, constants and numbers."""
+def mapped(reader: Reader, node: fx.Node, operands: tuple[Any, ...], build: Any) -> Value:
+    """A map over broadcast operands: values, constants and numbers; `build` makes the expression of theirs."""
     shape = tuple(node.meta["shape"])
+    behind = max((x.behind for x in operands if isinstance(x, Value)), default=0)
+    if behind:
+        operands = tuple(_in_front(reader, node, x, behind, len(shape)) for x in operands)
+        cut = len(shape) - behind
+        shape = (*shape[: cut - 2], *shape[cut:], *shape[cut - 2 : cut])
     size: Size | None = shape[-2:] if any(_pixels(x) is not None for x in operands) else None
     lead = shape[:-2] if size else shape
     leaves = tuple(_leaf(reader, node, x, lead, size) for x in operands)
     out = reader.fresh(math.prod(lead), size or (1, 1))
     reader.operations.append(Map(str(node.meta.get("path", "") or node.name), out, size or (1, 1), build(*leaves)))
-    return Value(out.reshape(lead), size)
+    return Value(out.reshape(lead), size, behind)
+
+
+def _in_front(reader: Reader, node: fx.Node, x: Any, behind: int, ndim: int) -> Any:
+    """An operand of a tensor with channels behind its pixels, as if they were in front."""
+    if isinstance(x, Value):
+        if x.behind != behind or len(x.shape) != ndim:
+            raise reader.refuse(node, "of channels that lie behind the pixels, and others that do not")
+        return Value(x.planes, x.size)
+    array = np.asarray(x)
+    if array.size == 1:
+        return float(array.reshape(()))
+    array = array.reshape((1,) * (ndim - array.ndim) + array.shape)
+    cut = ndim - behind
+    order = [*range(cut - 2), *range(cut, ndim), cut - 2, cut - 1]
+    return array.transpose(order)
 
 
 def _leaf(reader: Reader, node: fx.Node, x: Any, lead: tuple[int, ...], size: Size | None) -> Expression:
@@ -79,14 +99,14 @@ def _pair(reader: Reader, node: fx.Node, given: Given) -> Value:
     def build(a: Expression, b: Expression) -> Expression:
         return Call(name, (a, b if alpha == 1 else Call("mul", (b, Const(float(alpha))))))
 
-    return _made(reader, node, (left, right), build)
+    return mapped(reader, node, (left, right), build)
 
 
 def _single(reader: Reader, node: fx.Node, given: Given) -> Value:
     operator = _operator(node)
     name = SINGLE[operator] or operator
     x = given["self" if "self" in given else "input"]
-    return _made(reader, node, (x,), lambda a: Call(name, (a,)))
+    return mapped(reader, node, (x,), lambda a: Call(name, (a,)))
 
 
 def _clamp(reader: Reader, node: fx.Node, given: Given) -> Value:
@@ -98,7 +118,7 @@ def _clamp(reader: Reader, node: fx.Node, given: Given) -> Value:
             a = Call("relu", (a,)) if float(low) == 0.0 else Call("max", (a, Const(float(low))))
         return a if high is None else Call("min", (a, Const(float(high))))
 
-    return _made(reader, node, (given["self" if "self" in given else "input"],), build)
+    return mapped(reader, node, (given["self" if "self" in given else "input"],), build)
 
 
 def _leaky(reader: Reader, node: fx.Node, given: Given) -> Value:
@@ -107,7 +127,7 @@ def _leaky(reader: Reader, node: fx.Node, given: Given) -> Value:
     def build(a: Expression) -> Expression:
         return Call("add", (Call("relu", (a,)), Call("mul", (Call("min", (a, Const(0.0))), Const(slope)))))
 
-    return _made(reader, node, (given["self"],), build)
+    return mapped(reader, node, (given["self"],), build)
 
 
 def _prelu(reader: Reader, node: fx.Node, given: Given) -> Value:
@@ -117,15 +137,15 @@ def _prelu(reader: Reader, node: fx.Node, given: Given) -> Value:
     def build(a: Expression, b: Expression) -> Expression:
         return Call("add", (Call("relu", (a,)), Call("mul", (Call("min", (a, Const(0.0))), b))))
 
-    return _made(reader, node, (x, slope), build)
+    return mapped(reader, node, (x, slope), build)
 
 
 def _rsub(reader: Reader, node: fx.Node, given: Given) -> Value:
-    return _made(reader, node, (given["other"], given["self"]), lambda a, b: Call("sub", (a, b)))
+    return mapped(reader, node, (given["other"], given["self"]), lambda a, b: Call("sub", (a, b)))
 
 
 def _reciprocal(reader: Reader, node: fx.Node, given: Given) -> Value:
-    return _made(reader, node, (1.0, given["self"]), lambda a, b: Call("div", (a, b)))
+    return mapped(reader, node, (1.0, given["self"]), lambda a, b: Call("div", (a, b)))
 
 
 def _operator(node: fx.Node) -> str:

@@ -44,6 +44,21 @@ REDUCED: Parts = {
 }
 
 
+class Along(nn.Module):
+    """A convolution along the means of the channels, as a gate, as in ECA-Net."""
+
+    def __init__(self, *how: int, groups: int = 1, **more: int) -> None:
+        super().__init__()
+        self.groups, self.conv = groups, nn.Conv1d(groups, 2 * groups, *how, groups=groups, **more)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :1] * torch.sigmoid(self.conv(numbers(x).view(-1, self.groups, x.shape[1] // self.groups)))[:, 0, 0]
+
+
+REDUCED["gate along channels"] = Along(3, padding=1, bias=False)
+REDUCED["gate along channels, dilated"] = Along(2, stride=2, padding=3, dilation=2, groups=2)
+
+
 @pytest.mark.parametrize("flags", FLAGS)
 @settings(DRAWN, max_examples=2)
 @given(st.integers(1, 40), st.integers(2, 5), st.integers(2, 20))

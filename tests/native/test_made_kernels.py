@@ -54,6 +54,36 @@ def test_weight_net(flags: str, data: st.DataObject) -> None:
     agree(data.draw(layers(channels)), size, FLAGS[flags])
 
 
+def test_kernels_of_many_weights_and_weights_in_another_order() -> None:
+    torch.manual_seed(1)
+    many = Weighted(20, WeightNetConv(20, 13, 3, squeeze=16, m=4, g=2))
+
+    class Turned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f = nn.Linear(20, 700)
+
+        def forward(self, x: Tensor) -> Tensor:
+            kernels = torch.sigmoid(self.f(x.mean((2, 3)))).view(20, 35, 1, 1).transpose(0, 1)
+            return functional.conv2d(x, kernels) * 2
+
+    for flags in FLAGS.values():
+        agree({"many": many, "turned": Turned(), "grouped": Kept(many)}, (20, 5, 11), flags)
+
+
+class Kept(nn.Module):
+    """The numbers of a kernel, with something done to them."""
+
+    def __init__(self, weighted: Weighted) -> None:
+        super().__init__()
+        self.weighted = weighted
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv = self.weighted.conv
+        made = conv.generate(conv.gate(conv.attend(self.weighted.squeeze(x))))
+        return functional.relu(made) - torch.linspace(0, 1, made.shape[1]).to(x).view(1, -1, 1, 1)
+
+
 def test_computed_bias_is_refused() -> None:
     class Biased(nn.Module):
         def __init__(self) -> None:

@@ -51,7 +51,7 @@ def agree(
     begin = 0
     with torch.no_grad():
         for name, part in parts.items():
-            wanted = part(x.double()).flatten(1).numpy()
+            wanted = torch.cat([part(image[None].double()).flatten(1) for image in x]).numpy()
             where = slice(begin, begin := begin + wanted.shape[1])
             assert np.abs(wanted[0] - wanted[1]).max() > 1e-3 * np.abs(wanted).max(), f"{name} does not look at it"
             for got, tolerance in ((plain, INTERPRETED), (made, COMPILED)):

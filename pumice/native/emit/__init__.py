@@ -12,11 +12,14 @@ tiles.py        the innermost loops
 pixels.py       convolutions of single pixels
 windows.py      convolutions of windows
 depthwise.py    convolutions of windows of one plane each
+grouped.py      matrices of groups of numbers
+made.py         kernels that the network computes
 around.py       planes copied with what is around them
 maxima.py       the largest of each window
 resample.py     weighted sums of rows and columns
 weave.py        planes put between each other
 layers.py       everything else
 functions.c     vectors, and the functions of expressions
+rarer.c         functions that few networks have
 others.c        fully connected layers and means
 """

@@ -7,12 +7,14 @@ from pumice.native.emit.around import Kernel
 from pumice.native.emit.choice import usual
 from pumice.native.emit.depthwise import depthwise
 from pumice.native.emit.geometry import even, windows
+from pumice.native.emit.grouped import grouped, is_grouped
+from pumice.native.emit.made import made
 from pumice.native.emit.maxima import max_pool
 from pumice.native.emit.pixels import pointwise
 from pumice.native.emit.resample import resampled
 from pumice.native.emit.tiles import blocks, tile_sizes
 from pumice.native.emit.weave import woven
-from pumice.native.emit.weights import of_conv, of_linear, order_of_conv
+from pumice.native.emit.weights import of_conv, of_linear
 from pumice.native.emit.windows import spatial
 from pumice.native.emit.writer import Writer, table
 from pumice.native.expression import Result
@@ -22,7 +24,9 @@ from pumice.native.plan import LANES
 
 def emit(writer: Writer, i: int, operation: Operation, lines: list[str]) -> None:
     """Append the statements of an operation."""
-    if isinstance(operation, Conv):
+    if isinstance(operation, Conv) and is_grouped(operation):
+        grouped(writer, operation, lines)
+    elif isinstance(operation, Conv):
         _conv(writer, i, operation, lines)
     elif isinstance(operation, Linear):
         _linear(writer, operation, lines)
@@ -90,7 +94,8 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     before = None if isinstance(conv.before, Result) else writer.written(conv.before, conv.size)
     out, inputs = len(conv.weight) // conv.groups, conv.weight.shape[1]
     sizes, many = tile_sizes(out), blocks(out)[1]
-    weight, bias = _weights_of(writer, conv, lines), f"r->weights + {writer.weights.add(conv.bias)}"
+    weight = f"r->weights + {writer.weights.add(of_conv(conv))}" if conv.made is None else made(writer, conv, lines)
+    bias = f"r->weights + {writer.weights.add(conv.bias)}"
     writer.operands("a", after, lines)
     if before is not None:
         writer.operands("b", before, lines)
@@ -143,17 +148,6 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
     writer.scratch = max(writer.scratch, room)
     lines += [table("off", off), f"static const Window s = {{{', '.join(map(str, window))}}};"]
     lines.append(f"{name}(r, {common}, off, &s, &a, {first});")
-
-
-def _weights_of(writer: Writer, conv: Conv, lines: list[str]) -> str:
-    """Where the weights lie: those of the network, or behind all planes, where computed ones are put in order."""
-    if conv.made is None:
-        return f"r->weights + {writer.weights.add(of_conv(conv))}"
-    place = writer.plan.total
-    writer.made = max(writer.made, conv.weight.size)
-    lines.append(table("made", writer.places(conv.made)[order_of_conv(conv)]))
-    lines.append(f"for (int k = 0; k < {conv.weight.size}; k++) r->arena[{place} + k] = r->arena[made[k]];")
-    return f"r->arena + {place}"
 
 
 def _max_pool(writer: Writer, pool: MaxPool, lines: list[str]) -> None:
