@@ -72,10 +72,10 @@ def _leaf(reader: Reader, node: fx.Node, x: Any, lead: tuple[int, ...], size: Si
         planes = x.planes
         if size is not None and x.size is None:
             # (N, C, 1, 1) beside (N, C, H, W): one number for all pixels.
-            if planes.ndim == len(lead) + 2 and planes.shape[-2:] == (1, 1):
-                planes = planes[..., 0, 0]
-            elif planes.ndim:
+            planes = planes.reshape((1,) * (2 - planes.ndim) + planes.shape)
+            if planes.shape[-2:] != (1, 1):
                 raise reader.refuse(node, "of a tensor that varies along rows or columns")
+            planes = planes[..., 0, 0]
         if size is not None and x.size is not None and x.size != size:
             planes = repeated(reader, node, x, size).planes
         return Read(np.ascontiguousarray(np.broadcast_to(planes, lead)).ravel())
