@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pumice.native.expression import Call, Const, Expression, Read, Result
-from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Program, Resample, Spread, Taps, Weave
+from pumice.native.ir import Collect, Conv, Linear, Map, MaxPool, Mean, Program, Resample, Spread, Taps, Weave
 
 FUNCTIONS: dict[str, Any] = {
     "add": torch.add,
@@ -60,6 +60,8 @@ def interpret(program: Program, image: NDArray[np.float32]) -> NDArray[np.float3
             made = made.expand(len(operation.outputs), *operation.size)
         elif isinstance(operation, Spread):
             made = gathered(operation.inputs).reshape(-1, 1, 1)
+        elif isinstance(operation, Collect):
+            made = gathered(operation.inputs).reshape(-1, *operation.size)
         else:
             if isinstance(operation, Conv) and operation.made is not None:
                 weight = gathered(operation.made).numpy().reshape(operation.weight.shape)

@@ -158,8 +158,18 @@ class Spread:
     size: Size
 
 
+@dataclass(eq=False)
+class Collect:
+    """The reverse: every output is a plane of numbers, row by row, each of them a plane of one pixel before."""
+
+    path: str
+    inputs: Planes
+    outputs: Planes
+    size: Size
+
+
 Layer = Conv | MaxPool | Linear | Mean | Resample | Weave
-Operation = Layer | Map | Spread
+Operation = Layer | Map | Spread | Collect
 
 
 @dataclass(eq=False)

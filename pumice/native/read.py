@@ -27,6 +27,11 @@ BEHIND = (
     *("contiguous", "clone", "dropout", "dropout_", "detach", "detach_", "alias"),
 )
 """Operators that know channels behind the pixels, beside those that work point by point."""
+IMAGES = (
+    *("conv2d", "convolution", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"),
+    *("pad", "constant_pad_nd", "batch_norm", "_native_batch_norm_legit_no_training", "group_norm", "instance_norm"),
+)
+"""Operators that need planes, beside those that resample them and transposed ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +96,7 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
     from pumice.native.read_activations import ACTIVATIONS
     from pumice.native.read_channels import CHANNELS
     from pumice.native.read_layers import LAYERS
-    from pumice.native.read_moves import MOVES, as_numbers
+    from pumice.native.read_moves import MOVES, as_image, as_numbers
     from pumice.native.read_norms import NORMS
     from pumice.native.read_points import POINTS
     from pumice.native.read_resamples import RESAMPLES
@@ -125,6 +130,9 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
             operands = [one for n in node.all_input_nodes if isinstance(one := reader.values[n], Value)]
             if any(one.behind for one in operands) and operator_of(node) not in know_behind:
                 raise reader.refuse(node, "of channels that lie behind the pixels")
+            first = "input" if "input" in given else "self"
+            if operator_of(node) in (*IMAGES, *RESAMPLES, *TRANSPOSED) and isinstance(x := given[first], Value):
+                given = {**given, first: as_image(reader, node, x)}
             made = handler(reader, node, given)
             expected = node.meta.get("shape")
             if isinstance(made, Value) and expected is not None and made.shape != tuple(expected):

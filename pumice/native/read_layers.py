@@ -11,6 +11,7 @@ from pumice.native.expression import Call, Const, Planes, Read
 from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Size
 from pumice.native.read import Reader, Value
 from pumice.native.read_channels import reduced
+from pumice.native.read_moves import reshaped
 from pumice.native.read_resamples import adaptive, around, averaged, pooled
 from pumice.native.read_transposed import transposed
 
@@ -216,8 +217,9 @@ def _global(reader: Reader, node: fx.Node, x: Value) -> Value:
 def _mean(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
     dims = sorted(dim % len(x.shape) for dim in given.get("dim") or ())
-    if x.size is not None and given["keepdim"] and len(dims) == 1 and dims[0] >= len(x.shape) - 2:
-        return averaged(reader, node, x, dims[0] - len(x.shape))
+    if x.size is not None and len(dims) == 1 and dims[0] >= len(x.shape) - 2:
+        made = averaged(reader, node, x, dims[0] - len(x.shape))
+        return made if given["keepdim"] else reshaped(reader, node, made, tuple(node.meta["shape"]))
     if dims and dims[-1] < x.planes.ndim - 2 * (x.size is None and x.shape[-2:] == (1, 1)):
         return reduced(reader, node, x, dims, "mean")
     if dims != [len(x.shape) - 2, len(x.shape) - 1] or (x.size is None and x.shape[-2:] != (1, 1)):

@@ -7,11 +7,13 @@ import numpy as np
 from torch import fx
 
 from pumice.native.expression import Read
-from pumice.native.ir import Map, Size, Spread
+from pumice.native.ir import Collect, Map, Size, Spread
 from pumice.native.read import Reader, Value
 from pumice.native.read_resamples import cut, repeated
 
 Given = dict[str, Any]
+FEW = 2**16
+"""Numbers of a tensor that may be turned about one by one."""
 
 
 def _dim(x: Value, reader: Reader, node: fx.Node, dim: int) -> int:
@@ -22,7 +24,8 @@ def _dim(x: Value, reader: Reader, node: fx.Node, dim: int) -> int:
     return dim
 
 
-def _reshaped(reader: Reader, node: fx.Node, x: Value, shape: tuple[int, ...]) -> Value:
+def reshaped(reader: Reader, node: fx.Node, x: Value, shape: tuple[int, ...]) -> Value:
+    """A tensor in another shape: numbers one by one where pixels do not stay together."""
     if x.behind:
         x = as_numbers(reader, str(node.meta.get("path", "")), x)
     if x.size is None:
@@ -31,10 +34,7 @@ def _reshaped(reader: Reader, node: fx.Node, x: Value, shape: tuple[int, ...]) -
         return Value(x.planes.reshape(shape[:-2]), x.size)
     if math.prod(x.size) == 1:
         return Value(x.planes.reshape(shape))
-    lead = x.planes.shape[0]
-    if len(shape) >= 1 and (not shape or shape[0] == lead):
-        return Value(as_numbers(reader, node.meta.get("path", ""), x).planes.reshape(shape))
-    raise reader.refuse(node, "of pixels")
+    return Value(as_numbers(reader, node.meta.get("path", ""), x).planes.reshape(shape))
 
 
 def as_numbers(reader: Reader, path: str, x: Value) -> Value:
@@ -47,8 +47,28 @@ def as_numbers(reader: Reader, path: str, x: Value) -> Value:
     return Value(spread.reshape(*x.planes.shape, *x.size).transpose(order))
 
 
+def few_numbers(reader: Reader, node: fx.Node, x: Value) -> Value:
+    """The same where it is made to be turned about, so that every pixel has an address in the code."""
+    if x.size is None:
+        return x
+    if x.planes.size * math.prod(x.size) > FEW:
+        raise reader.refuse(node, "along rows or columns of so large a tensor")
+    return as_numbers(reader, str(node.meta.get("path", "")), x)
+
+
+def as_image(reader: Reader, node: fx.Node, x: Value) -> Value:
+    """Numbers (.., H, W) as planes of H x W; what has pixels, or one pixel, stays."""
+    if x.size is not None or len(x.shape) < 3 or x.shape[-2:] == (1, 1):
+        return x
+    size: Size = (x.shape[-2], x.shape[-1])
+    out = reader.fresh(math.prod(x.shape[:-2]), size)
+    numbers = np.ascontiguousarray(x.planes).ravel()
+    reader.operations.append(Collect(str(node.meta.get("path", "") or node.name), numbers, out, size))
+    return Value(out.reshape(x.shape[:-2]), size)
+
+
 def _reshape(reader: Reader, node: fx.Node, given: Given) -> Value:
-    return _reshaped(reader, node, given["input" if "input" in given else "self"], tuple(node.meta["shape"]))
+    return reshaped(reader, node, given["input" if "input" in given else "self"], tuple(node.meta["shape"]))
 
 
 def _transpose(reader: Reader, node: fx.Node, given: Given) -> Value:
@@ -71,7 +91,7 @@ def _permuted(reader: Reader, node: fx.Node, x: Value, order: list[int]) -> Valu
     ahead = x.planes.ndim - x.behind
     where = order.index(ahead)  # of the rows
     if order[where + 1 : where + 2] != [ahead + 1]:
-        raise reader.refuse(node, "of rows or columns")
+        return Value(few_numbers(reader, node, x).planes.transpose(order))
     axes = [axis if axis < ahead else axis - 2 for axis in order if axis not in (ahead, ahead + 1)]
     return Value(x.planes.transpose(axes), x.size, len(axes) - where)
 
@@ -80,13 +100,15 @@ def _cat(reader: Reader, node: fx.Node, given: Given) -> Value:
     parts: list[Value] = given["tensors"]
     if not all(isinstance(part, Value) for part in parts):
         raise reader.refuse(node, "with a constant")
-    dim = _dim(parts[0], reader, node, given["dim"])
+    dim = given["dim"] % len(parts[0].shape)
+    if dim >= parts[0].planes.ndim or len({part.size for part in parts}) > 1:
+        parts = [few_numbers(reader, node, part) for part in parts]
     return Value(np.concatenate([part.planes for part in parts], dim), parts[0].size)
 
 
 def _split(reader: Reader, node: fx.Node, given: Given) -> tuple[Value, ...]:
     x: Value = given["self"]
-    dim = _dim(x, reader, node, given.get("dim") or 0)
+    dim = (given.get("dim") or 0) % len(x.shape)
     have = x.shape[dim]
     if "sections" in given:
         cuts = np.cumsum([len(part) for part in np.array_split(range(have), given["sections"])])[:-1].tolist()
@@ -100,6 +122,9 @@ def _split(reader: Reader, node: fx.Node, given: Given) -> tuple[Value, ...]:
     else:
         assert sizes is not None
         cuts = np.cumsum(sizes)[:-1].tolist()
+    if dim >= x.planes.ndim:
+        edges = zip([0, *cuts], [*cuts, have], strict=True)
+        return tuple(cut(reader, node, x, dim - len(x.shape), slice(*two)) for two in edges)
     return tuple(Value(part, x.size) for part in np.split(x.planes, cuts, dim))
 
 
@@ -123,8 +148,10 @@ def _slice(reader: Reader, node: fx.Node, given: Given) -> Value:
 
 def _narrow(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
-    dim = _dim(x, reader, node, given["dim"])
-    return Value(np.take(x.planes, range(given["start"], given["start"] + given["length"]), dim), x.size)
+    dim, which = given["dim"] % len(x.shape), slice(given["start"], given["start"] + given["length"])
+    if dim >= x.planes.ndim:
+        return cut(reader, node, x, dim - len(x.shape), which)
+    return Value(np.take(x.planes, range(which.start, which.stop), dim), x.size)
 
 
 def _select(reader: Reader, node: fx.Node, given: Given) -> Value:
@@ -198,7 +225,19 @@ def spread_over(reader: Reader, node: fx.Node, x: Value, size: Size) -> Value:
 
 MOVES = {
     **dict.fromkeys(
-        ("reshape", "view", "flatten", "squeeze", "unsqueeze", "_unsafe_view", "unflatten", "squeeze_dims"), _reshape
+        (
+            "reshape",
+            "view",
+            "flatten",
+            "squeeze",
+            "unsqueeze",
+            "_unsafe_view",
+            "unflatten",
+            "squeeze_dims",
+            "view_as",
+            "reshape_as",
+        ),
+        _reshape,
     ),
     **dict.fromkeys(("transpose", "swapaxes"), _transpose),
     **dict.fromkeys(("cat", "concat", "concatenate"), _cat),

@@ -9,6 +9,7 @@ from torch import fx
 from pumice.native.expression import Call, Const, Expression, Read
 from pumice.native.ir import Map, Size
 from pumice.native.read import Reader, Value
+from pumice.native.read_moves import as_image
 from pumice.native.read_resamples import repeated
 
 Given = dict[str, Any]
@@ -73,9 +74,8 @@ def _leaf(reader: Reader, node: fx.Node, x: Any, lead: tuple[int, ...], size: Si
         if size is not None and x.size is None:
             # (N, C, 1, 1) beside (N, C, H, W): one number for all pixels.
             planes = planes.reshape((1,) * (2 - planes.ndim) + planes.shape)
-            if planes.shape[-2:] != (1, 1):
-                raise reader.refuse(node, "of a tensor that varies along rows or columns")
-            planes = planes[..., 0, 0]
+            x = as_image(reader, node, Value(planes.reshape((1,) * (3 - planes.ndim) + planes.shape)))
+            planes = x.planes if x.size else planes[..., 0, 0]
         if size is not None and x.size is not None and x.size != size:
             planes = repeated(reader, node, x, size).planes
         return Read(np.ascontiguousarray(np.broadcast_to(planes, lead)).ravel())

@@ -75,7 +75,6 @@ def test_matrices_behind_the_pixels_are_convolutions() -> None:
 
 REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "rows": (lambda x: functional.layer_norm(x, x.shape[2:]), "layer_norm over rows or columns"),
-    "rows behind": (lambda x: x.permute(0, 3, 2, 1), "permute of rows or columns"),
     "pooling": (lambda x: x.permute(0, 2, 3, 1).mean(1), "mean of channels that lie behind the pixels"),
     "both": (lambda x: x.permute(0, 2, 3, 1)[..., :1] * x, "slice of channels that lie behind"),
 }

@@ -290,27 +290,17 @@ def test_gates(name: str) -> None:
     checked(GATES[name])
 
 
-def pixels_back(x: Tensor, layer: nn.Module) -> Tensor:
-    return layer(x.flatten(2).transpose(1, 2).reshape(-1, 8, 6, 10))
-
-
 REFUSED: dict[str, tuple[nn.Module, str]] = {
     "an image as weights": (Does(lambda x: functional.conv2d(x, x.view(1, 8, 6, 10))), "conv2d whose weights are"),
     "computed matrix": (Does(lambda x: functional.linear(x.mean((2, 3)), x.mean((2, 3)))), "linear whose weights"),
     "norm of the batch": (nn.BatchNorm2d(8, track_running_stats=False), "batch_norm without statistics"),
-    "mean of rows": (Does(lambda x: x.mean(2)), "mean"),
     "dilated max pool": (nn.MaxPool2d(2, 1, dilation=(2, 3)), "max_pool2d dilated"),
     "padded with ones": (Does(lambda x: functional.pad(x, (1, 1), value=1.0)), "pad with anything but zeros"),
-    "rows joined": (Does(lambda x: torch.cat([x, x], 2)), "cat along rows or columns"),
-    "rows swapped": (Does(lambda x: x.transpose(1, 2)), "transpose of rows or columns"),
     "constants joined": (Does(lambda x: torch.cat([x, EVERYWHERE], 1)), "cat with a constant"),
     "different everywhere": (
         Does(lambda x: x * EVERYWHERE),
         "mul of a constant that varies along rows or columns",
     ),
-    "numbers as an image": (Does(pixels_back, layer=nn.Conv2d(8, 4, 3)), "conv2d"),
-    "numbers as a pooled image": (Does(pixels_back, layer=nn.MaxPool2d(2)), "max_pool2d"),
-    "numbers as an averaged image": (Does(pixels_back, layer=nn.AdaptiveAvgPool2d(1)), "adaptive_avg_pool2d"),
     "rows through a matrix": (Does(lambda x, f: f(x), f=nn.Linear(10, 3)), "linear over rows"),
     "whole numbers": (Does(lambda x: x.to(torch.int32).to(x.dtype) * 2), "to whole numbers"),
     "written in place, a part": (Does(lambda x: torch.cat([(y := x * 2)[:, :3].mul_(3), y], 1)), "slice_scatter"),

@@ -18,7 +18,7 @@ from pumice.native.emit.weights import of_conv, of_linear
 from pumice.native.emit.windows import spatial
 from pumice.native.emit.writer import Writer, table
 from pumice.native.expression import Result
-from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Operation, Resample, Spread, Weave
+from pumice.native.ir import Collect, Conv, Linear, Map, MaxPool, Mean, Operation, Resample, Spread, Weave
 from pumice.native.plan import LANES
 
 
@@ -47,6 +47,8 @@ def emit(writer: Writer, i: int, operation: Operation, lines: list[str]) -> None
         resampled(writer, operation, lines)
     elif isinstance(operation, Weave):
         woven(writer, operation, lines)
+    elif isinstance(operation, Collect):
+        _collect(writer, operation, lines)
     else:
         _spread(writer, operation, lines)
 
@@ -170,3 +172,15 @@ def _spread(writer: Writer, operation: Spread, lines: list[str]) -> None:
         f"for (int c = 0; c < {len(operation.inputs)}; c++) "
         f"memcpy(r->arena + {to} + c * {pixels}, r->arena + from[c], sizeof(float) * {pixels});"
     )
+
+
+def _collect(writer: Writer, operation: Collect, lines: list[str]) -> None:
+    pixels, count = operation.size[0] * operation.size[1], len(operation.outputs)
+    places = writer.places(operation.inputs).reshape(count, pixels)
+    lines.append(table("to", writer.places(operation.outputs)))
+    if (np.diff(places, axis=1) == 1).all():
+        lines += [table("from", places[:, 0]), f"for (int c = 0; c < {count}; c++)"]
+        lines.append(f"    memcpy(r->arena + to[c], r->arena + from[c], sizeof(float) * {pixels});")
+    else:
+        lines += [table("from", places.ravel()), f"for (int c = 0; c < {count}; c++)"]
+        lines.append(f"    for (int k = 0; k < {pixels}; k++) r->arena[to[c] + k] = r->arena[from[c * {pixels} + k]];")
