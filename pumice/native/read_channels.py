@@ -1,7 +1,6 @@
 """Operators over channels, or over numbers: sums, means, maxima, and softmax, which is made of them."""
 
 import math
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -44,9 +43,9 @@ def largest(reader: Reader, path: str, rows: Planes, size: Size | None, name: st
         parts = np.minimum(np.arange(-(-count // TABLES) * TABLES), count - 1).reshape(-1, TABLES)
         parts = parts[:, :count]
         taken = rows[:, parts]
-        value: Expression = reduce(
-            lambda a, b: Call(name, (a, b)), (Read(taken[..., k].ravel()) for k in range(parts.shape[1]))
-        )
+        value: Expression = Read(taken[..., 0].ravel())
+        for k in range(1, parts.shape[1]):
+            value = Call(name, (value, Read(taken[..., k].ravel())))
         out = reader.fresh(results * len(parts), size or (1, 1))
         reader.operations.append(Map(path, out, size or (1, 1), value))
         rows = out.reshape(results, -1)
