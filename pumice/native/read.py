@@ -22,7 +22,7 @@ PASSES = ("noops", "constants", "activations", "norms", "arithmetic", "indexing"
 """Exact rewrites of `pumice.graph.rewrites`; what moves channels needs none here."""
 
 BEHIND = (
-    *("permute", "transpose", "swapaxes", "layer_norm", "linear"),
+    *("permute", "transpose", "swapaxes", "layer_norm", "linear", "mean", "linalg_vector_norm"),
     *("reshape", "view", "flatten", "_unsafe_view"),
     *("contiguous", "clone", "dropout", "dropout_", "detach", "detach_", "alias"),
 )

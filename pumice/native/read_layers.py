@@ -217,11 +217,15 @@ def _global(reader: Reader, node: fx.Node, x: Value) -> Value:
 def _mean(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
     dims = sorted(dim % len(x.shape) for dim in given.get("dim") or ())
-    if x.size is not None and len(dims) == 1 and dims[0] >= len(x.shape) - 2:
+    if x.size is not None and not x.behind and len(dims) == 1 and dims[0] >= len(x.shape) - 2:
         made = averaged(reader, node, x, dims[0] - len(x.shape))
         return made if given["keepdim"] else reshaped(reader, node, made, tuple(node.meta["shape"]))
-    if dims and dims[-1] < x.planes.ndim - 2 * (x.size is None and x.shape[-2:] == (1, 1)):
+    if dims and not x.behind and dims[-1] < x.planes.ndim - 2 * (x.size is None and x.shape[-2:] == (1, 1)):
         return reduced(reader, node, x, dims, "mean")
+    if x.behind and x.size is not None:
+        if dims != [x.planes.ndim - x.behind, x.planes.ndim - x.behind + 1]:
+            raise reader.refuse(node, "of channels that lie behind the pixels")
+        return _global(reader, node, x)
     if dims != [len(x.shape) - 2, len(x.shape) - 1] or (x.size is None and x.shape[-2:] != (1, 1)):
         raise reader.refuse(node, "over anything but rows and columns, or channels")
     if x.size is None:
@@ -237,13 +241,31 @@ def _pad(reader: Reader, node: fx.Node, given: Given) -> Value:
     if len(pads) == 6 and not any(pads[:4]) and min(pads) >= 0 and zeros:
         return _channel_pad(reader, x, pads[4], pads[5])
     mode = given.get("mode", "constant")
-    if x.size is None or any(pads[4:]) or (mode == "constant" and given.get("value")):
-        raise reader.refuse(node, "with anything but zeros around the image")
+    if x.size is None or any(pads[4:]):
+        raise reader.refuse(node, "of anything but rows and columns")
+    if mode == "constant" and given.get("value"):
+        return _pad_with(reader, node, x, pads[:4], float(given["value"]))
     if min(pads) < 0 or mode != "constant":
         return around(reader, node, x, pads, mode)
     left, right, top, bottom = pads[:4]
     out_size = (x.size[0] + top + bottom, x.size[1] + left + right)
     return _averaged(reader, node, x.planes.ravel(), x.size, (1, 1), (1, 1), (top, left), 1.0, out_size)
+
+
+def _pad_with(reader: Reader, node: fx.Node, x: Value, pads: list[int], number: float) -> Value:
+    """The image with zeros around it, and beside it a plane of the number with zeros in its place."""
+    assert x.size is not None
+    inside = reader.fresh(1, x.size)
+    reader.operations.append(Map(_path(node), inside, x.size, Const(1.0)))
+    padded, there = (around(reader, node, one, pads, "constant") for one in (x, Value(inside, x.size)))
+    if padded.size is None or there.size is None:
+        raise reader.refuse(node, "to one pixel")
+    limit = float(np.finfo(np.float32).max)
+    number = min(max(number, -limit), limit)  # what is infinite would not be a number times zero
+    outside = Call("mul", (Call("sub", (Const(1.0), Read(np.repeat(there.planes, x.planes.size)))), Const(number)))
+    out = reader.fresh(x.planes.size, padded.size)
+    reader.operations.append(Map(_path(node), out, padded.size, Call("add", (Read(padded.planes.ravel()), outside))))
+    return Value(out.reshape(x.planes.shape), padded.size)
 
 
 def _channel_pad(reader: Reader, x: Value, before: int, after: int) -> Value:

@@ -89,7 +89,23 @@ def _over_planes(reader: Reader, node: fx.Node, given: Given, groups: int) -> Va
     return Value(whole.reshape(x.planes.shape), x.size)
 
 
+def _length(reader: Reader, node: fx.Node, given: Given) -> Value:
+    """The root of the sum of squares over all pixels of a plane."""
+    x: Value = given["self"]
+    dims = sorted(dim % len(x.shape) for dim in given["dim"] or ())
+    ahead = x.planes.ndim - x.behind
+    if x.size is None or given["ord"] != 2 or dims != [ahead, ahead + 1]:
+        raise reader.refuse(node, "of another order, or over anything but rows and columns")
+    norm = _Norm(reader, node, x.size)
+    means = norm.means(norm.squares(x.planes.reshape(-1, 1)))
+    out = reader.fresh(means.size, (1, 1))
+    value = Call("sqrt", (Call("mul", (Read(means.ravel()), Const(float(np.prod(x.size))))),))
+    reader.operations.append(Map(norm.path, out, (1, 1), value))
+    return Value(out.reshape(node.meta["shape"]))
+
+
 NORMS = {
+    "linalg_vector_norm": _length,
     "layer_norm": _layer_norm,
     "group_norm": _group_norm,
     "instance_norm": _instance_norm,

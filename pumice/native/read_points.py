@@ -54,16 +54,18 @@ def mapped(reader: Reader, node: fx.Node, operands: tuple[Any, ...], build: Any)
 def _in_front(reader: Reader, node: fx.Node, x: Any, behind: int, ndim: int) -> Any:
     """An operand of a tensor with channels behind its pixels, as if they were in front."""
     if isinstance(x, Value):
-        if x.behind != behind or len(x.shape) != ndim:
+        if x.behind == behind and len(x.shape) == ndim:
+            return Value(x.planes, x.size)
+        if x.size is not None:
             raise reader.refuse(node, "of channels that lie behind the pixels, and others that do not")
-        return Value(x.planes, x.size)
-    array = np.asarray(x)
-    if array.size == 1:
+    array = x.planes if isinstance(x, Value) else np.asarray(x)
+    if array.size == 1 and not isinstance(x, Value):
         return float(array.reshape(()))
     array = array.reshape((1,) * (ndim - array.ndim) + array.shape)
     cut = ndim - behind
     order = [*range(cut - 2), *range(cut, ndim), cut - 2, cut - 1]
-    return array.transpose(order)
+    array = array.transpose(order)
+    return Value(array) if isinstance(x, Value) else array
 
 
 def _leaf(reader: Reader, node: fx.Node, x: Any, lead: tuple[int, ...], size: Size | None) -> Expression:

@@ -40,6 +40,15 @@ class Behind(nn.Module):
         return x + y.permute(0, 3, 1, 2)
 
 
+class Responses(nn.Module):
+    """As in ConvNeXt V2: each channel against the mean of all by the length of its plane."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.permute(0, 2, 3, 1)
+        length = y.norm(p=2, dim=(1, 2), keepdim=True)
+        return (y + y * (length / (length.mean(-1, keepdim=True) + 1e-6))).permute(0, 3, 1, 2)
+
+
 def layers(channels: int) -> Parts:
     return {
         "group": settled(nn.GroupNorm(2, channels)),
@@ -52,6 +61,8 @@ def layers(channels: int) -> Parts:
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 9), settled(nn.LayerNorm(9))
         ),
         "layer of one pixel": nn.Sequential(nn.AdaptiveAvgPool2d(1), Behind(channels, mlp=True)),
+        "responses": Responses(),
+        "pooled": lambda x: x.permute(0, 2, 3, 1).mean((1, 2)),
         "left behind": lambda x: x.permute(0, 2, 3, 1),
         "listed": lambda x: x.permute(0, 2, 3, 1).reshape(1, -1, channels // 2).sigmoid(),
         "against what is everywhere": lambda x: (x.permute(0, 2, 3, 1) * torch.ones(1, 1, 1, 1)).permute(0, 3, 1, 2),
@@ -75,7 +86,7 @@ def test_matrices_behind_the_pixels_are_convolutions() -> None:
 
 REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "rows": (lambda x: functional.layer_norm(x, x.shape[2:]), "layer_norm over rows or columns"),
-    "pooling": (lambda x: x.permute(0, 2, 3, 1).mean(1), "mean of channels that lie behind the pixels"),
+    "one of two": (lambda x: x.permute(0, 2, 3, 1).mean(1), "mean of channels that lie behind the pixels"),
     "both": (lambda x: x.permute(0, 2, 3, 1)[..., :1] * x, "slice of channels that lie behind"),
 }
 

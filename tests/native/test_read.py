@@ -295,7 +295,6 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "computed matrix": (Does(lambda x: functional.linear(x.mean((2, 3)), x.mean((2, 3)))), "linear whose weights"),
     "norm of the batch": (nn.BatchNorm2d(8, track_running_stats=False), "batch_norm without statistics"),
     "dilated max pool": (nn.MaxPool2d(2, 1, dilation=(2, 3)), "max_pool2d dilated"),
-    "padded with ones": (Does(lambda x: functional.pad(x, (1, 1), value=1.0)), "pad with anything but zeros"),
     "constants joined": (Does(lambda x: torch.cat([x, EVERYWHERE], 1)), "cat with a constant"),
     "different everywhere": (
         Does(lambda x: x * EVERYWHERE),

@@ -54,6 +54,10 @@ def cuts(draw: st.DrawFn, height: int, width: int) -> Parts:
     return {
         f"cut {top} {left} {step}": lambda x: x[:, :, top:, left::step],
         f"cropped {pads}": lambda x: functional.pad(x, (-pads[0], pads[1], pads[2], -pads[3])),
+        f"ones around {pads}": lambda x: functional.pad(x, pads, value=1.0),
+        f"largest of what is there {pads}": lambda x: functional.max_pool2d(
+            functional.pad(x, (1, 1, 0, 1), value=float("-inf")), 3, 2
+        ),
         f"reflected {pads}": lambda x: functional.pad(x, pads, mode="reflect"),
         f"repeated {pads}": lambda x: functional.pad(x, pads, mode="replicate"),
         f"adaptive {small}": lambda x: functional.adaptive_avg_pool2d(x, small),
