@@ -98,6 +98,7 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
     from pumice.native.read_layers import LAYERS
     from pumice.native.read_moves import MOVES, as_image, as_numbers
     from pumice.native.read_norms import NORMS
+    from pumice.native.read_pads import PADS
     from pumice.native.read_points import POINTS
     from pumice.native.read_resamples import RESAMPLES
     from pumice.native.read_transposed import TRANSPOSED
@@ -105,7 +106,7 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
     reader = Reader(name or model_name(model))
     graph = rewritten(model, input_size, passes=PASSES)
     assert isinstance(graph, fx.GraphModule)
-    tables = (LAYERS, MOVES, POINTS, ACTIVATIONS, RESAMPLES, TRANSPOSED, CHANNELS, NORMS)
+    tables = (LAYERS, PADS, MOVES, POINTS, ACTIVATIONS, RESAMPLES, TRANSPOSED, CHANNELS, NORMS)
     handlers = {name: handler for one in tables for name, handler in one.items()}
     know_behind = {*POINTS, *ACTIVATIONS, *BEHIND}
     inputs = reader.fresh(input_size[0], (input_size[1], input_size[2]))

@@ -12,7 +12,7 @@ from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Size
 from pumice.native.read import Reader, Value
 from pumice.native.read_channels import reduced
 from pumice.native.read_moves import reshaped
-from pumice.native.read_resamples import adaptive, around, averaged, pooled
+from pumice.native.read_resamples import adaptive, averaged, pooled
 from pumice.native.read_transposed import transposed
 
 Given = dict[str, Any]
@@ -84,11 +84,11 @@ def _convolved(reader: Reader, node: fx.Node, x: Value, weight: Any, bias: Any, 
         if how["groups"] == 1:
             out = reader.fresh(len(weight), (1, 1))
             flat = np.ascontiguousarray(middle.reshape(len(weight), -1))
-            reader.operations.append(Linear(_path(node), planes, out, flat, bias))
+            reader.operations.append(Linear(path_of(node), planes, out, flat, bias))
             return Value(out.reshape(node.meta["shape"]))
         weight, how["padding"], how["dilation"] = middle, (0, 0), (1, 1)
     out = reader.fresh(len(weight), out_size)
-    reader.operations.append(Conv(_path(node), planes, out, size, out_size, weight, bias, **how))
+    reader.operations.append(Conv(path_of(node), planes, out, size, out_size, weight, bias, **how))
     return Value(out[None], out_size) if math.prod(out_size) > 1 else Value(out.reshape(node.meta["shape"]))
 
 
@@ -100,12 +100,12 @@ def _linear(reader: Reader, node: fx.Node, given: Given) -> Value:
     if x.behind == 1 and x.size is not None and x.planes.size == weight.shape[1]:
         out = reader.fresh(len(weight), x.size)
         kernel = weight[:, :, None, None]
-        reader.operations.append(Conv(_path(node), x.planes.ravel(), out, x.size, x.size, kernel, bias))
+        reader.operations.append(Conv(path_of(node), x.planes.ravel(), out, x.size, x.size, kernel, bias))
         return Value(out.reshape(*x.planes.shape[:-1], -1), x.size, 1)
     if x.size is not None or x.planes.size != weight.shape[1]:
         raise reader.refuse(node, "over rows")
     out = reader.fresh(len(weight), (1, 1))
-    reader.operations.append(Linear(_path(node), x.planes.ravel(), out, weight, bias))
+    reader.operations.append(Linear(path_of(node), x.planes.ravel(), out, weight, bias))
     return Value(out.reshape(node.meta["shape"]))
 
 
@@ -123,7 +123,7 @@ def _batch_norm(reader: Reader, node: fx.Node, given: Given) -> Value:
     planes = x.planes.ravel()
     value = Call("add", (Call("mul", (Read(planes), Const(scale.astype(np.float32)))), Const(shift.astype(np.float32))))
     out = reader.fresh(planes.size, x.size or (1, 1))
-    reader.operations.append(Map(_path(node), out, x.size or (1, 1), value))
+    reader.operations.append(Map(path_of(node), out, x.size or (1, 1), value))
     return Value(out.reshape(x.planes.shape), x.size)
 
 
@@ -141,7 +141,7 @@ def _max_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
     out = reader.fresh(planes.size, out_size)
     reader.operations.append(
         MaxPool(
-            _path(node),
+            path_of(node),
             planes,
             out,
             size,
@@ -165,10 +165,10 @@ def _avg_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
         if given.get("divisor_override") or given["self"].size is None:
             raise reader.refuse(node, "whose windows are divided by different counts")
         return pooled(reader, node, given["self"], given)
-    return _averaged(reader, node, planes, size, kernel, stride, padding, area, out_size)
+    return window_means(reader, node, planes, size, kernel, stride, padding, area, out_size)
 
 
-def _averaged(
+def window_means(
     reader: Reader,
     node: fx.Node,
     planes: Planes,
@@ -179,11 +179,12 @@ def _averaged(
     area: float,
     out_size: Size,
 ) -> Value:
+    """The sum of each window divided by its area: a convolution of each plane."""
     count = planes.size
     weight = np.full((count, 1, *kernel), 1 / area, np.float32)
     out = reader.fresh(count, out_size)
     zeros = np.zeros(count, np.float32)
-    reader.operations.append(Conv(_path(node), planes, out, size, out_size, weight, zeros, count, stride, padding))
+    reader.operations.append(Conv(path_of(node), planes, out, size, out_size, weight, zeros, count, stride, padding))
     return _pooled(out, node, out_size)
 
 
@@ -204,13 +205,13 @@ def _adaptive(reader: Reader, node: fx.Node, given: Given) -> Value:
     if x.size is not None and any(size[i] % wanted[i] for i in range(2)):
         return adaptive(reader, node, x, wanted)
     kernel: Size = (size[0] // wanted[0], size[1] // wanted[1])
-    return _averaged(reader, node, planes, size, kernel, kernel, (0, 0), math.prod(kernel), wanted)
+    return window_means(reader, node, planes, size, kernel, kernel, (0, 0), math.prod(kernel), wanted)
 
 
 def _global(reader: Reader, node: fx.Node, x: Value) -> Value:
     assert x.size is not None
     out = reader.fresh(x.planes.size, (1, 1))
-    reader.operations.append(Mean(_path(node), x.planes.ravel(), out, x.size))
+    reader.operations.append(Mean(path_of(node), x.planes.ravel(), out, x.size))
     return Value(out.reshape(node.meta["shape"]))
 
 
@@ -233,50 +234,6 @@ def _mean(reader: Reader, node: fx.Node, given: Given) -> Value:
     return _global(reader, node, x)
 
 
-def _pad(reader: Reader, node: fx.Node, given: Given) -> Value:
-    """A depthwise convolution with one tap; `passes.pads` puts it into the layer that reads it."""
-    x: Value = given["self"]
-    pads = [*given["pad"], 0, 0, 0, 0][: max(4, len(given["pad"]))]
-    zeros = not given.get("value") and given.get("mode", "constant") == "constant"
-    if len(pads) == 6 and not any(pads[:4]) and min(pads) >= 0 and zeros:
-        return _channel_pad(reader, x, pads[4], pads[5])
-    mode = given.get("mode", "constant")
-    if x.size is None or any(pads[4:]):
-        raise reader.refuse(node, "of anything but rows and columns")
-    if mode == "constant" and given.get("value"):
-        return _pad_with(reader, node, x, pads[:4], float(given["value"]))
-    if min(pads) < 0 or mode != "constant":
-        return around(reader, node, x, pads, mode)
-    left, right, top, bottom = pads[:4]
-    out_size = (x.size[0] + top + bottom, x.size[1] + left + right)
-    return _averaged(reader, node, x.planes.ravel(), x.size, (1, 1), (1, 1), (top, left), 1.0, out_size)
-
-
-def _pad_with(reader: Reader, node: fx.Node, x: Value, pads: list[int], number: float) -> Value:
-    """The image with zeros around it, and beside it a plane of the number with zeros in its place."""
-    assert x.size is not None
-    inside = reader.fresh(1, x.size)
-    reader.operations.append(Map(_path(node), inside, x.size, Const(1.0)))
-    padded, there = (around(reader, node, one, pads, "constant") for one in (x, Value(inside, x.size)))
-    if padded.size is None or there.size is None:
-        raise reader.refuse(node, "to one pixel")
-    limit = float(np.finfo(np.float32).max)
-    number = min(max(number, -limit), limit)  # what is infinite would not be a number times zero
-    outside = Call("mul", (Call("sub", (Const(1.0), Read(np.repeat(there.planes, x.planes.size)))), Const(number)))
-    out = reader.fresh(x.planes.size, padded.size)
-    reader.operations.append(Map(_path(node), out, padded.size, Call("add", (Read(padded.planes.ravel()), outside))))
-    return Value(out.reshape(x.planes.shape), padded.size)
-
-
-def _channel_pad(reader: Reader, x: Value, before: int, after: int) -> Value:
-    """Planes of zeros in front of the last dimension of channels, and behind it."""
-    lead, size = x.planes.shape[:-1], x.size or (1, 1)
-    zeros = reader.fresh(math.prod(lead) * (before + after), size)
-    reader.operations.append(Map("zeros", zeros, size, Const(0.0)))
-    made = zeros.reshape(*lead, before + after)
-    return Value(np.concatenate([made[..., :before], x.planes, made[..., before:]], -1), x.size)
-
-
 def _channelwise(reader: Reader, node: fx.Node, given: Given) -> Value:
     """A convolution along channels, too: each result is a group of its own, which reads the planes under its window."""
     x, weight, bias = given["input"], given["weight"], given.get("bias")
@@ -296,7 +253,7 @@ def _channelwise(reader: Reader, node: fx.Node, given: Given) -> Value:
     biases = np.zeros(features, np.float32) if bias is None else bias
     reader.operations.append(
         Conv(
-            _path(node),
+            path_of(node),
             np.tile(each, (features, 1)).ravel(),
             out,
             x.size,
@@ -312,7 +269,8 @@ def _channelwise(reader: Reader, node: fx.Node, given: Given) -> Value:
     return _pooled(out, node, out_size) if math.prod(out_size) == 1 else Value(out.reshape(shape[:-2]), out_size)
 
 
-def _path(node: fx.Node) -> str:
+def path_of(node: fx.Node) -> str:
+    """Of the layer, or a name where none is known."""
     return str(node.meta.get("path", "") or node.name)
 
 
@@ -326,5 +284,4 @@ LAYERS = {
     "avg_pool2d": _avg_pool,
     "adaptive_avg_pool2d": _adaptive,
     "mean": _mean,
-    **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
 }
