@@ -218,6 +218,11 @@ def _global(reader: Reader, node: fx.Node, x: Value) -> Value:
 def _mean(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
     dims = sorted(dim % len(x.shape) for dim in given.get("dim") or ())
+    pixels = [len(x.shape) - 2, len(x.shape) - 1]
+    if x.size is not None and not x.behind and len(dims) > 2 and dims[-2:] == pixels:
+        means = reader.fresh(x.planes.size, (1, 1))
+        reader.operations.append(Mean(path_of(node), x.planes.ravel(), means, x.size))
+        return reduced(reader, node, Value(means.reshape(x.planes.shape)), dims[:-2], "mean")
     if x.size is not None and not x.behind and len(dims) == 1 and dims[0] >= len(x.shape) - 2:
         made = averaged(reader, node, x, dims[0] - len(x.shape))
         return made if given["keepdim"] else reshaped(reader, node, made, tuple(node.meta["shape"]))
@@ -227,7 +232,7 @@ def _mean(reader: Reader, node: fx.Node, given: Given) -> Value:
         if dims != [x.planes.ndim - x.behind, x.planes.ndim - x.behind + 1]:
             raise reader.refuse(node, "of channels that lie behind the pixels")
         return _global(reader, node, x)
-    if dims != [len(x.shape) - 2, len(x.shape) - 1] or (x.size is None and x.shape[-2:] != (1, 1)):
+    if dims != pixels or (x.size is None and x.shape[-2:] != (1, 1)):
         raise reader.refuse(node, "over anything but rows and columns, or channels")
     if x.size is None:
         return Value(x.planes.reshape(node.meta["shape"]))

@@ -150,6 +150,17 @@ def _reciprocal(reader: Reader, node: fx.Node, given: Given) -> Value:
     return mapped(reader, node, (1.0, given["self"]), lambda a, b: Call("div", (a, b)))
 
 
+def _addcmul(reader: Reader, node: fx.Node, given: Given) -> Value:
+    """self + value * tensor1 * tensor2"""
+    value = Const(float(given["value"]))
+
+    def build(a: Expression, b: Expression, c: Expression) -> Expression:
+        product = Call("mul", (b, c))
+        return Call("add", (a, product if given["value"] == 1 else Call("mul", (product, value))))
+
+    return mapped(reader, node, (given["self"], given["tensor1"], given["tensor2"]), build)
+
+
 def _operator(node: fx.Node) -> str:
     from pumice.graph.rewrites.program import operator_of
 
@@ -163,5 +174,6 @@ POINTS = {
     **dict.fromkeys(("leaky_relu", "leaky_relu_"), _leaky),
     **dict.fromkeys(("prelu", "_prelu_kernel"), _prelu),
     "rsub": _rsub,
+    "addcmul": _addcmul,
     "reciprocal": _reciprocal,
 }

@@ -165,6 +165,7 @@ POINTS: dict[str, Callable[[Tensor], Tensor]] = {
     "1 - x": lambda x: 1 - x,
     "2 / x": lambda x: 2 / (x.abs() + 10),
     "number": lambda x: (x * 3 + 2) / 4 - 0.5,
+    "product added": lambda x: torch.addcmul(x, x.abs(), x * x, value=0.5),
     "alpha": lambda x: torch.add(x, x.abs(), alpha=-3),
     "maximum": lambda x: torch.maximum(x, x * 0.5),
     "minimum": lambda x: torch.minimum(x, x * 0.5),
