@@ -226,7 +226,8 @@ def _mean(reader: Reader, node: fx.Node, given: Given) -> Value:
     if x.size is not None and not x.behind and len(dims) == 1 and dims[0] >= len(x.shape) - 2:
         made = averaged(reader, node, x, dims[0] - len(x.shape))
         return made if given["keepdim"] else reshaped(reader, node, made, tuple(node.meta["shape"]))
-    if dims and not x.behind and dims[-1] < x.planes.ndim - 2 * (x.size is None and x.shape[-2:] == (1, 1)):
+    of_channels = dims[-1:] < [x.planes.ndim] if x.size else dims != pixels or x.shape[-2:] != (1, 1)
+    if dims and not x.behind and of_channels:
         return reduced(reader, node, x, dims, "mean")
     if x.behind and x.size is not None:
         if dims != [x.planes.ndim - x.behind, x.planes.ndim - x.behind + 1]:

@@ -34,6 +34,7 @@ REDUCED: Parts = {
     "softmax in groups": lambda x: x.unflatten(1, (2, -1)).softmax(1).flatten(1, 2) * x,
     "sum in groups": lambda x: x.unflatten(1, (2, -1)).sum(2),
     "mean of channels and pixels": lambda x: x.unflatten(1, (2, -1)).mean((1, 3, 4)),
+    "of one pixel, all": lambda x: x.mean((2, 3), keepdim=True).unflatten(1, (2, -1)).mean((1, 3, 4)),
     "two dimensions": lambda x: x.unflatten(1, (2, -1)).mean((1, 2)),
     "mean of numbers": lambda x: numbers(x).mean(1, keepdim=True),
     "mean of one-pixel images": lambda x: x.mean((2, 3), keepdim=True).mean(1),
