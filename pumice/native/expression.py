@@ -46,8 +46,9 @@ Expression = Read | Const | Result | Call
 FUNCTIONS = {
     **dict.fromkeys(("add", "sub", "mul", "div", "max", "min"), 2),
     **dict.fromkeys(("relu", "hardsigmoid", "hardswish", "sigmoid", "silu", "exp", "tanh", "neg", "abs"), 1),
+    **dict.fromkeys(RARER := ("sqrt", "gelu", "softplus"), 1),
 }
-"""Name -> number of arguments.  Each is written in C in `emit/functions.c`."""
+"""Name -> number of arguments.  Each is written in C in `emit/functions.c`, or if it is rarer in `emit/rarer.c`."""
 
 TABLES, CONSTANTS = 8, 16
 """Lists of planes that one expression can read, and constants; as in `Operands` of `emit/functions.c`."""
@@ -60,6 +61,14 @@ def reads(expression: Expression) -> Iterator[Read]:
     elif isinstance(expression, Call):
         for argument in expression.args:
             yield from reads(argument)
+
+
+def calls(expression: Expression) -> Iterator[str]:
+    """The name of every function in an expression."""
+    if isinstance(expression, Call):
+        yield expression.name
+        for argument in expression.args:
+            yield from calls(argument)
 
 
 def fits(expression: Expression) -> bool:

@@ -28,6 +28,8 @@ class Conv:
     weight: (O, I / groups, kh, kw).  bias: (O,).
     padding: top, left; what is missing at the bottom and on the right is zeros too.
     before: done to each input before it is padded.  after: done to each result.
+    made: planes of one pixel that are the weights, in their order, where the network computes them; `weight`, of
+        zeros, is then only their shape.
     """
 
     path: str
@@ -43,6 +45,7 @@ class Conv:
     dilation: Size = (1, 1)
     before: Expression = field(default_factory=Result)
     after: Expression = field(default_factory=Result)
+    made: Planes | None = None
 
     @property
     def per_group(self) -> tuple[int, int]:
@@ -94,6 +97,51 @@ class Mean:
     after: Expression = field(default_factory=Result)
 
 
+@dataclass(frozen=True, eq=False)
+class Taps:
+    """Which rows (or columns) each row of the output is a sum of.
+
+    places, weights: (rows of the output, taps); the taps of a row are neighbours, some perhaps of weight zero.
+    """
+
+    places: NDArray[np.int64]
+    weights: Floats
+
+
+@dataclass(eq=False)
+class Resample:
+    """Pixels that are weighted sums of a few rows and columns: resizing, cutting, reflecting, uneven pooling.
+
+    out[y, x] = sum over i, j of rows.weights[y, i] columns.weights[x, j] in[rows.places[y, i], columns.places[x, j]]
+    """
+
+    path: str
+    inputs: Planes
+    outputs: Planes
+    size: Size
+    out_size: Size
+    rows: Taps
+    columns: Taps
+    after: Expression = field(default_factory=Result)
+
+
+@dataclass(eq=False)
+class Weave:
+    """Planes put between each other: what an image is made of after a transposed convolution or a pixel shuffle.
+
+    factor: (fy, fx).  Output j at (y, x) is input (j fy + y % fy) fx + x % fx at (y // fy, x // fx).
+    out_size: at most `size` times the factor; what is more is left out.
+    """
+
+    path: str
+    inputs: Planes
+    outputs: Planes
+    size: Size
+    out_size: Size
+    factor: Size
+    after: Expression = field(default_factory=Result)
+
+
 @dataclass(eq=False)
 class Map:
     """Output j is the expression of the j-th planes."""
@@ -114,8 +162,18 @@ class Spread:
     size: Size
 
 
-Layer = Conv | MaxPool | Linear | Mean
-Operation = Layer | Map | Spread
+@dataclass(eq=False)
+class Collect:
+    """The reverse: every output is a plane of numbers, row by row, each of them a plane of one pixel before."""
+
+    path: str
+    inputs: Planes
+    outputs: Planes
+    size: Size
+
+
+Layer = Conv | MaxPool | Linear | Mean | Resample | Weave
+Operation = Layer | Map | Spread | Collect
 
 
 @dataclass(eq=False)
@@ -137,15 +195,21 @@ class Program:
     operations: list[Operation]
 
 
+def expressions(operation: Operation) -> Iterator[Expression]:
+    """What a map computes, or what is done before and after a layer."""
+    for part in ("value", "before", "after"):
+        if (expression := getattr(operation, part, None)) is not None:
+            yield expression
+
+
 def read_by(operation: Operation) -> Iterator[Planes]:
     """The lists of planes that an operation reads."""
-    if isinstance(operation, Map):
-        yield from (one.planes for one in reads(operation.value))
-        return
-    yield operation.inputs
-    for part in ("before", "after"):
-        if (expression := getattr(operation, part, None)) is not None:
-            yield from (one.planes for one in reads(expression))
+    if not isinstance(operation, Map):
+        yield operation.inputs
+    if isinstance(operation, Conv) and operation.made is not None:
+        yield operation.made
+    for expression in expressions(operation):
+        yield from (one.planes for one in reads(expression))
 
 
 def consumers(program: Program) -> dict[int, list[Operation]]:

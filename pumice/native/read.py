@@ -21,18 +21,35 @@ from pumice.native.ir import Operation, Program, Size
 PASSES = ("noops", "constants", "activations", "norms", "arithmetic", "indexing")
 """Exact rewrites of `pumice.graph.rewrites`; what moves channels needs none here."""
 
+BEHIND = (
+    *("permute", "transpose", "swapaxes", "layer_norm", "linear", "mean", "linalg_vector_norm"),
+    *("reshape", "view", "flatten", "_unsafe_view"),
+    *("contiguous", "clone", "dropout", "dropout_", "detach", "detach_", "alias"),
+)
+"""Operators that know channels behind the pixels, beside those that work point by point."""
+IMAGES = (
+    *("conv2d", "convolution", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"),
+    *("pad", "constant_pad_nd", "batch_norm", "_native_batch_norm_legit_no_training", "group_norm", "instance_norm"),
+)
+"""Operators that need planes, beside those that resample them and transposed ones."""
+
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A tensor: the planes of its leading dimensions, and (H, W) behind them; size None: it has no pixels."""
+    """A tensor: the planes of its leading dimensions, and (H, W) behind them; size None: it has no pixels.
+
+    behind: how many dimensions of the planes, the last ones, lie behind the pixels: 1 for (N, H, W, C).
+    """
 
     planes: Planes
     size: Size | None = None
+    behind: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
         """As torch has it."""
-        return (*self.planes.shape, *(self.size or ()))
+        ahead = self.planes.ndim - self.behind
+        return (*self.planes.shape[:ahead], *(self.size or ()), *self.planes.shape[ahead:])
 
 
 class Reader:
@@ -76,15 +93,22 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
     Raises:
         BadInput: torch cannot export it, or it has an operator that there is no code for (named, with the layer).
     """
+    from pumice.native.read_activations import ACTIVATIONS
+    from pumice.native.read_channels import CHANNELS
     from pumice.native.read_layers import LAYERS
-    from pumice.native.read_moves import MOVES
+    from pumice.native.read_moves import MOVES, as_image, as_numbers
+    from pumice.native.read_norms import NORMS
+    from pumice.native.read_pads import PADS
     from pumice.native.read_points import POINTS
+    from pumice.native.read_resamples import RESAMPLES
+    from pumice.native.read_transposed import TRANSPOSED
 
     reader = Reader(name or model_name(model))
     graph = rewritten(model, input_size, passes=PASSES)
     assert isinstance(graph, fx.GraphModule)
-    assert isinstance(graph, fx.GraphModule)
-    handlers = {**LAYERS, **MOVES, **POINTS}
+    tables = (LAYERS, PADS, MOVES, POINTS, ACTIVATIONS, RESAMPLES, TRANSPOSED, CHANNELS, NORMS)
+    handlers = {name: handler for one in tables for name, handler in one.items()}
+    know_behind = {*POINTS, *ACTIVATIONS, *BEHIND}
     inputs = reader.fresh(input_size[0], (input_size[1], input_size[2]))
     answer: Any = None
     for node in graph.graph.nodes:
@@ -104,6 +128,12 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
             if handler is None:
                 raise reader.refuse(node)
             given = fx.map_arg(arguments(node), lambda n: reader.values[n])
+            operands = [one for n in node.all_input_nodes if isinstance(one := reader.values[n], Value)]
+            if any(one.behind for one in operands) and operator_of(node) not in know_behind:
+                raise reader.refuse(node, "of channels that lie behind the pixels")
+            first = "input" if "input" in given else "self"
+            if operator_of(node) in (*IMAGES, *RESAMPLES, *TRANSPOSED) and isinstance(x := given[first], Value):
+                given = {**given, first: as_image(reader, node, x)}
             made = handler(reader, node, given)
             expected = node.meta.get("shape")
             if isinstance(made, Value) and expected is not None and made.shape != tuple(expected):
@@ -111,6 +141,8 @@ def read(model: nn.Module, input_size: tuple[int, int, int], *, name: str = "") 
             reader.values[node] = made
     if not isinstance(answer, Value):
         raise BadInput(f"{reader.name} answers no tensor that depends on the image, so there is nothing to compile")
+    if answer.behind:
+        answer = as_numbers(reader, "answer", answer)
     return Program(reader.name, reader.sizes, inputs, answer.planes.ravel(), answer.shape[1:], reader.operations)
 
 

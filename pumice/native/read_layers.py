@@ -10,6 +10,10 @@ from torch import fx
 from pumice.native.expression import Call, Const, Planes, Read
 from pumice.native.ir import Conv, Linear, Map, MaxPool, Mean, Size
 from pumice.native.read import Reader, Value
+from pumice.native.read_channels import reduced
+from pumice.native.read_moves import reshaped
+from pumice.native.read_resamples import adaptive, averaged, pooled
+from pumice.native.read_transposed import transposed
 
 Given = dict[str, Any]
 
@@ -30,10 +34,17 @@ def _image(reader: Reader, node: fx.Node, x: Value) -> tuple[Planes, Size]:
 
 def _conv(reader: Reader, node: fx.Node, given: Given) -> Value:
     x, weight, bias = given["input"], given["weight"], given.get("bias")
-    if not isinstance(x, Value) or not isinstance(weight, np.ndarray):
-        raise reader.refuse(node, "whose weights are computed")
+    made: Planes | None = None
+    if isinstance(bias, Value):
+        raise reader.refuse(node, "whose bias is computed")
+    if isinstance(weight, Value) and not given.get("transposed"):
+        if weight.size is not None:
+            raise reader.refuse(node, "whose weights are images")
+        made, weight = weight.planes.ravel(), np.zeros(weight.shape, np.float32)
+    if not isinstance(x, Value):
+        raise reader.refuse(node, "of a constant")
     if given.get("transposed"):
-        raise reader.refuse(node, "transposed")
+        return transposed(reader, node, given)
     stride, dilation = _pair(given["stride"]), _pair(given["dilation"])
     padding = given["padding"]
     kernel: Size = (weight.shape[2], weight.shape[3])
@@ -53,6 +64,7 @@ def _conv(reader: Reader, node: fx.Node, given: Given) -> Value:
         padding=_pair(padding),
         dilation=dilation,
         out_size=out_size,
+        made=made,
     )
 
 
@@ -61,6 +73,7 @@ def _convolved(reader: Reader, node: fx.Node, x: Value, weight: Any, bias: Any, 
     pad, dilation = how["padding"], how["dilation"]
     if (
         x.size is None
+        and how["made"] is None
         and size == out_size
         and how["stride"] == (1, 1)
         and not (pad[0] % dilation[0] or pad[1] % dilation[1])
@@ -71,11 +84,11 @@ def _convolved(reader: Reader, node: fx.Node, x: Value, weight: Any, bias: Any, 
         if how["groups"] == 1:
             out = reader.fresh(len(weight), (1, 1))
             flat = np.ascontiguousarray(middle.reshape(len(weight), -1))
-            reader.operations.append(Linear(_path(node), planes, out, flat, bias))
+            reader.operations.append(Linear(path_of(node), planes, out, flat, bias))
             return Value(out.reshape(node.meta["shape"]))
         weight, how["padding"], how["dilation"] = middle, (0, 0), (1, 1)
     out = reader.fresh(len(weight), out_size)
-    reader.operations.append(Conv(_path(node), planes, out, size, out_size, weight, bias, **how))
+    reader.operations.append(Conv(path_of(node), planes, out, size, out_size, weight, bias, **how))
     return Value(out[None], out_size) if math.prod(out_size) > 1 else Value(out.reshape(node.meta["shape"]))
 
 
@@ -83,11 +96,16 @@ def _linear(reader: Reader, node: fx.Node, given: Given) -> Value:
     x, weight, bias = given["input"], given["weight"], given.get("bias")
     if not isinstance(x, Value) or not isinstance(weight, np.ndarray):
         raise reader.refuse(node, "whose weights are computed")
+    bias = np.zeros(len(weight), np.float32) if bias is None else bias
+    if x.behind == 1 and x.size is not None and x.planes.size == weight.shape[1]:
+        out = reader.fresh(len(weight), x.size)
+        kernel = weight[:, :, None, None]
+        reader.operations.append(Conv(path_of(node), x.planes.ravel(), out, x.size, x.size, kernel, bias))
+        return Value(out.reshape(*x.planes.shape[:-1], -1), x.size, 1)
     if x.size is not None or x.planes.size != weight.shape[1]:
         raise reader.refuse(node, "over rows")
     out = reader.fresh(len(weight), (1, 1))
-    bias = np.zeros(len(weight), np.float32) if bias is None else bias
-    reader.operations.append(Linear(_path(node), x.planes.ravel(), out, weight, bias))
+    reader.operations.append(Linear(path_of(node), x.planes.ravel(), out, weight, bias))
     return Value(out.reshape(node.meta["shape"]))
 
 
@@ -105,8 +123,12 @@ def _batch_norm(reader: Reader, node: fx.Node, given: Given) -> Value:
     planes = x.planes.ravel()
     value = Call("add", (Call("mul", (Read(planes), Const(scale.astype(np.float32)))), Const(shift.astype(np.float32))))
     out = reader.fresh(planes.size, x.size or (1, 1))
-    reader.operations.append(Map(_path(node), out, x.size or (1, 1), value))
+    reader.operations.append(Map(path_of(node), out, x.size or (1, 1), value))
     return Value(out.reshape(x.planes.shape), x.size)
+
+
+def _native_batch_norm(reader: Reader, node: fx.Node, given: Given) -> tuple[Value, None, None]:
+    return _batch_norm(reader, node, given), None, None
 
 
 def _max_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
@@ -121,7 +143,7 @@ def _max_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
     out = reader.fresh(planes.size, out_size)
     reader.operations.append(
         MaxPool(
-            _path(node),
+            path_of(node),
             planes,
             out,
             size,
@@ -142,11 +164,13 @@ def _avg_pool(reader: Reader, node: fx.Node, given: Given) -> Value:
     area = given.get("divisor_override") or math.prod(kernel)
     whole = all((out_size[i] - 1) * stride[i] + kernel[i] <= size[i] + 2 * padding[i] for i in range(2))
     if not whole or (padding != (0, 0) and not given["count_include_pad"] and not given.get("divisor_override")):
-        raise reader.refuse(node, "whose windows are divided by different counts")
-    return _averaged(reader, node, planes, size, kernel, stride, padding, area, out_size)
+        if given.get("divisor_override") or given["self"].size is None:
+            raise reader.refuse(node, "whose windows are divided by different counts")
+        return pooled(reader, node, given["self"], given)
+    return window_means(reader, node, planes, size, kernel, stride, padding, area, out_size)
 
 
-def _averaged(
+def window_means(
     reader: Reader,
     node: fx.Node,
     planes: Planes,
@@ -157,11 +181,12 @@ def _averaged(
     area: float,
     out_size: Size,
 ) -> Value:
+    """The sum of each window divided by its area: a convolution of each plane."""
     count = planes.size
     weight = np.full((count, 1, *kernel), 1 / area, np.float32)
     out = reader.fresh(count, out_size)
     zeros = np.zeros(count, np.float32)
-    reader.operations.append(Conv(_path(node), planes, out, size, out_size, weight, zeros, count, stride, padding))
+    reader.operations.append(Conv(path_of(node), planes, out, size, out_size, weight, zeros, count, stride, padding))
     return _pooled(out, node, out_size)
 
 
@@ -174,55 +199,47 @@ def _pooled(out: Any, node: fx.Node, out_size: Size) -> Value:
 def _adaptive(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
     planes, size = _image(reader, node, x)
-    wanted = _pair(given["output_size"])
+    wanted: Size = tuple(node.meta["shape"][-2:])
     if size == wanted:
         return x
     if wanted == (1, 1):
         return _global(reader, node, x)
-    if any(size[i] % wanted[i] for i in range(2)):
-        raise reader.refuse(node, "to a size that does not divide the image's")
+    if x.size is not None and any(size[i] % wanted[i] for i in range(2)):
+        return adaptive(reader, node, x, wanted)
     kernel: Size = (size[0] // wanted[0], size[1] // wanted[1])
-    return _averaged(reader, node, planes, size, kernel, kernel, (0, 0), math.prod(kernel), wanted)
+    return window_means(reader, node, planes, size, kernel, kernel, (0, 0), math.prod(kernel), wanted)
 
 
 def _global(reader: Reader, node: fx.Node, x: Value) -> Value:
     assert x.size is not None
     out = reader.fresh(x.planes.size, (1, 1))
-    reader.operations.append(Mean(_path(node), x.planes.ravel(), out, x.size))
+    reader.operations.append(Mean(path_of(node), x.planes.ravel(), out, x.size))
     return Value(out.reshape(node.meta["shape"]))
 
 
 def _mean(reader: Reader, node: fx.Node, given: Given) -> Value:
     x: Value = given["self"]
     dims = sorted(dim % len(x.shape) for dim in given.get("dim") or ())
-    if dims != [len(x.shape) - 2, len(x.shape) - 1] or (x.size is None and x.shape[-2:] != (1, 1)):
-        raise reader.refuse(node, "over anything but rows and columns")
+    pixels = [len(x.shape) - 2, len(x.shape) - 1]
+    if x.size is not None and not x.behind and len(dims) > 2 and dims[-2:] == pixels:
+        means = reader.fresh(x.planes.size, (1, 1))
+        reader.operations.append(Mean(path_of(node), x.planes.ravel(), means, x.size))
+        return reduced(reader, node, Value(means.reshape(x.planes.shape)), dims[:-2], "mean")
+    if x.size is not None and not x.behind and len(dims) == 1 and dims[0] >= len(x.shape) - 2:
+        made = averaged(reader, node, x, dims[0] - len(x.shape))
+        return made if given["keepdim"] else reshaped(reader, node, made, tuple(node.meta["shape"]))
+    of_channels = dims[-1:] < [x.planes.ndim] if x.size else dims != pixels or x.shape[-2:] != (1, 1)
+    if dims and not x.behind and of_channels:
+        return reduced(reader, node, x, dims, "mean")
+    if x.behind and x.size is not None:
+        if dims != [x.planes.ndim - x.behind, x.planes.ndim - x.behind + 1]:
+            raise reader.refuse(node, "of channels that lie behind the pixels")
+        return _global(reader, node, x)
+    if dims != pixels or (x.size is None and x.shape[-2:] != (1, 1)):
+        raise reader.refuse(node, "over anything but rows and columns, or channels")
     if x.size is None:
         return Value(x.planes.reshape(node.meta["shape"]))
     return _global(reader, node, x)
-
-
-def _pad(reader: Reader, node: fx.Node, given: Given) -> Value:
-    """A depthwise convolution with one tap; `passes.pads` puts it into the layer that reads it."""
-    x: Value = given["self"]
-    pads = [*given["pad"], 0, 0, 0, 0][: max(4, len(given["pad"]))]
-    zeros = not given.get("value") and given.get("mode", "constant") == "constant"
-    if len(pads) == 6 and not any(pads[:4]) and min(pads) >= 0 and zeros:
-        return _channel_pad(reader, x, pads[4], pads[5])
-    if x.size is None or any(pads[4:]) or min(pads) < 0 or not zeros:
-        raise reader.refuse(node, "with anything but zeros around the image")
-    left, right, top, bottom = pads[:4]
-    out_size = (x.size[0] + top + bottom, x.size[1] + left + right)
-    return _averaged(reader, node, x.planes.ravel(), x.size, (1, 1), (1, 1), (top, left), 1.0, out_size)
-
-
-def _channel_pad(reader: Reader, x: Value, before: int, after: int) -> Value:
-    """Planes of zeros in front of the last dimension of channels, and behind it."""
-    lead, size = x.planes.shape[:-1], x.size or (1, 1)
-    zeros = reader.fresh(math.prod(lead) * (before + after), size)
-    reader.operations.append(Map("zeros", zeros, size, Const(0.0)))
-    made = zeros.reshape(*lead, before + after)
-    return Value(np.concatenate([made[..., :before], x.planes, made[..., before:]], -1), x.size)
 
 
 def _channelwise(reader: Reader, node: fx.Node, given: Given) -> Value:
@@ -244,7 +261,7 @@ def _channelwise(reader: Reader, node: fx.Node, given: Given) -> Value:
     biases = np.zeros(features, np.float32) if bias is None else bias
     reader.operations.append(
         Conv(
-            _path(node),
+            path_of(node),
             np.tile(each, (features, 1)).ravel(),
             out,
             x.size,
@@ -260,7 +277,8 @@ def _channelwise(reader: Reader, node: fx.Node, given: Given) -> Value:
     return _pooled(out, node, out_size) if math.prod(out_size) == 1 else Value(out.reshape(shape[:-2]), out_size)
 
 
-def _path(node: fx.Node) -> str:
+def path_of(node: fx.Node) -> str:
+    """Of the layer, or a name where none is known."""
     return str(node.meta.get("path", "") or node.name)
 
 
@@ -269,9 +287,9 @@ LAYERS = {
     "conv3d": _channelwise,
     "linear": _linear,
     "batch_norm": _batch_norm,
+    "_native_batch_norm_legit_no_training": _native_batch_norm,
     **dict.fromkeys(("max_pool2d",), _max_pool),
     "avg_pool2d": _avg_pool,
     "adaptive_avg_pool2d": _adaptive,
     "mean": _mean,
-    **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
 }

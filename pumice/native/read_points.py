@@ -9,6 +9,8 @@ from torch import fx
 from pumice.native.expression import Call, Const, Expression, Read
 from pumice.native.ir import Map, Size
 from pumice.native.read import Reader, Value
+from pumice.native.read_moves import as_image
+from pumice.native.read_resamples import repeated
 
 Given = dict[str, Any]
 PAIRS = {
@@ -33,17 +35,37 @@ def _pixels(x: Any) -> Size | None:
     return x.size if isinstance(x, Value) else None
 
 
-def _made(reader: Reader, node: fx.Node, operands: tuple[Any, ...], build: Any) -> Value:
-    """A map over broadcast operands: values, constants and numbers."""
+def mapped(reader: Reader, node: fx.Node, operands: tuple[Any, ...], build: Any) -> Value:
+    """A map over broadcast operands: values, constants and numbers; `build` makes the expression of theirs."""
     shape = tuple(node.meta["shape"])
-    size = next((found for x in operands if (found := _pixels(x)) is not None), None)
-    if size is None and len(shape) >= 2 and any(isinstance(x, np.ndarray) and x.ndim >= 2 for x in operands):
-        size = None  # constants of one pixel
+    behind = max((x.behind for x in operands if isinstance(x, Value)), default=0)
+    if behind:
+        operands = tuple(_in_front(reader, node, x, behind, len(shape)) for x in operands)
+        cut = len(shape) - behind
+        shape = (*shape[: cut - 2], *shape[cut:], *shape[cut - 2 : cut])
+    size: Size | None = shape[-2:] if any(_pixels(x) is not None for x in operands) else None
     lead = shape[:-2] if size else shape
     leaves = tuple(_leaf(reader, node, x, lead, size) for x in operands)
     out = reader.fresh(math.prod(lead), size or (1, 1))
     reader.operations.append(Map(str(node.meta.get("path", "") or node.name), out, size or (1, 1), build(*leaves)))
-    return Value(out.reshape(lead), size)
+    return Value(out.reshape(lead), size, behind)
+
+
+def _in_front(reader: Reader, node: fx.Node, x: Any, behind: int, ndim: int) -> Any:
+    """An operand of a tensor with channels behind its pixels, as if they were in front."""
+    if isinstance(x, Value):
+        if x.behind == behind and len(x.shape) == ndim:
+            return Value(x.planes, x.size)
+        if x.size is not None:
+            raise reader.refuse(node, "of channels that lie behind the pixels, and others that do not")
+    array = x.planes if isinstance(x, Value) else np.asarray(x)
+    if array.size == 1 and not isinstance(x, Value):
+        return float(array.reshape(()))
+    array = array.reshape((1,) * (ndim - array.ndim) + array.shape)
+    cut = ndim - behind
+    order = [*range(cut - 2), *range(cut, ndim), cut - 2, cut - 1]
+    array = array.transpose(order)
+    return Value(array) if isinstance(x, Value) else array
 
 
 def _leaf(reader: Reader, node: fx.Node, x: Any, lead: tuple[int, ...], size: Size | None) -> Expression:
@@ -53,12 +75,11 @@ def _leaf(reader: Reader, node: fx.Node, x: Any, lead: tuple[int, ...], size: Si
         planes = x.planes
         if size is not None and x.size is None:
             # (N, C, 1, 1) beside (N, C, H, W): one number for all pixels.
-            if planes.ndim == len(lead) + 2 and planes.shape[-2:] == (1, 1):
-                planes = planes[..., 0, 0]
-            elif planes.ndim:
-                raise reader.refuse(node, "of a tensor that varies along rows or columns")
+            planes = planes.reshape((1,) * (2 - planes.ndim) + planes.shape)
+            x = as_image(reader, node, Value(planes.reshape((1,) * (3 - planes.ndim) + planes.shape)))
+            planes = x.planes if x.size else planes[..., 0, 0]
         if size is not None and x.size is not None and x.size != size:
-            raise reader.refuse(node, "of images of different sizes")
+            planes = repeated(reader, node, x, size).planes
         return Read(np.ascontiguousarray(np.broadcast_to(planes, lead)).ravel())
     array = np.asarray(x, np.float32)
     if array.size == 1:
@@ -80,14 +101,14 @@ def _pair(reader: Reader, node: fx.Node, given: Given) -> Value:
     def build(a: Expression, b: Expression) -> Expression:
         return Call(name, (a, b if alpha == 1 else Call("mul", (b, Const(float(alpha))))))
 
-    return _made(reader, node, (left, right), build)
+    return mapped(reader, node, (left, right), build)
 
 
 def _single(reader: Reader, node: fx.Node, given: Given) -> Value:
     operator = _operator(node)
     name = SINGLE[operator] or operator
     x = given["self" if "self" in given else "input"]
-    return _made(reader, node, (x,), lambda a: Call(name, (a,)))
+    return mapped(reader, node, (x,), lambda a: Call(name, (a,)))
 
 
 def _clamp(reader: Reader, node: fx.Node, given: Given) -> Value:
@@ -99,7 +120,7 @@ def _clamp(reader: Reader, node: fx.Node, given: Given) -> Value:
             a = Call("relu", (a,)) if float(low) == 0.0 else Call("max", (a, Const(float(low))))
         return a if high is None else Call("min", (a, Const(float(high))))
 
-    return _made(reader, node, (given["self" if "self" in given else "input"],), build)
+    return mapped(reader, node, (given["self" if "self" in given else "input"],), build)
 
 
 def _leaky(reader: Reader, node: fx.Node, given: Given) -> Value:
@@ -108,7 +129,7 @@ def _leaky(reader: Reader, node: fx.Node, given: Given) -> Value:
     def build(a: Expression) -> Expression:
         return Call("add", (Call("relu", (a,)), Call("mul", (Call("min", (a, Const(0.0))), Const(slope)))))
 
-    return _made(reader, node, (given["self"],), build)
+    return mapped(reader, node, (given["self"],), build)
 
 
 def _prelu(reader: Reader, node: fx.Node, given: Given) -> Value:
@@ -118,15 +139,26 @@ def _prelu(reader: Reader, node: fx.Node, given: Given) -> Value:
     def build(a: Expression, b: Expression) -> Expression:
         return Call("add", (Call("relu", (a,)), Call("mul", (Call("min", (a, Const(0.0))), b))))
 
-    return _made(reader, node, (x, slope), build)
+    return mapped(reader, node, (x, slope), build)
 
 
 def _rsub(reader: Reader, node: fx.Node, given: Given) -> Value:
-    return _made(reader, node, (given["other"], given["self"]), lambda a, b: Call("sub", (a, b)))
+    return mapped(reader, node, (given["other"], given["self"]), lambda a, b: Call("sub", (a, b)))
 
 
 def _reciprocal(reader: Reader, node: fx.Node, given: Given) -> Value:
-    return _made(reader, node, (1.0, given["self"]), lambda a, b: Call("div", (a, b)))
+    return mapped(reader, node, (1.0, given["self"]), lambda a, b: Call("div", (a, b)))
+
+
+def _addcmul(reader: Reader, node: fx.Node, given: Given) -> Value:
+    """self + value * tensor1 * tensor2"""
+    value = Const(float(given["value"]))
+
+    def build(a: Expression, b: Expression, c: Expression) -> Expression:
+        product = Call("mul", (b, c))
+        return Call("add", (a, product if given["value"] == 1 else Call("mul", (product, value))))
+
+    return mapped(reader, node, (given["self"], given["tensor1"], given["tensor2"]), build)
 
 
 def _operator(node: fx.Node) -> str:
@@ -142,5 +174,6 @@ POINTS = {
     **dict.fromkeys(("leaky_relu", "leaky_relu_"), _leaky),
     **dict.fromkeys(("prelu", "_prelu_kernel"), _prelu),
     "rsub": _rsub,
+    "addcmul": _addcmul,
     "reciprocal": _reciprocal,
 }

@@ -11,7 +11,7 @@ import numpy as np
 
 from pumice.native.emit.choice import Choice
 from pumice.native.expression import Call, Const, Expression, Read
-from pumice.native.ir import Program, Size
+from pumice.native.ir import Program, Size, Taps
 from tests.native.programs import RESULT, Draft, Planes
 
 ONE = (1, 1)
@@ -162,6 +162,37 @@ class _Drawing:
         )
         self.made(f"max pool {kernel} of {size}: stride {stride}, padding {padding}", outputs)
 
+    def taps(self, length: int) -> Taps:
+        """Rows as they are, copies of rows in any order, or sums of several."""
+        count, high = self.chance.randint(1, 2 * length), self.chance.randint(1, min(3, length))
+        kind = self.chance.choice(["stay", "copy", "sum"])
+        if kind == "stay":
+            return Taps(np.arange(min(count, length))[:, None], np.ones((min(count, length), 1), np.float32))
+        high = 1 if kind == "copy" else high
+        first = self.draft.random.integers(0, length - high + 1, count)
+        weights = self.draft.normal(count, high) if kind == "sum" else np.ones((count, 1), np.float32)
+        return Taps(first[:, None] + np.arange(high), weights)
+
+    def resample(self) -> None:
+        size, count = self.image(), self.chance.randint(1, 5)
+        taps = [self.taps(length) for length in size]
+        outputs = self.draft.resample(
+            self.planes(size, count), taps[0], taps[1], after=lambda out: self.then(RESULT, out, count)
+        )
+        said = " by ".join(str(part.places.shape) for part in taps)
+        self.made(f"resample {size} by {said} taps", outputs)
+
+    def weave(self) -> None:
+        size, count, chance = self.image(), self.chance.randint(1, 4), self.chance
+        factor = (chance.randint(1, 3), chance.randint(1, 3))
+        made = (size[0] * factor[0] - chance.randint(0, 1), size[1] * factor[1] - chance.randint(0, 2))
+        made = (max(made[0], 1), max(made[1], 2))
+        if made[1] > size[1] * factor[1]:
+            made = (made[0], size[1] * factor[1])
+        planes = self.planes(size, count * factor[0] * factor[1])
+        outputs = self.draft.weave(planes, factor, made, after=lambda out: self.then(RESULT, out, count))
+        self.made(f"weave {size} by {factor} -> {made}", outputs)
+
     def mean(self) -> None:
         count, size = self.chance.randint(1, 20), self.image()
         inputs = self.planes(size, count)
@@ -203,7 +234,7 @@ def _said(expression: Expression) -> str:
 
 KINDS = (
     *("dense", "pointwise", "depthwise", "grouped", "pointwise", "dense", "squares", "depthwise", "squares"),
-    *("max_pool", "mean", "linear", "map", "max_pool"),
+    *("max_pool", "mean", "linear", "map", "max_pool", "resample", "weave"),
 )
 
 

@@ -7,7 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pumice.native.expression import Call, Expression, Read, Result
-from pumice.native.ir import Conv, Floats, Linear, Map, MaxPool, Mean, Operation, Program, Size, Spread
+from pumice.native.ir import (
+    Conv,
+    Floats,
+    Linear,
+    Map,
+    MaxPool,
+    Mean,
+    Operation,
+    Program,
+    Resample,
+    Size,
+    Spread,
+    Taps,
+    Weave,
+)
 
 Planes = NDArray[np.int64]
 RESULT = Result()
@@ -105,6 +119,27 @@ class Draft:
     def mean(self, inputs: Planes, after: Expression = RESULT) -> Planes:
         out = self.fresh(len(inputs), (1, 1))
         self.operations.append(Mean("mean", inputs, out, self.size_of(inputs), after))
+        return out
+
+    def resample(
+        self, inputs: Planes, rows: Taps, columns: Taps, after: Callable[[Size], Expression] | Expression = RESULT
+    ) -> Planes:
+        made = (len(rows.places), len(columns.places))
+        out = self.fresh(len(inputs), made)
+        then = after(made) if callable(after) else after
+        self.operations.append(Resample("resample", inputs, out, self.size_of(inputs), made, rows, columns, then))
+        return out
+
+    def weave(
+        self,
+        inputs: Planes,
+        factor: Size,
+        made: Size,
+        after: Callable[[Size], Expression] | Expression = RESULT,
+    ) -> Planes:
+        out = self.fresh(len(inputs) // (factor[0] * factor[1]), made)
+        then = after(made) if callable(after) else after
+        self.operations.append(Weave("weave", inputs, out, self.size_of(inputs), made, factor, then))
         return out
 
     def map(self, value: Expression, count: int, size: Size) -> Planes:

@@ -1,17 +1,24 @@
 """Compilers: no warnings, nothing beyond any block of memory, and the same answers on another processor."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
 
 from pumice.native.ir import Program
+from pumice.native.passes import optimise
+from pumice.native.read import read
+from pumice.nn.weight_net import BlockSqueeze, WeightNetConv
 from tests.native.compiled import ENTRY, FLAGS, HEAD, QUICK, Alone, answers, error, images, missing, ran, source
 from tests.native.drawn import drawn
 from tests.native.networks import program_of
 from tests.native.programs import Draft
+from tests.native.together import Together
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 STRICT = (*WARNINGS, "-Wpedantic", "-Wshadow", "-Wvla", "-Wmissing-prototypes", "-Wundef")
@@ -29,13 +36,29 @@ WIDTHS = {
     "plain": (),
     "512 bits": ("-mavx512f", "-mfma"),
 }
-SMALL = ("dense", "pointwise", "depthwise", "max_pool", "mean", "linear", "map")
+SMALL = ("dense", "pointwise", "depthwise", "max_pool", "mean", "linear", "map", "resample", "weave")
 x86 = pytest.mark.skipif(os.uname().machine != "x86_64", reason="not an x86-64 machine")
 
 
 def small() -> Program:
     """Every kind of layer once."""
     return drawn(3, SMALL).program
+
+
+def rarer() -> Program:
+    """What few networks have: rare functions, computed kernels, numbers that become images."""
+    torch.manual_seed(0)
+    squeeze, conv = BlockSqueeze(20), WeightNetConv(20, 13, 3, squeeze=16)
+    parts: dict[str, Callable[[Tensor], Tensor]] = {
+        "act": lambda x: functional.gelu(x) + functional.softplus(x) + (x * x + 1).sqrt(),
+        "made": lambda x: functional.gelu(conv(x, squeeze(x))),
+        "turned": lambda x: functional.max_pool2d(x.transpose(2, 3), 2),
+        "back": lambda x: x * x[:, :1].flatten(2).softmax(2).view_as(x[:, :1]),
+    }
+    return optimise(read(Together(parts).eval(), (20, 5, 19)))
+
+
+PROGRAMS = {"small": small, "rarer": rarer}
 
 
 def silent(program: Program, folder: Path, command: Sequence[str]) -> None:
@@ -45,12 +68,13 @@ def silent(program: Program, folder: Path, command: Sequence[str]) -> None:
 
 
 @x86
+@pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("flags", WIDTHS)
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-def test_no_warnings(compiler: str, flags: str, tmp_path: Path) -> None:
+def test_no_warnings(compiler: str, flags: str, program: str, tmp_path: Path) -> None:
     if missing(compiler):
         pytest.skip(missing(compiler))
-    silent(small(), tmp_path, (compiler, *FLAGS, QUICK, *STRICT, *WIDTHS[flags]))
+    silent(PROGRAMS[program](), tmp_path, (compiler, *FLAGS, QUICK, *STRICT, *WIDTHS[flags]))
 
 
 @pytest.mark.slow
@@ -82,11 +106,12 @@ def test_sanitizers_find_what_is_wrong(tmp_path: Path) -> None:
 SCALAR = pytest.param(("-DPUMICE_SCALAR",), id="scalar", marks=pytest.mark.slow)
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("flags", [pytest.param((), id="vectors"), SCALAR])
-def test_sanitizers_find_nothing(flags: tuple[str, ...], tmp_path: Path) -> None:
+def test_sanitizers_find_nothing(flags: tuple[str, ...], program: str, tmp_path: Path) -> None:
     if missing("gcc"):
         pytest.skip(missing("gcc"))
-    clean(small(), tmp_path, "gcc", *flags)
+    clean(PROGRAMS[program](), tmp_path, "gcc", *flags)
 
 
 def test_wide_padding_beside_a_plane_reads_nothing_beyond_the_memory(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from pumice.errors import BadInput
 
@@ -124,6 +125,12 @@ class _Shapes(fx.Interpreter):
 
     def fetch_attr(self, target: str) -> Any:
         return super().fetch_attr(target).to("meta")
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """What the network itself makes lies on a device that it names, until it meets a tensor without numbers."""
+        if any(isinstance(one, Tensor) and one.is_meta for one in tree_leaves((args, kwargs))):
+            args, kwargs = tree_map_only(Tensor, lambda one: one.to("meta"), (args, kwargs))
+        return super().call_function(target, args, kwargs)
 
     def run_node(self, n: fx.Node) -> Any:
         reads = [_layout(self.env[node]) for node in n.all_input_nodes]

@@ -39,7 +39,8 @@ def usual(conv: Conv) -> Choice:
 
 def squarable(conv: Conv) -> bool:
     """Whether a convolution can run in squares."""
-    return conv.weight.shape[2:] == (3, 3) and conv.stride == (1, 1) and conv.dilation == (1, 1)
+    plain = conv.stride == (1, 1) and conv.dilation == (1, 1) and conv.made is None
+    return plain and conv.weight.shape[2:] == (3, 3)
 
 
 def _cheaper(conv: Conv) -> bool:

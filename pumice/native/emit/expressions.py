@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pumice.native.expression import CONSTANTS, TABLES, Call, Const, Expression, Planes, Read, Result
 from pumice.native.ir import Size
 
-FIXED = ("relu", "hardsigmoid", "hardswish", "sigmoid", "silu", "exp", "tanh")
+FIXED = ("relu", "hardsigmoid", "hardswish", "sigmoid", "silu", "exp", "tanh", "gelu", "softplus")
 """Functions of vectors with numbers of their own, which lie in the run."""
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 

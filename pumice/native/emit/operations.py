@@ -10,21 +10,27 @@ from pumice.native.emit.choice import Choice, squarable, usual
 from pumice.native.emit.depthwise import depthwise, rows_of, within
 from pumice.native.emit.expressions import Written
 from pumice.native.emit.geometry import windows
+from pumice.native.emit.grouped import grouped, is_grouped
+from pumice.native.emit.made import made
 from pumice.native.emit.maxima import max_pool
 from pumice.native.emit.pixels import pointwise, room
+from pumice.native.emit.resample import resampled
 from pumice.native.emit.tiles import blocks, tile_sizes
+from pumice.native.emit.weave import woven
 from pumice.native.emit.weights import of_conv, of_linear
 from pumice.native.emit.windows import spatial
 from pumice.native.emit.winograd import geometry, transformed, winograd
 from pumice.native.emit.writer import Writer, table
 from pumice.native.expression import Result
-from pumice.native.ir import Conv, Floats, Linear, Map, MaxPool, Mean, Operation, Spread
+from pumice.native.ir import Collect, Conv, Floats, Linear, Map, MaxPool, Mean, Operation, Resample, Spread, Weave
 from pumice.native.plan import LANES
 
 
 def emit(writer: Writer, i: int, operation: Operation, lines: list[str]) -> None:
     """Append the statements of an operation."""
-    if isinstance(operation, Conv):
+    if isinstance(operation, Conv) and is_grouped(operation):
+        grouped(writer, operation, lines)
+    elif isinstance(operation, Conv):
         _conv(writer, i, operation, lines)
     elif isinstance(operation, Linear):
         _linear(writer, operation, lines)
@@ -41,6 +47,12 @@ def emit(writer: Writer, i: int, operation: Operation, lines: list[str]) -> None
         _map(writer, operation, lines)
     elif isinstance(operation, MaxPool):
         _max_pool(writer, operation, lines)
+    elif isinstance(operation, Resample):
+        resampled(writer, operation, lines)
+    elif isinstance(operation, Weave):
+        woven(writer, operation, lines)
+    elif isinstance(operation, Collect):
+        _collect(writer, operation, lines)
     else:
         _spread(writer, operation, lines)
 
@@ -113,11 +125,10 @@ def _conv(writer: Writer, i: int, conv: Conv, lines: list[str]) -> None:
         way = _planes(writer, conv, choice, after, lines)
     else:
         way = _windows(writer, conv, choice, before, after, lines, image=image)
-    weight, bias = writer.weights.add(way.weight), writer.weights.add(conv.bias)
+    weight = made(writer, conv, lines) if conv.made is not None else f"r->weights + {writer.weights.add(way.weight)}"
+    bias = f"r->weights + {writer.weights.add(conv.bias)}"
     base, first = "r->image" if image else "r->arena", "&b" if before is not None else "0"
-    lines.append(
-        f"{way.name}(r, {base}, from, to, r->weights + {weight}, r->weights + {bias}, {way.more}, &a, {first});"
-    )
+    lines.append(f"{way.name}(r, {base}, from, to, {weight}, {bias}, {way.more}, &a, {first});")
 
 
 def _pixels(writer: Writer, conv: Conv, choice: Choice, before: Written | None, after: Written) -> _Way:
@@ -194,3 +205,15 @@ def _spread(writer: Writer, operation: Spread, lines: list[str]) -> None:
         f"for (int c = 0; c < {len(operation.inputs)}; c++) "
         f"memcpy(r->arena + {to} + c * {pixels}, r->arena + from[c], sizeof(float) * {pixels});"
     )
+
+
+def _collect(writer: Writer, operation: Collect, lines: list[str]) -> None:
+    pixels, count = operation.size[0] * operation.size[1], len(operation.outputs)
+    places = writer.places(operation.inputs).reshape(count, pixels)
+    lines.append(table("to", writer.places(operation.outputs)))
+    if (np.diff(places, axis=1) == 1).all():
+        lines += [table("from", places[:, 0]), f"for (int c = 0; c < {count}; c++)"]
+        lines.append(f"    memcpy(r->arena + to[c], r->arena + from[c], sizeof(float) * {pixels});")
+    else:
+        lines += [table("from", places.ravel()), f"for (int c = 0; c < {count}; c++)"]
+        lines.append(f"    for (int k = 0; k < {pixels}; k++) r->arena[to[c] + k] = r->arena[from[c * {pixels} + k]];")

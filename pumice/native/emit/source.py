@@ -7,7 +7,8 @@ from pumice.native.emit.around import WINDOW
 from pumice.native.emit.choice import Choice
 from pumice.native.emit.operations import emit
 from pumice.native.emit.writer import Writer, table
-from pumice.native.ir import Program
+from pumice.native.expression import RARER, calls
+from pumice.native.ir import Program, expressions
 from pumice.native.plan import plan
 
 
@@ -42,6 +43,7 @@ def source(program: Program, choices: dict[int, Choice] | None = None) -> Source
     text = "\n".join(
         [
             (package / "functions.c").read_text(encoding="utf-8"),
+            *((package / name).read_text(encoding="utf-8") for name in (["rarer.c"] if _rarer(program) else [])),
             WINDOW,
             (package / "others.c").read_text(encoding="utf-8"),
             *writer.functions,
@@ -50,7 +52,13 @@ def source(program: Program, choices: dict[int, Choice] | None = None) -> Source
         ]
     )
     named = tuple((operation.path, type(operation).__name__) for operation in program.operations)
-    return Source(text, writer.weights.tobytes(), writer.plan.total, writer.scratch, named)
+    return Source(text, writer.weights.tobytes(), writer.plan.total + writer.made, writer.scratch, named)
+
+
+def _rarer(program: Program) -> bool:
+    """Whether there is a function that most networks do not have."""
+    every = (expression for operation in program.operations for expression in expressions(operation))
+    return any(name in RARER for expression in every for name in calls(expression))
 
 
 def _answer(writer: Writer) -> str:

@@ -1,5 +1,7 @@
 """The numbers of a network as one block, in the order in which the code reads them."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,8 +35,17 @@ class Weights:
 
 def of_conv(conv: Conv) -> NDArray[np.float32]:
     """(group, tile, tap, output of the tile): what one tile reads lies together."""
-    out = len(conv.weight) // conv.groups
-    rows = conv.weight.reshape(conv.groups, out, -1)
+    return _tiles(conv.weight, conv)
+
+
+def order_of_conv(conv: Conv) -> NDArray[np.int64]:
+    """Which weight lies where in `of_conv`."""
+    return _tiles(np.arange(conv.weight.size).reshape(conv.weight.shape), conv)
+
+
+def _tiles(weight: NDArray[Any], conv: Conv) -> NDArray[Any]:
+    out = len(weight) // conv.groups
+    rows = weight.reshape(conv.groups, out, -1)
     size, many = blocks(out)
     parts = []
     for group in rows:

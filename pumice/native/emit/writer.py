@@ -26,6 +26,7 @@ class Writer:
     functions: list[str] = field(default_factory=list)
     bodies: list[str] = field(default_factory=list)
     scratch: int = 0
+    made: int = 0  # numbers of the largest kernel that the network computes; it lies behind the planes
 
     def kind(self, make: Callable[[str], str], prefix: str, *key: object) -> str:
         """The function of a kind of layer, written the first time that it is asked for."""

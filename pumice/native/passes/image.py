@@ -35,6 +35,7 @@ def copy_image(program: Program) -> None:
                 operation.after = replaced(operation.after, leaf)
             if isinstance(operation, Conv):
                 operation.before = replaced(operation.before, leaf)
+                operation.made = None if operation.made is None else moved(operation.made)
     program.outputs = moved(program.outputs)
     if copies:
         sources, made = (np.array(list(part), np.int64) for part in (copies.keys(), copies.values()))
