@@ -36,7 +36,7 @@ WIDTHS = {
     "plain": (),
     "512 bits": ("-mavx512f", "-mfma"),
 }
-SMALL = ("dense", "pointwise", "depthwise", "max_pool", "mean", "linear", "map", "resample", "weave")
+SMALL = ("dense", "pointwise", "depthwise", "squares", "max_pool", "mean", "linear", "map", "resample", "weave")
 x86 = pytest.mark.skipif(os.uname().machine != "x86_64", reason="not an x86-64 machine")
 
 
@@ -106,7 +106,7 @@ def test_sanitizers_find_what_is_wrong(tmp_path: Path) -> None:
 SCALAR = pytest.param(("-DPUMICE_SCALAR",), id="scalar", marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", ["small", pytest.param("rarer", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("flags", [pytest.param((), id="vectors"), SCALAR])
 def test_sanitizers_find_nothing(flags: tuple[str, ...], program: str, tmp_path: Path) -> None:
     if missing("gcc"):
