@@ -23,6 +23,7 @@ MAYBE void ${name}(const Run *r, const float *base, const int32_t *from, const i
         const float *b, const Window *s, const Operands *a, const Operands *before) {
     const int width = s->out_width, count = (width + LANES - 1) / LANES;
     VI masks[${most} * ${taps}];
+    const int32_t order[] = {${order}};
     int32_t mask[LANES];
     char inside[${most}];
     for (int v = 0; v < count; v++) {
@@ -30,7 +31,7 @@ MAYBE void ${name}(const Run *r, const float *base, const int32_t *from, const i
         inside[v] = 1;
         for (int k = 0; k < ${taps}; k++) {
             for (int lane = 0; lane < LANES; lane++) {
-                const int at = (x + ${lane}) * ${across} - s->left + k;
+                const int at = (x + order[lane]) * ${across} - s->left + k;
                 mask[lane] = -(at >= 0 && at < s->width);
                 if (!mask[lane] && x + lane < width) inside[v] = 0;
             }
@@ -102,7 +103,7 @@ def depthwise(name: str, size: int, after: Written, kernel: Kernel, left: int, r
                 taps=taps,
                 down=down,
                 across=across,
-                lane="ORDER[lane]" if across == 2 else "lane",
+                order="PLACES" if across == 2 else "UPWARDS",
                 most=f"({most} / LANES + 1)",
                 rows=rows,
                 reach=(rows - 1) * down + height,

@@ -147,22 +147,25 @@ INLINE V v_abs(V x) { return v_bits(v_int(x) & 0x7fffffff); }
 #define HIGH 2, 6, 3, 7
 #endif
 /* Every second number of two vectors, first those of the lower quarters of both and so on, which takes one instruction;
-   v_ordered brings them in order, in which number ORDER[i] comes from place i. */
+   v_ordered brings them in order, of which places have the numbers PLACES. */
 #if LANES == 16
 #define EVENS 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
 #define ODDS 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
 #define ORDERED 0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15
-static const int32_t ORDER[] = {0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15};
+#define PLACES 0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15
+#define UPWARDS 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 #elif LANES == 8
 #define EVENS 0, 2, 8, 10, 4, 6, 12, 14
 #define ODDS 1, 3, 9, 11, 5, 7, 13, 15
 #define ORDERED 0, 1, 4, 5, 2, 3, 6, 7
-static const int32_t ORDER[] = {0, 1, 4, 5, 2, 3, 6, 7};
+#define PLACES 0, 1, 4, 5, 2, 3, 6, 7
+#define UPWARDS 0, 1, 2, 3, 4, 5, 6, 7
 #else
 #define EVENS 0, 2, 4, 6
 #define ODDS 1, 3, 5, 7
 #define ORDERED 0, 1, 2, 3
-static const int32_t ORDER[] = {0, 1, 2, 3};
+#define PLACES 0, 1, 2, 3
+#define UPWARDS 0, 1, 2, 3
 #endif
 #if LANES == 16
 #define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
@@ -211,7 +214,8 @@ INLINE V v_exp(const Run *r, V x) {
     return v_bits(v_int(p) + k);
 }
 #else
-static const int32_t ORDER[] = {0};
+#define PLACES 0
+#define UPWARDS 0
 INLINE V v_set(float x) { return x; }
 INLINE V v_max(V a, V b) { return s_max(a, b); }
 INLINE V v_min(V a, V b) { return s_min(a, b); }
