@@ -122,7 +122,8 @@ def settle(model: nn.Module, images: torch.Tensor, bias: float = 0.0) -> None:
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
-        norm.bias.data += bias
+        if norm.bias is not None:
+            norm.bias.data += bias
         norm.train()
     with torch.no_grad():
         for _ in range(2):
