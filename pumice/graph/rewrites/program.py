@@ -164,7 +164,7 @@ def _flat(given: fx.GraphModule) -> fx.GraphModule:
                 raise BadInput("only a network that answers one tensor can be rewritten")
             graph.output(new[answers[0]])
         elif node.op == "get_attr":
-            value = _fetch(given, str(node.target))
+            value = _fetch(given, node)
             name = str(node.target).replace(".", "_")
             if not hasattr(root, name):
                 root.register_buffer(name, value.detach())
@@ -183,11 +183,13 @@ def _flat(given: fx.GraphModule) -> fx.GraphModule:
     return gm
 
 
-def _fetch(module: nn.Module, target: str) -> Tensor:
+def _fetch(module: nn.Module, node: fx.Node) -> Tensor:
     found: Any = module
-    for part in target.split("."):
+    for part in str(node.target).split("."):
         found = getattr(found, part)
-    assert isinstance(found, Tensor)
+    if not isinstance(found, Tensor):
+        where = next((path for user in node.users if (path := _path(user))), "the network")
+        raise BadInput(f"{where} has a part under rules of its own (autocast, a branch, a loop), which must be left out")
     return found
 
 

@@ -206,6 +206,13 @@ def test_unknown_passes_and_networks_are_refused() -> None:
     with pytest.raises(BadInput, match="one tensor"):
         rewritten(of(lambda x: (x, x + 1)), SMALL)
 
+    def exact(x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", enabled=False):
+            return x.relu() @ x.mT
+
+    with pytest.raises(BadInput, match="autocast"):
+        rewritten(of(exact), SMALL)
+
 
 def fresh(name: str) -> tuple[nn.Module, tuple[int, int, int]]:
     size = (3, 32, 32) if variant(name).input_size == 32 else (3, 64, 64)
