@@ -189,7 +189,7 @@ def _fetch(module: nn.Module, node: fx.Node) -> Tensor:
         found = getattr(found, part)
     if not isinstance(found, Tensor):
         where = next((path for user in node.users if (path := _path(user))), "the network")
-        raise BadInput(f"{where} has a part under rules of its own (autocast, a branch, a loop), which must be left out")
+        raise BadInput(f"{where} has a part under rules of its own (autocast, a branch, a loop); leave that out")
     return found
 
 
