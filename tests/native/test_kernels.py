@@ -8,15 +8,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.native.compiled import QUICK, Loaded, answers, error, images, missing
+from tests.native.compiled import QUICK, Loaded, answers, images, missing
 from tests.native.drawn import drawn
 
 pytestmark = pytest.mark.skipif(bool(missing("cc")), reason="no C compiler")
 FLAGS = {"native": ("-march=native", QUICK), "scalar": ("-DPUMICE_SCALAR", QUICK), "plain": (QUICK,)}
 """As wide as this processor, one number at a time, and what every processor of the kind has."""
-TOLERANCE = 2e-6
-"""Of a layer's largest difference to a reference in double precision, beside how far its results spread; the
-reference has the same inputs but for what rounding did in the layers before."""
+TOLERANCE = 5e-6
+"""Of a layer's largest difference to a reference in double precision, beside its largest number, or beside 1, as large
+as what goes in: what rounding did in the layers before is in it, and some leave small differences of larger numbers."""
 DRAWN = settings(
     deadline=None,
     derandomize=True,
@@ -35,7 +35,8 @@ def compare(seed: int, flags: tuple[str, ...]) -> None:
         loaded = Loaded(made.program, Path(folder), flags=flags, choices=made.choices)
         got = np.stack([loaded(image) for image in given_images])
     for said, part in made.layers:
-        assert error(got[:, part], wanted[:, part]) <= TOLERANCE, said
+        larger = max(float(np.abs(wanted[:, part]).max()), 1.0)
+        assert np.abs(got[:, part] - wanted[:, part]).max() <= TOLERANCE * larger, said
 
 
 @pytest.mark.parametrize("flags", FLAGS)
