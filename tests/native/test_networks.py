@@ -22,17 +22,20 @@ NETWORKS = (
 
 
 def agrees(name: str, side: int, folder: Path, *flags: str) -> None:
-    """The largest difference is small beside how far the answers spread, and the answers differ between images."""
+    """The largest difference is small beside how far the answers spread, or beside what torch itself is off by in
+    single precision (deep random networks multiply it), and the answers differ between images.
+    """
     model = settled(name, side)
     program = compiled(model, side, name)
     loaded = Loaded(program, folder, flags=("-march=native", *flags))
     given = images(program, 2)
     with torch.no_grad():
+        single = model(torch.from_numpy(given)).numpy()
         wanted = model.double()(torch.from_numpy(given).double()).numpy()
     spread = wanted.max() - wanted.min()
     assert abs(wanted[0] - wanted[1]).max() > 0.01 * spread
     for image, answer in zip(given, wanted, strict=True):
-        assert abs(loaded(image) - answer).max() <= TOLERANCE * spread
+        assert abs(loaded(image) - answer).max() <= max(TOLERANCE * spread, 4 * abs(single - wanted).max())
 
 
 @pytest.mark.parametrize("name", SMALL)
