@@ -72,10 +72,11 @@ def pooled(reader: Reader, node: fx.Node, x: Value, given: Given) -> Value:
 def adaptive(reader: Reader, node: fx.Node, x: Value, wanted: Size) -> Value:
     """Average pooling to a size that does not divide the image's."""
     assert x.size is not None
-    rows, columns = (
-        matrix_of(length, lambda eye: functional.adaptive_avg_pool2d(eye, (size, 1)))  # noqa: B023
-        for length, size in zip(x.size, wanted, strict=True)
-    )
+
+    def of(length: int, size: int) -> Matrix:
+        return matrix_of(length, lambda eye: functional.adaptive_avg_pool2d(eye, (size, 1)))
+
+    rows, columns = map(of, x.size, wanted)
     return resample(reader, node, x, rows, columns)
 
 
@@ -96,10 +97,11 @@ def cut(reader: Reader, node: fx.Node, x: Value, dim: int, which: slice) -> Valu
 def around(reader: Reader, node: fx.Node, x: Value, pads: Sequence[int], mode: str) -> Value:
     """More rows and columns around the image, of zeros or of its own, or fewer.  pads: left, right, top, bottom."""
     assert x.size is not None
-    rows, columns = (
-        matrix_of(length, lambda eye: functional.pad(eye, (0, 0, *two), mode=mode))  # noqa: B023
-        for length, two in zip(x.size, (pads[2:4], pads[:2]), strict=True)
-    )
+
+    def of(length: int, two: Sequence[int]) -> Matrix:
+        return matrix_of(length, lambda eye: functional.pad(eye, (0, 0, *two), mode=mode))
+
+    rows, columns = map(of, x.size, (pads[2:4], pads[:2]))
     return resample(reader, node, x, rows, columns)
 
 

@@ -4,6 +4,8 @@ One step of the loop reads a vector of each place and a weight of each output, a
 before the end.  The text is written out, without loops over outputs or vectors, so that no compiler has to unroll it.
 """
 
+import numpy as np
+
 OUTPUTS = 6
 """Most outputs of a tile: with two vectors each, 12 of 16 registers; with four, 24 of 32."""
 
@@ -70,6 +72,13 @@ def blocks(outputs: int) -> tuple[int, int]:
     count = -(-outputs // OUTPUTS)
     size = -(-outputs // count)
     return size, outputs - count * (size - 1)
+
+
+def shares(outputs: int) -> list[slice]:
+    """The channels of each tile of a group."""
+    size, many = blocks(outputs)
+    ends = np.cumsum([size] * many + [size - 1] * (-(-outputs // OUTPUTS) - many)).tolist()
+    return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def tile_sizes(outputs: int) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pumice.native.emit.tiles import blocks
+from pumice.native.emit.tiles import shares
 from pumice.native.ir import Conv, Linear
 
 ALIGNED = 16
@@ -46,15 +46,7 @@ def order_of_conv(conv: Conv) -> NDArray[np.int64]:
 def _tiles(weight: NDArray[Any], conv: Conv) -> NDArray[Any]:
     out = len(weight) // conv.groups
     rows = weight.reshape(conv.groups, out, -1)
-    size, many = blocks(out)
-    parts = []
-    for group in rows:
-        start = 0
-        while start < out:
-            count = size if start < many * size else size - 1
-            parts.append(group[start : start + count].T.ravel())
-            start += count
-    return np.concatenate(parts)
+    return np.concatenate([group[share].T.ravel() for group in rows for share in shares(out)])
 
 
 def of_linear(linear: Linear) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

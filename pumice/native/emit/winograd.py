@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pumice.native.emit.around import around
 from pumice.native.emit.done import done
 from pumice.native.emit.expressions import Written
-from pumice.native.emit.tiles import OUTPUTS, blocks
+from pumice.native.emit.tiles import OUTPUTS, blocks, shares
 from pumice.native.ir import Conv
 from pumice.native.plan import LANES
 
@@ -26,14 +26,7 @@ def transformed(conv: Conv) -> NDArray[np.float32]:
     out, inputs = conv.per_group
     weight = WEIGHTS @ conv.weight.astype(np.float64) @ WEIGHTS.T
     squares = weight.reshape(conv.groups, out, inputs, 16).transpose(0, 3, 2, 1)
-    size, many = blocks(out)
-    parts = []
-    for group in squares:
-        start = 0
-        while start < out:
-            count = size if start < many * size else size - 1
-            parts.append(group[:, :, start : start + count].ravel())
-            start += count
+    parts = [group[:, :, share].ravel() for group in squares for share in shares(out)]
     return np.concatenate(parts).astype(np.float32)
 
 
