@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 KEEP = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
@@ -44,7 +46,6 @@ def memory(contender: str, file: Path) -> dict[str, int]:
 
 
 def main() -> None:
-    import numpy as np
     from native_files import SIZE, opened
 
     from pumice.deploy.formats import RUNTIMES
@@ -59,11 +60,16 @@ def main() -> None:
         if what == "resident":
             print(_account("Rss") - before)
         else:
-            written, nothing = (min(_written(work) for _ in range(3)) for work in (lambda: session.run(x), x.sum))
-            print(max(written - nothing, 0))
+            print(written(lambda: session.run(x)))
 
 
-def _written(work: Callable[[], object]) -> int:
+def written(work: Callable[[], object]) -> int:
+    """Bytes that `work` writes to, without what a call that computes nothing does: the least of three times of each."""
+    much, nothing = (min(_private(job) for _ in range(3)) for job in (work, np.ones(1).sum))
+    return max(much - nothing, 0)
+
+
+def _private(work: Callable[[], object]) -> int:
     child = os.fork()
     if child == 0:
         while True:
