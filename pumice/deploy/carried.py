@@ -27,6 +27,8 @@ ENTRY = "pumice.json"  # of an archive or folder
 _ARCHIVES = (".pt2", ".tflite", ".pte", ".so")
 C_PARTS = ("model.c", "model.h", "model.bin", "main.c", "example.bin", "Makefile")
 """Of a folder of C, whatever its code is called by: those are what is compiled."""
+C_BUILT = ("main",)
+"""What `make` adds to such a folder."""
 _FOLDERS = (".param", ".c")
 _FIRST = b"PK\x03\x04\x14" + 5 * b"\0"  # of the archive that `add_metadata` puts behind a model
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pumice.deploy.baked import Baked, with_pixels
-from pumice.deploy.carried import CHECKED, MANIFEST, add_metadata, dump_checked, parts_of
+from pumice.deploy.carried import C_BUILT, CHECKED, MANIFEST, add_metadata, dump_checked, parts_of
 from pumice.deploy.compare import TOLERANCE
 from pumice.deploy.formats import Format, format_named, require_writer, writer_of
 from pumice.deploy.network import frozen, load, name_of, size_of
@@ -147,7 +147,7 @@ def check_free(path: Path, form: Format) -> None:
         BadInput: it holds other things.
     """
     if form.main and path.suffix == "" and path.is_dir():
-        own = {part.name for part in parts_of(path / form.main)}
+        own = {part.name for part in parts_of(path / form.main)} | (set(C_BUILT) if form.name == "c" else set())
         foreign = [part.name for part in path.iterdir() if part.name not in own]
         if foreign:
             raise BadInput(f"the folder {path} holds other things ({foreign[0]}); give a path that is free")

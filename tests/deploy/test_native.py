@@ -221,6 +221,16 @@ def test_a_file_in_the_way(tmp_path: Path):
         export(tiny(), tmp_path / "net", format="c", input_size=TINY)
 
 
+def test_a_folder_of_c_that_was_built_is_written_over(tmp_path: Path):
+    export(tiny(), tmp_path / "net", format="c", input_size=TINY)
+    (tmp_path / "net" / "main").write_text("what make left here")
+    export(tiny(1), tmp_path / "net", format="c", input_size=TINY)
+    assert not (tmp_path / "net" / "main").exists()
+    x = probe_inputs(3, TINY, None)
+    with open_session(tmp_path / "net") as session:
+        assert relative_error(session.run(x), answer(tiny(1), x)) < TOLERANCE
+
+
 def test_rounding_that_the_network_itself_does_is_allowed(tmp_path: Path):
     """The example's tolerance follows the network's own error, else the check of the C would fail it."""
 
