@@ -18,7 +18,7 @@ from torch import nn
 from pumice.deploy.compare import relative_error
 from pumice.deploy.formats import RUNTIMES, imported
 from pumice.deploy.inductor import write_aoti
-from pumice.deploy.native import write_native
+from pumice.deploy.native_writing import write_native
 from pumice.deploy.ncnn import write_ncnn
 from pumice.deploy.onnx import export_onnx
 from pumice.deploy.openvino import export_openvino, read_network, save_network

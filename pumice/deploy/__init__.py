@@ -14,6 +14,11 @@ direct/       .onnx straight from the traced graph in tenths of a second, for me
 op_times.py   how long each operator of a file takes, by the runtime's own profiler
 openvino.py   .xml + .bin pairs: conversion from ONNX, OpenVINO
 native.py     Pumice's own engine: .so files, and folders of C that are compiled where they are opened
+native_writing.py the C of a network, and its library
+averages.py   averages over large maps in two steps, where a runtime adds up number by number
+litert.py     .tflite files in LiteRT
+executorch.py .pte programs in ExecuTorch; executorch_lowering.py: what it cannot say, otherwise
+ncnn.py       .param + .bin pairs in ncnn; ncnn_lowering.py likewise, ncnn_param.py reads them first
 baked.py      preprocessing inside the graph: files that read pixels
 package/      a folder that classifies pictures without Pumice and without torch
 web/          a page that classifies pictures in a browser, offline

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pumice.deploy.averages import InSteps
 from pumice.deploy.baked import example_of
 from pumice.deploy.carried import read_manifest
 from pumice.deploy.executorch_lowering import planar
@@ -60,7 +61,7 @@ def write_executorch(
         BadInput: ExecuTorch cannot express the network.
         OSError: the file cannot be written.
     """
-    with converting(name_of(model, manifest)):
+    with converting(name_of(model, manifest)), InSteps():
         program = torch.export.export(planar(folded(model, input_size)), (example_of(model, batch, input_size),))
         content = lowered(program)
     path.write_bytes(content)

@@ -115,13 +115,20 @@ FORMATS: dict[str, Format] = {
             bakes=False,
         ),
         Format(
-            "native", ".so", ("native",), "pumice.deploy.native:write_native", ("torch",), "", code=True, tunes=True
+            "native",
+            ".so",
+            ("native",),
+            "pumice.deploy.native_writing:write_native",
+            ("torch",),
+            "",
+            code=True,
+            tunes=True,
         ),
         Format(
             "c",
             "",
             ("native",),
-            "pumice.deploy.native:write_c",
+            "pumice.deploy.native_writing:write_c",
             ("torch",),
             "",
             main="model.c",

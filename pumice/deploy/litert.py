@@ -51,12 +51,13 @@ def write_litert(
     """
     import torch
 
+    from pumice.deploy.averages import InSteps
     from pumice.deploy.baked import example_of
     from pumice.deploy.network import folded, name_of
 
     network = folded(model, input_size)
     try:
-        with silenced(), torch.no_grad():
+        with silenced(), torch.no_grad(), InSteps():
             import litert_torch
 
             named = _named(network)

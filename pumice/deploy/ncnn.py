@@ -55,15 +55,16 @@ def write_ncnn(
     import pnnx
     import torch
 
-    from pumice.deploy.ncnn_lowering import Lowered, with_shuffles
+    from pumice.deploy.averages import InSteps
+    from pumice.deploy.ncnn_lowering import Lowered, for_pnnx
     from pumice.deploy.network import folded, name_of
 
     name = name_of(model, manifest)
-    network = with_shuffles(folded(model, input_size))
+    network = for_pnnx(folded(model, input_size))
     with TemporaryDirectory(prefix="pumice-", ignore_cleanup_errors=True) as folder:
         program, param, weights = (Path(folder) / file for file in ("model.pt", "model.param", "model.bin"))
         try:
-            with warnings.catch_warnings(), torch.no_grad(), Lowered():
+            with warnings.catch_warnings(), torch.no_grad(), Lowered(), InSteps():
                 warnings.simplefilter("ignore")
                 traced = torch.jit.trace(network, torch.zeros(1, *input_size), check_trace=False)
                 traced.save(str(program))

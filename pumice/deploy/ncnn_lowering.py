@@ -30,13 +30,30 @@ class Lowered(TorchFunctionMode):
         return func(*args, **kwargs) if lowered is None else lowered
 
 
-def with_shuffles(model: nn.Module) -> nn.Module:
-    """The network itself, its channel shuffles torch's own modules: of two in a row pnnx makes reshapes that ncnn
-    cannot run, unless each is a module that it knows."""
+def for_pnnx(model: nn.Module) -> nn.Module:
+    """The network itself, with other modules for those that pnnx reads wrongly or must not know.
+
+    Channel shuffles become torch's own modules: of two in a row pnnx makes reshapes that ncnn cannot run, unless each
+    is a module that it knows.  Of a module that it knows, pnnx does not read what is traced within: averages over maps
+    become functions.
+    """
     for path, module in list(model.named_modules(remove_duplicate=False)):
         if path and isinstance(module, ChannelShuffle) and module.order is None:
             model.set_submodule(path, nn.ChannelShuffle(module.groups))
+        if path and type(module) is nn.AdaptiveAvgPool2d:
+            model.set_submodule(path, _Pool(module.output_size))
     return model
+
+
+class _Pool(nn.Module):
+    """AdaptiveAvgPool2d under a name that pnnx does not know."""
+
+    def __init__(self, output_size: Any) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(x, self.output_size)
 
 
 def take(x: Tensor, dim: int, index: Sequence[int]) -> Tensor:

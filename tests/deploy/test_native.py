@@ -17,7 +17,8 @@ from pumice.data.preprocess import Preprocess
 from pumice.deploy.carried import archive_start, read_manifest
 from pumice.deploy.compare import relative_error
 from pumice.deploy.export import export
-from pumice.deploy.native import _example, _said, _say
+from pumice.deploy.native import _said, say
+from pumice.deploy.native_writing import _example
 from pumice.deploy.probes import probe_inputs
 from pumice.deploy.session import open_session
 from pumice.deploy.trusted import written_here
@@ -145,7 +146,7 @@ def test_a_library_that_is_cut_changed_or_foreign_is_never_loaded(library: Path,
     foreign = tmp_path / "foreign.so"
     foreign.write_bytes(b"\x7fELF" + bytes(500))
     made, batch, _ = _said(library)
-    _say(foreign, made, batch, hashlib.sha256(foreign.read_bytes()).hexdigest())
+    say(foreign, made, batch, hashlib.sha256(foreign.read_bytes()).hexdigest())
     with pytest.raises(BadInput, match=r"foreign.so cannot be loaded here .*export it on this machine"):
         open_session(foreign, batch=3, trust=True)
 
