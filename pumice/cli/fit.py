@@ -18,7 +18,7 @@ def command(
     max_params: Annotated[str | None, typer.Option(metavar="COUNT", help="Parameters: 2M.")] = None,
     max_size: Annotated[str | None, typer.Option(metavar="SIZE", help="Of the file: 3MB.")] = None,
     max_memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Peak of the activations: 4MB.")] = None,
-    runtime: Annotated[str, typer.Option(metavar="NAME", help="onnxruntime, openvino or auto.")] = "auto",
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="onnxruntime, openvino, native or auto.")] = "auto",
     threads: OwnThreads = None,
     on: On = None,
     lut: Lut = None,

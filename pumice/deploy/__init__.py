@@ -17,18 +17,23 @@ native.py     Pumice's own engine: .so files, and folders of C that are compiled
 native_writing.py the C of a network, and its library
 averages.py   averages over large maps in two steps, where a runtime adds up number by number
 litert.py     .tflite files in LiteRT
-executorch.py .pte programs in ExecuTorch; executorch_lowering.py: what it cannot say, otherwise
+executorch.py .pte programs in ExecuTorch; executorch_lowering.py: what it cannot say, otherwise; executorch_int8.py
 ncnn.py       .param + .bin pairs in ncnn; ncnn_lowering.py likewise, ncnn_param.py reads them first
+schemes/      files of 8-bit integers: ways to make them, and which pays
 baked.py      preprocessing inside the graph: files that read pixels
 package/      a folder that classifies pictures without Pumice and without torch
 web/          a page that classifies pictures in a browser, offline
 export.py     `export`: write a file whole, compare it with the network, record what agreed
 verify.py     `verify`: is this file that checkpoint, fed the same way, with the same classes
 checks.py     the questions that `verify` asks
+diagnose.py   which fault a file that disagrees has
+bisect.py     the first layer that differs
 predict.py    images in, ranked class names out
 lower.py      what pays in a format's runtime before a network is written: folding and exact rewrites
 network.py    a still copy of a network, its manifest, its input size
 carried.py    what a file says about itself (manifest, runtimes that agreed), read without a runtime
 compare.py    relative error and top-1 agreement
+parity.py     the same beside the spread between images, which a network that ignores its image cannot pass
 probes.py     generated images with the statistics of photographs
+silence.py    quiet around libraries that print
 """

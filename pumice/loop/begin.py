@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pumice.errors import BadInput
 from pumice.files import read_json, write_json
+from pumice.loop.candidates import NATIVE
 from pumice.loop.config import FitConfig
 from pumice.loop.where import table, there
 from pumice.tasks.names import CLASSIFY
@@ -33,18 +34,21 @@ def opened(config: FitConfig) -> "Splits[Any]":
 def runtimes_for(config: FitConfig) -> tuple[str, ...]:
     """The runtimes that may run the file: here, where it is verified, and where it is measured.
 
-    A table is of one runtime, which need not be here: another one verifies the file then.
+    A table is of one runtime, which need not be here: another one verifies the file then.  What is compiled here is
+    measured here.
 
     Raises:
         BadInput: unknown, not installed, or one that reads no files; or the device that measures cannot be reached, or
-            the table cannot be read.
+            the table cannot be read; or there is no compiler.
     """
     from pumice.deploy.session import installed, require
 
     lut = table(config)
     able, wanted = ("onnxruntime", "openvino"), config.runtime if lut is None else lut.runtime
+    if wanted == NATIVE:
+        return _native(config, elsewhere=config.on is not None or lut is not None)
     if wanted != "auto" and wanted not in able:
-        raise BadInput(f"fit cannot ship for runtime {wanted!r}; choose {' or '.join(able)}")
+        raise BadInput(f"fit cannot ship for runtime {wanted!r}; choose {', '.join(able)} or {NATIVE}")
     anything = wanted == "auto" or lut is not None
     here = tuple(name for name in able if installed(name)) if anything else (require(wanted),)
     if not here:
@@ -56,6 +60,19 @@ def runtimes_for(config: FitConfig) -> tuple[str, ...]:
     if device is not None and not found:
         raise BadInput(f"{device.address} has no {' and no '.join(here)}; run `pip install {here[0]} numpy` there")
     return found
+
+
+def _native(config: FitConfig, *, elsewhere: bool) -> tuple[str, ...]:
+    """
+    Raises:
+        BadInput: another machine measures or is meant, or there is no compiler.
+    """
+    from pumice.native.build import compiler
+
+    if elsewhere:
+        raise BadInput(f"runtime {NATIVE} is compiled for this machine; leave out --{'on' if config.on else 'lut'}")
+    compiler()
+    return (NATIVE,)
 
 
 def only_net(config: FitConfig) -> str | None:

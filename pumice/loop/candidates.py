@@ -11,6 +11,8 @@ from pumice.errors import BadInput
 from pumice.loop.config import FitConfig
 from pumice.models.catalogue import Entry, entries
 
+NATIVE = "native"
+"""Pumice's own engine: its file is compiled, for one size and this machine's processor."""
 SIZES = (96, 128, 160, 192, 224)
 JUDGED = ("measured", "predicted")
 """What a candidate that keeps the budget is, before it is trained."""

@@ -14,7 +14,7 @@ class FitConfig:
 
     data, val_fraction, strict, seed: see `open_data`; the seed also orders images and starts weights.
     budget: limits that the file must keep.
-    runtime: "auto" tries every installed one that reads the file.
+    runtime: "auto" tries every installed one that reads ONNX files; "native" ships code compiled for this machine.
     threads: of the runtime, and of the measurement.
     on: the device that the budget is for and that measures (`ssh:HOST`, `adb:SERIAL`); this machine by default.
     lut: the lookup table (file) of the device that the budget is for; latencies are then predicted, not measured.

@@ -196,7 +196,7 @@ def _ship(
 ) -> FitResult | None:
     """Ship one candidate; None if its file misses the budget after all."""
     from pumice.loop.halving import WORDS
-    from pumice.loop.ship import MODEL, keeps, ship
+    from pumice.loop.ship import keeps, ship
     from pumice.models.catalogue import entry
     from pumice.report.page import write_page
     from pumice.report.tables import write_card
@@ -225,7 +225,7 @@ def _ship(
             "input_size": list(manifest.input_size),
             "runtime": candidate.runtime,
             "data": config.data,
-            "file": MODEL,
+            "file": made.path.name,
             "file_bytes": made.bytes,
             "params": candidate.params,
             "madds": candidate.madds,
@@ -241,10 +241,10 @@ def _ship(
     )
     write_card(out, "model.md")
     write_page([out], out / "report.html")
-    say(f"{out / MODEL}: verified on {checked.images} images, at most {timing.bound_words}")
+    say(f"{made.path}: verified on {checked.images} images, at most {timing.bound_words}")
     return FitResult(
         out,
-        out / MODEL,
+        made.path,
         candidate.model,
         manifest.input_size,
         candidate.runtime,

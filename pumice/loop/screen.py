@@ -16,11 +16,12 @@ from pumice.cost.lut.table import Lut
 from pumice.cost.predicted import guessed, timing_of
 from pumice.cost.remote.runner import Item, time_items
 from pumice.deploy.direct import write_network
+from pumice.deploy.export import export
 from pumice.deploy.network import folded
 from pumice.deploy.onnx import export_to_measure
 from pumice.errors import BadInput
 from pumice.graph.trace import trace
-from pumice.loop.candidates import JUDGED, Candidate, mark
+from pumice.loop.candidates import JUDGED, NATIVE, Candidate, mark
 from pumice.loop.config import FitConfig
 from pumice.loop.where import table, there
 from pumice.models.described import config_of
@@ -33,6 +34,7 @@ EXPONENT = 0.75
 USUAL_RATE = 3.2e-6  # ms per multiply-add ** EXPONENT: such a machine, before anything was measured on this one
 HOPELESS = 1.5  # times the budget, by the most hopeful prediction: not worth an export
 SHOWN = 8  # candidates named before training
+NO_TIME = "no time left to measure it"
 A_CANDIDATE_S = 0.35  # of measuring; the winner's file is measured at length
 
 
@@ -41,7 +43,8 @@ def screen(candidates: list[Candidate], config: FitConfig, build: Callable[[str]
 
     deadline: of time.perf_counter.
 
-    One network is exported once, open in its input size, and all its candidates are timed against each other.
+    One network is exported once, open in its input size, and all its candidates are timed against each other.  Code of
+    the native engine is of one size: it is compiled for each, which takes longer than anything else here.
     Measurements of the last 30 days on that machine are taken from the database.
     """
     open_ones = [c for c in candidates if c.status == "not measured"]
@@ -54,7 +57,7 @@ def screen(candidates: list[Candidate], config: FitConfig, build: Callable[[str]
             continue
         if time.perf_counter() > deadline:
             for c in wanted:
-                c.reason = f"no time left to {'measure' if lut is None else 'predict'} it"
+                c.reason = NO_TIME if lut is None else "no time left to predict it"
             continue
         net = build(name)
         try:
@@ -62,8 +65,10 @@ def screen(candidates: list[Candidate], config: FitConfig, build: Callable[[str]
                 foretell(wanted, lut, net)
             else:
                 recall(wanted, config, described(net))
-                if missing := [c for c in wanted if not c.timings]:
+                if missing := [c for c in wanted if not c.timings and c.runtime != NATIVE]:
                     measure(missing, config, net)
+                for c in (c for c in wanted if not c.timings and not hopeless(c, candidates, config)):
+                    measure_compiled(c, config, net, deadline)
         except BadInput as error:
             for c in [c for c in wanted if not c.timings]:
                 c.reason = str(error)
@@ -159,6 +164,25 @@ def measure(wanted: list[Candidate], config: FitConfig, net: nn.Module) -> None:
     for c, timing in zip(wanted, timings, strict=True):
         c.timings.append(timing)
         store(timing, key_of(c, model, config))
+
+
+def measure_compiled(candidate: Candidate, config: FitConfig, net: nn.Module, deadline: float) -> None:
+    """Compile one network at one size, until `deadline`, and time it.
+
+    Raises:
+        BadInput: it cannot be compiled.
+    """
+    if time.perf_counter() > deadline:
+        candidate.reason = NO_TIME
+        return
+    model = described(net)
+    size = (model.in_chans, *candidate.shape)
+    with tempfile.TemporaryDirectory() as folder:
+        made = export(net, Path(folder, "model.so"), check=False, input_size=size)
+        item = Item(str(made.path), candidate.model, candidate.runtime, config.threads, input_size=size)
+        timing = time_items([item], time_limit_s=A_CANDIDATE_S, seed=config.seed)[0]
+    candidate.timings.append(timing)
+    store(timing, key_of(candidate, model, config))
 
 
 def foretell(wanted: list[Candidate], lut: Lut, net: nn.Module) -> None:

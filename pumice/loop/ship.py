@@ -24,7 +24,7 @@ from pumice.deploy.session import Session, installed, open_session
 from pumice.deploy.verify import Verification, verify
 from pumice.errors import CheckFailed
 from pumice.files import write_json
-from pumice.loop.candidates import Candidate
+from pumice.loop.candidates import NATIVE, Candidate
 from pumice.loop.config import FitConfig
 from pumice.loop.dense import adapted_manifest
 from pumice.loop.halving import evenly
@@ -38,8 +38,12 @@ from pumice.tasks.pictures import pictured
 from pumice.tasks.predictions import answers, sheet, write_answers
 from pumice.tasks.task import TaskScores
 
-MODEL = "model.onnx"
 MOST_SCORED = 5000  # validation images that the file itself is scored on
+
+
+def suffix_of(candidate: Candidate) -> str:
+    """Of the file that it ships as."""
+    return ".so" if candidate.runtime == NATIVE else ".onnx"
 
 
 def manifest_for(net: nn.Module, candidate: Candidate, config: FitConfig, splits: Splits[Any]) -> Manifest:
@@ -96,7 +100,7 @@ def keeps(timing: Timing, made: Exported, candidate: Candidate, config: FitConfi
 
 def try_out(net: nn.Module, candidate: Candidate, config: FitConfig, splits: Splits[Any], folder: Path) -> bool:
     """Whether a candidate, exported as it is now, keeps the budget in its runtime; before it is trained at length."""
-    file = folder / "trial.onnx"
+    file = folder / f"trial{suffix_of(candidate)}"
     manifest = manifest_for(net, candidate, config, splits)
     made = export(net, file, manifest=manifest)
     try:
@@ -117,14 +121,14 @@ def try_out(net: nn.Module, candidate: Candidate, config: FitConfig, splits: Spl
 def ship(
     net: nn.Module, candidate: Candidate, config: FitConfig, splits: Splits[Any], out: Path
 ) -> tuple[Manifest, Exported, Verification, Timing, TaskScores]:
-    """Write best.safetensors, the model file and what is known of it into a run folder.
+    """Write best.safetensors, the model file (`Exported.path`) and what is known of it into a run folder.
 
     Raises:
         CheckFailed: the file does not verify; nothing of it is left.
     """
     manifest = manifest_for(net, candidate, config, splits)
     save_checkpoint(out / "best.safetensors", net, manifest)
-    file = out / MODEL
+    file = out / f"model{suffix_of(candidate)}"
     made = export(net, file, manifest=manifest)
     checked = verify(file, out, data=config.data, runtime=runtime_here(candidate))
     if not checked.ok:
@@ -159,7 +163,7 @@ def judge_dense(session: Session, manifest: Manifest, judged: Any, out: Path) ->
 def withdraw(out: Path) -> None:
     """Remove the files of a candidate that does not ship after all."""
     records = ("verify.json", "benchmark.json", "profile.json", "predictions.csv", "predictions.json")
-    for name in (MODEL, "best.safetensors", *records):
+    for name in ("model.onnx", "model.so", "best.safetensors", *records):
         (out / name).unlink(missing_ok=True)
 
 

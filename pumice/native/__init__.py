@@ -2,7 +2,9 @@
 
 expression.py   point-by-point arithmetic
 ir.py           the intermediate form: operations over planes
-read.py         from a network to the intermediate form (read_layers, read_moves, read_points: by kind of operator)
+read.py         from a network to the intermediate form, by kind of operator: read_layers, read_transposed
+                (convolutions), read_moves, read_pads, read_resamples (where numbers lie), read_points,
+                read_activations (each number), read_channels, read_norms (over channels, over planes)
 interpret.py    the intermediate form run by torch, to compare with
 passes/         what makes it faster
 plan.py         where each plane lies in memory

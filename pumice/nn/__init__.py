@@ -13,6 +13,7 @@ gate            squeeze-and-excitation
 ghost           Ghost module and bottleneck (GhostNet)
 initialise      the papers' starting weights
 interleaved     interleaved group convolutions (IGCV1)
+inverted_residual   the inverted residual with linear bottleneck (MobileNetV2), with gates and shortcuts of later papers
 learned_group   learned group convolution (CondenseNet), in the forms that learns and that runs
 pyramid_pool    depthwise convolutions of one map at several sizes (EdgeNets)
 shift_max       Shift-Max, dynamic and static (MicroNet)

@@ -32,6 +32,8 @@ def limits(run: RunRecords) -> list[str]:
         named = [f"{name} ({count:g})" for count, name in few[:NAMED]]
         rest = f" and {len(few) - NAMED} more" if len(few) > NAMED else ""
         said.append(f"It had fewer than {FEW} images to learn from of: {', '.join(named)}{rest}.")
+    if run.file and run.file.endswith(".so"):
+        said.append("The file is code for the processor it was compiled on; elsewhere it opens only when trusted.")
     return said
 
 

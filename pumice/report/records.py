@@ -13,7 +13,7 @@ from typing import Any
 from pumice.report.answers import Answer, scores_of
 from pumice.report.fields import Record, first_number, mapping, number, objects, text
 
-SHIPPED_FILES = ("model.onnx", "model.xml", "best.safetensors")
+SHIPPED_FILES = ("model.onnx", "model.so", "model.xml", "best.safetensors")
 
 
 @dataclass(frozen=True)

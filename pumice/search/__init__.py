@@ -17,6 +17,7 @@ dnas        FBNet's: a supernet of candidates and their probabilities
 dmasking    FBNetV2's: widths, expansions and input sides too, as masks
 supernet/   networks that hold a whole space, and how they are trained
 study/      a search that is kept: trials in a database, workers, resume, the run folder
+scaling     compound scaling of any family (EfficientNet)
 searcher    Searcher: a function of (seed, finished trials in order of number); `run` without storage
 evolution   Evolution: regularised evolution
 jointnas    JointNAS: a predictor that is pre-trained, of architectures and recipes

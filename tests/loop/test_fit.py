@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from pumice.errors import BadInput, CheckFailed
 from pumice.loop import screen, ship
 from pumice.loop.fit import fit
 
-from .test_candidates import timing
+from .test_candidates import candidate, timing
 
 
 @pytest.fixture
@@ -103,6 +104,51 @@ def test_a_file_comes_out_and_says_what_it_is(photos, given, tmp_path):
 
     with pytest.raises(BadInput, match="another run"):
         fit(photos, time_s=30, out=out)
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler")
+def test_compiled_code_ships_too(photos, given, tmp_path, monkeypatch):
+    compiled = screen.measure_compiled
+
+    def measure(candidate, *rest):
+        if candidate.size == 96:
+            compiled(candidate, *rest)
+            assert candidate.timings.pop().p50_ms > 0
+        candidate.timings.append(timing(candidate.size**2 / 96**2))
+
+    monkeypatch.setattr(screen, "measure_compiled", measure)
+    out = tmp_path / "run"
+    models = ("mobilenetv3_small_035",)
+    result = fit(photos, max_latency_ms=1.2, time_s=10, out=out, models=models, runtime="native")
+    assert (result.file, result.runtime, result.input_size) == (out / "model.so", "native", (3, 96, 96))
+    assert not given, "measured in another runtime"
+    assert not [left for left in out.iterdir() if left.name.startswith(("trial", ".")) or left.suffix == ".onnx"]
+    assert json.loads((out / "metrics.json").read_text())["file"] == "model.so"
+    assert "only when trusted" in (out / "model.md").read_text()
+
+    from pumice.deploy.session import open_session
+
+    with open_session(out / "model.so") as session:
+        assert session.runtime == "native"
+        assert session.manifest.budget == {"max_latency_ms": 1.2, "runtime": "native", "threads": 1}
+        red, blue = (Image.new("RGB", (50, 50), colour) for colour in ((200, 40, 40), (40, 40, 200)))
+        logits = [session.run(session.manifest.preprocess(image)[None])[0] for image in (red, blue)]
+    assert abs(logits[0] - logits[1]).max() > 1e-3, "the file ignores its input"
+
+
+def test_code_is_compiled_for_this_machine_and_by_a_compiler(photos, tmp_path, monkeypatch):
+    with pytest.raises(BadInput, match="runtime native is compiled for this machine; leave out --on"):
+        fit(photos, time_s=30, out=tmp_path / "run", runtime="native", on="ssh:pi")
+    monkeypatch.setenv("CC", "/nowhere/cc")
+    with pytest.raises(BadInput, match="no C compiler '/nowhere/cc'"):
+        fit(photos, time_s=30, out=tmp_path / "run", runtime="native")
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_time_is_left_to_compile(given):
+    late = candidate("micronet_m0", 96)
+    screen.measure_compiled(late, None, None, deadline=0.0)
+    assert (late.timings, late.reason) == ([], "no time left to measure it")
 
 
 def test_an_impossible_budget_says_by_how_much(photos, given, tmp_path):
