@@ -229,8 +229,8 @@ INTRODUCTION = """\
 Every exact network of Pumice in every format, with random weights and batch norms that have the statistics of real
 photographs.  A figure is the largest difference between file and network over six other photographs, beside how far the
 outputs of different photographs lie apart; it may be 1e-3 at most, and the best class must be the same for each.
-(Where float32 itself is off by more than 2e-5, as in deep random networks, norms have seen these six, too, and for one
-plain network of 98 layers that was not enough: its norms' biases are 1.)
+(Where float32 itself is off by more than 2e-5, as in deep random networks, norms have seen these six, too; and where
+that is not enough, as in EfficientNet-B7 and a plain network of 98 layers, their biases are 1.)
 `benchmarks/formats.py` makes this page; `pumice export` compares each file that it writes in the same way, to 1e-4 of
 the largest output."""
 
