@@ -1,7 +1,7 @@
 """Averages over large maps, in two steps: windows first, then the windows' averages.
 
 XNNPACK and ncnn add up a map number by number, and a sum of n numbers in single precision is off by up to n roundings:
-over 300 x 300 pixels 2e-6 to 5e-6 of the average, which the layers of a deep network multiply.  In two steps of the
+over 300 x 300 pixels 2e-6 to 1e-5 of the average, which the layers of a deep network multiply.  In two steps of the
 square root each it is a tenth of that, in the same time (docs/log.md).
 """
 
