@@ -15,6 +15,7 @@ op_times.py   how long each operator of a file takes, by the runtime's own profi
 openvino.py   .xml + .bin pairs: conversion from ONNX, OpenVINO
 native.py     Pumice's own engine: .so files, and folders of C that are compiled where they are opened
 native_writing.py the C of a network, and its library
+instead.py    functions computed otherwise while a network is traced
 averages.py   averages over large maps in two steps, where a runtime adds up number by number
 litert.py     .tflite files in LiteRT
 executorch.py .pte programs in ExecuTorch; executorch_lowering.py: what it cannot say, otherwise; executorch_int8.py

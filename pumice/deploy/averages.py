@@ -6,29 +6,24 @@ square root each it is a tenth of that, in the same time (docs/log.md).
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
+
+from pumice.deploy.instead import Instead
 
 LARGE = 1024
 """Pixels from which on a map is averaged in two steps; below, what is gained is not more than one rounding."""
 
 
-class InSteps(TorchFunctionMode):
+class InSteps(Instead):
     """What runs inside averages large maps in two steps; everything else is computed as it is written."""
 
-    def __torch_function__(
-        self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """The average in two steps where `func` is one over a large map, else `func` itself."""
-        kwargs = kwargs or {}
-        average = AVERAGES.get(func)
-        averaged = None if average is None else average(*args, **kwargs)
-        return func(*args, **kwargs) if averaged is None else averaged
+    def __init__(self) -> None:
+        super().__init__(AVERAGES)
 
 
 def _adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor | None:

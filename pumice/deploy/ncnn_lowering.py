@@ -5,29 +5,23 @@ While a network is traced within `Lowered`, these are replaced: channels taken b
 Concat, sizes become numbers, of which pnnx otherwise computes some in the file, and averages are taken as torch does.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
+from pumice.deploy.instead import Instead
 from pumice.nn.shuffle import ChannelShuffle
 
 
-class Lowered(TorchFunctionMode):
+class Lowered(Instead):
     """What runs inside is computed without advanced indexing along one dimension and without sizes as tensors."""
 
-    def __torch_function__(
-        self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """The lowered form of `func` where it has one and it applies, else `func` itself."""
-        kwargs = kwargs or {}
-        lower = _LOWERED.get(func)
-        lowered = None if lower is None else lower(*args, **kwargs)
-        return func(*args, **kwargs) if lowered is None else lowered
+    def __init__(self) -> None:
+        super().__init__(_LOWERED)
 
 
 def for_pnnx(model: nn.Module) -> nn.Module:
